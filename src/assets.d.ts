@@ -1,0 +1,9 @@
+// `with { type: 'file' }` gives the path of the file: on disk, or inside a compiled binary
+declare module 'swagger-ui-dist/*' {
+  const path: string
+  export default path
+}
+declare module 'redoc/bundles/*' {
+  const path: string
+  export default path
+}

@@ -1,0 +1,115 @@
+/** An issuer's public keys: fetched with a deadline, refreshed in the background, kept while the issuer is down. */
+import {
+  type CryptoKey,
+  createLocalJWKSet,
+  errors,
+  type FlattenedJWSInput,
+  type JWSHeaderParameters,
+} from 'jose'
+import { Problem } from '../http/problems'
+
+/** All in milliseconds. */
+const FETCH_DEADLINE = 3000
+const MAX_AGE = 600_000
+/** Between two look-ups of key ids that are not known, so that forged ids do not become load on the issuer. */
+const UNKNOWN_KEY_COOLDOWN = 30_000
+/** Between two tries to refresh keys that are old, while the issuer is down. */
+const REFRESH_COOLDOWN = 30_000
+/** Between two tries while there are no keys at all: short, because nobody can sign in meanwhile. */
+const FIRST_KEYS_COOLDOWN = 1000
+
+export type FindKey = (header: JWSHeaderParameters, token: FlattenedJWSInput) => Promise<CryptoKey>
+
+export interface RemoteKeysOptions {
+  /** Called when the keys have changed, so that what was verified with the old ones can be forgotten. */
+  onChange: () => void
+  /** The clock, in milliseconds. */
+  now?: () => number
+}
+
+/**
+ * The keys at one JWKS address (RFC 7517).
+ *
+ * @returns a look-up that throws Problem KEYS_UNAVAILABLE while no keys were ever had, and jose's
+ *   `JWKSNoMatchingKey` for a key that the issuer does not have
+ */
+export function remoteKeys(url: string, { onChange, now = Date.now }: RemoteKeysOptions): FindKey {
+  let find: FindKey | undefined
+  let text = ''
+  let loadedAt = Number.NEGATIVE_INFINITY
+  let triedAt = Number.NEGATIVE_INFINITY
+  let askedAgainAt = Number.NEGATIVE_INFINITY
+  let loading: Promise<FindKey> | undefined
+
+  async function load(): Promise<FindKey> {
+    triedAt = now()
+    const fetched = await fetchKeys(url)
+    const loaded = createLocalJWKSet(JSON.parse(fetched))
+    if (text !== fetched) onChange()
+    text = fetched
+    loadedAt = now()
+    find = loaded
+    return loaded
+  }
+  /** All who wait share one fetch. */
+  function loadOnce(): Promise<FindKey> {
+    loading ??= load().finally(() => {
+      loading = undefined
+    })
+    return loading
+  }
+  async function firstKeys(): Promise<FindKey> {
+    if (!loading && now() - triedAt < FIRST_KEYS_COOLDOWN) throw unavailable()
+    return loadOnce().catch((cause) => {
+      throw unavailable(cause)
+    })
+  }
+  function mayAskAgain(): boolean {
+    if (loading) return true
+    if (now() - askedAgainAt < UNKNOWN_KEY_COOLDOWN) return false
+    askedAgainAt = now()
+    return true
+  }
+
+  return async (header, token) => {
+    if (!find) return (await firstKeys())(header, token)
+    const known = find
+    const isOld = now() - loadedAt > MAX_AGE && now() - triedAt > REFRESH_COOLDOWN
+    // in the background, and a failure leaves the last good keys in place
+    if (isOld) loadOnce().catch(() => {})
+    try {
+      return await known(header, token)
+    } catch (error) {
+      if (!(error instanceof errors.JWKSNoMatchingKey) || !mayAskAgain()) throw error
+      const latest = await loadOnce().catch(() => known)
+      return latest(header, token)
+    }
+  }
+}
+
+async function fetchKeys(url: string): Promise<string> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(FETCH_DEADLINE) })
+  if (!response.ok) throw new Error(`The keys' address answered ${response.status}`)
+  return response.text()
+}
+
+function unavailable(cause?: unknown): Problem {
+  const headers = { 'retry-after': '1' }
+  return new Problem('KEYS_UNAVAILABLE', "The token issuer's keys cannot be fetched", { headers, cause })
+}
+
+/** Several addresses as one: each is asked in turn, and one that is down does not hide the keys of another. */
+export function anyOf(sources: readonly FindKey[]): FindKey {
+  return async (header, token) => {
+    let failure: unknown
+    for (const find of sources) {
+      try {
+        return await find(header, token)
+      } catch (error) {
+        // "cannot be fetched" says more than "has no such key": the missing one may be there
+        if (!(failure instanceof Problem)) failure = error
+      }
+    }
+    throw failure
+  }
+}

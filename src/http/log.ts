@@ -1,0 +1,20 @@
+/** The log: JSON lines in production, lines for people in development. */
+import pino, { type Logger } from 'pino'
+import pretty from 'pino-pretty'
+import type { Settings } from '../settings'
+
+/** An error's message and fields may hold submitted values (PostgreSQL's `detail` does), so only these are kept. */
+function serializeError(error: unknown): Record<string, unknown> {
+  if (!(error instanceof Error)) return { type: typeof error }
+  const { name, stack } = error
+  const { code, constraint_name } = error as { code?: unknown; constraint_name?: unknown }
+  const frames = stack?.split('\n').filter((line) => /^\s+at /.test(line))
+  return { type: name, code, constraint: constraint_name, stack: frames?.join('\n') }
+}
+
+/** @returns a logger that writes to standard output */
+export function createLog({ logLevel, production }: Pick<Settings, 'logLevel' | 'production'>): Logger {
+  const options = { level: logLevel, base: null, serializers: { err: serializeError } }
+  if (production) return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime })
+  return pino(options, pretty({ sync: true, singleLine: true, translateTime: 'SYS:HH:MM:ss.l' }))
+}

@@ -1,0 +1,194 @@
+/** The OpenAPI document: what `@elysiajs/swagger` makes of the routes, corrected to valid OpenAPI 3.1. */
+import { swagger } from '@elysiajs/swagger'
+import { type AnyElysia, Elysia } from 'elysia'
+import { version } from '../../package.json'
+import { components } from './components'
+import { type ErrorCode, type FieldError, Problem } from './problems'
+
+// the plugin's output is not typed closely enough to say more than this
+type Json = Record<string, unknown>
+type Operation = Json & {
+  parameters?: Json[]
+  requestBody?: { content: Record<string, { schema: Json }> }
+  responses: Record<string, Json & { content?: Record<string, { schema: Json }>; codes?: ErrorCode[] }>
+}
+
+const DOCUMENTATION = {
+  info: {
+    title: 'Taskwell',
+    version,
+    description:
+      'Tasks of many users. Send `Authorization: Bearer <token>` with a token of Better Auth or of this service. ' +
+      'Every error is `application/problem+json` (RFC 9457) with a stable `error_code`.',
+    license: { name: 'Private', identifier: 'LicenseRef-Private' },
+  },
+  tags: [
+    { name: 'Tasks', description: "A user's tasks, at two addresses that answer alike" },
+    { name: 'Health', description: 'For whoever runs the service' },
+  ],
+}
+
+/** @returns the document of all routes of `app` that are not hidden */
+export async function openApi(app: AnyElysia): Promise<Json> {
+  // an instance of its own that never listens: the plugin's page, which loads from other hosts, is not served
+  const generator = new Elysia()
+    .use(swagger({ specPath: '/document', documentation: DOCUMENTATION }))
+    .use(app)
+  const response = await generator.handle(new Request('http://localhost/document'))
+  const generated = (await response.json()) as Json & { paths: Record<string, Record<string, Operation>> }
+  return {
+    openapi: '3.1.0',
+    info: DOCUMENTATION.info,
+    servers: [{ url: '/' }],
+    tags: DOCUMENTATION.tags,
+    paths: Object.fromEntries(Object.entries(generated.paths).map(([path, item]) => correctPath(path, item))),
+    components: {
+      securitySchemes: {
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'JWT',
+          description: 'A JWT of the configured issuer',
+        },
+      },
+      schemas: Object.fromEntries([...components].map(([name, schema]) => [name, plainSchema(schema)])),
+    },
+  }
+}
+
+function correctPath(path: string, item: Record<string, Operation>): [string, Json] {
+  const plain = path.length > 1 ? path.replace(/\/$/, '') : path
+  const operations = Object.entries(item).map(([method, operation]) => [
+    method,
+    correctOperation(plain, operation),
+  ])
+  return [plain, Object.fromEntries(operations)]
+}
+
+function correctOperation(path: string, operation: Operation): Json {
+  const { parameters = [], requestBody, responses, ...rest } = operation
+  const ownParameters = parameters.filter((each) => each.in !== 'path' || path.includes(`{${each.name}}`))
+  return {
+    ...rest,
+    // who declares a 401 wants a token
+    security: '401' in responses ? [{ bearer: [] }] : [],
+    ...(ownParameters.length > 0 && { parameters: ownParameters.map(correctParameter) }),
+    ...(requestBody && { requestBody: correctBody(requestBody) }),
+    responses: Object.fromEntries(
+      Object.entries(responses).map(([status, response]) => [status, correctResponse(status, response)]),
+    ),
+  }
+}
+
+function correctParameter({ schema, description, examples: _, ...rest }: Json): Json {
+  const plain = plainSchema(schema as Json)
+  return {
+    ...rest,
+    required: rest.in === 'path' || rest.required === true,
+    description: description ?? plain.description ?? '',
+    schema: plain,
+  }
+}
+
+/** Every body here is JSON; the plugin lists form data and plain text too. */
+function correctBody({ content }: NonNullable<Operation['requestBody']>): Json {
+  const schema = content['application/json']?.schema ?? {}
+  const isOptional = isList(schema.anyOf) && schema.anyOf.some(isUndefined)
+  return { required: !isOptional, content: { 'application/json': { schema: plainSchema(schema) } } }
+}
+
+const SUCCESS: Record<string, string> = { 200: 'Success', 201: 'Created', 204: 'Done; there is no body' }
+
+const REQUEST_ID = {
+  'X-Request-Id': { description: "The request's id, also in the log", schema: { type: 'string' } },
+}
+
+const HEADERS: Record<string, Json> = {
+  201: {
+    Location: {
+      description: 'Where the new resource is',
+      schema: { type: 'string', format: 'uri-reference' },
+    },
+  },
+  401: { 'WWW-Authenticate': { description: 'RFC 6750', schema: { type: 'string' } } },
+  503: { 'Retry-After': { description: 'In seconds', schema: { type: 'integer' } } },
+}
+
+function correctResponse(status: string, response: Operation['responses'][string]): Json {
+  const headers = { ...REQUEST_ID, ...HEADERS[status], ...(response.responseHeaders as Json) }
+  if (response.codes) return { ...problemResponse(response.codes), headers }
+  const schema = response.component
+    ? reference(response.component)
+    : response.content?.['application/json']?.schema
+  const types = { 'application/json': schema, ...(response.otherTypes as Json) }
+  const content = Object.entries(types).map(([type, each]) => [type, { schema: plainSchema(each as Json) }])
+  return {
+    description: SUCCESS[status] ?? 'Success',
+    headers,
+    ...(schema && { content: Object.fromEntries(content) }),
+  }
+}
+
+function problemResponse(codes: readonly ErrorCode[]): Json {
+  const examples = codes.map((code) => [code, { value: exampleOf(code) }])
+  return {
+    description: codes.map((code) => `\`${code}\``).join(', '),
+    content: {
+      'application/problem+json': { schema: reference('Problem'), examples: Object.fromEntries(examples) },
+    },
+  }
+}
+
+function exampleOf(code: ErrorCode): Json {
+  const errors: FieldError[] = [{ in: 'query', pointer: 'nope', detail: 'is not a known parameter' }]
+  const options = code === 'VALIDATION_ERROR' ? { errors } : {}
+  return new Problem(code, 'What is wrong, in a sentence', options).body(
+    '0f1e2d3c-4b5a-4697-8899-aabbccddeeff',
+  )
+}
+
+function reference(name: unknown): Json {
+  return { $ref: `#/components/schemas/${name}` }
+}
+
+function isList(value: unknown): value is Json[] {
+  return Array.isArray(value)
+}
+
+function isUndefined(schema: Json): boolean {
+  return schema.type === 'undefined'
+}
+
+/** Our own keywords, and TypeBox's, that are no JSON Schema. */
+const OWN_KEYWORDS = new Set([
+  'rule',
+  'documented',
+  'component',
+  'codes',
+  'responseHeaders',
+  'otherTypes',
+  '$id',
+])
+
+/** A schema as JSON Schema has it; named ones become references. */
+function plainSchema(schema: Json, isDefinition = false): Json {
+  if (schema.component && !isDefinition) return reference(schema.component)
+  if (schema.documented) return schema.documented as Json
+  const plain = Object.fromEntries(
+    Object.entries(schema)
+      .filter(([keyword]) => !OWN_KEYWORDS.has(keyword))
+      .map(([keyword, value]) => [keyword, plainKeyword(keyword, value)]),
+  )
+  const { anyOf, ...rest } = plain
+  return isList(anyOf) && anyOf.length === 1 ? { ...anyOf[0], ...rest } : plain
+}
+
+function plainKeyword(keyword: string, value: unknown): unknown {
+  if (keyword === 'anyOf' && isList(value))
+    return value.filter((each) => !isUndefined(each)).map((each) => plainSchema(each))
+  if (keyword === 'items') return plainSchema(value as Json)
+  if (keyword !== 'properties') return value
+  return Object.fromEntries(
+    Object.entries(value as Json).map(([name, each]) => [name, plainSchema(each as Json)]),
+  )
+}

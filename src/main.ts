@@ -1,0 +1,71 @@
+/** The process: arguments, environment, signals, exit code. Nothing else reads or sets them. */
+import { signAccessToken } from './auth/token'
+import { db, health } from './commands'
+import { createLog } from './http/log'
+import { keptSecret } from './kept-secret'
+import { serve } from './server'
+import { loadSettings } from './settings'
+
+const USAGE = 'Usage: serve | token <user> | db new <name> | db up | db down | db status | health'
+
+const settings = () => loadSettings(process.env, (dataDir) => keptSecret(dataDir, 'secret'))
+
+async function runServer(): Promise<void> {
+  const started = performance.now()
+  const loaded = settings()
+  const log = createLog(loaded)
+  const server = await serve(loaded, log)
+  log.info(`ready in ${Math.round(performance.now() - started)} ms`)
+  if (!loaded.production) print(welcome(server.url, loaded.secret !== undefined))
+
+  let stopping = false
+  const stop = async (signal: string) => {
+    // whoever asks twice does not want to wait
+    if (stopping) process.exit(1)
+    stopping = true
+    log.info(`${signal}: stopping`)
+    await server.stop()
+    log.info('stopped')
+    process.exit(0)
+  }
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(signal))
+}
+
+function welcome(url: string, hasSecret: boolean): string {
+  const token = hasSecret
+    ? 'bun run token <user>'
+    : 'sign in to your Better Auth app and GET /api/auth/token there'
+  return `
+  Taskwell listens on ${url}
+
+  Docs    ${url}/docs
+  Token   ${token}
+  Stop    Ctrl-C
+`
+}
+
+async function printToken(user: string | undefined): Promise<void> {
+  if (!user) throw new Error('Usage: token <user>')
+  const loaded = settings()
+  if (loaded.production) throw new Error('Tokens for trying things out are made in development only')
+  print(await signAccessToken(user, loaded))
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+async function run([command = 'serve', ...args]: readonly string[]): Promise<void> {
+  if (command === 'serve') return runServer()
+  if (command === 'token') return printToken(args[0])
+  if (command === 'db') return db(args, settings)
+  if (command === 'health') return health(settings())
+  throw new Error(USAGE)
+}
+
+try {
+  await run(process.argv.slice(2))
+} catch (error) {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.exit(1)
+}

@@ -1,0 +1,70 @@
+/** From settings to a listening server, and back to nothing. */
+import type { Logger } from 'pino'
+import { createApp } from './app'
+import { openDatabase } from './database/connection'
+import { startEmbedded } from './database/embedded'
+import { migrate } from './database/migrations'
+import type { Settings } from './settings'
+
+export interface Server {
+  /** Where it listens, for people. */
+  url: string
+  /** Answers what was accepted, for ten seconds at most, and ends all that was started. */
+  stop(): Promise<void>
+}
+
+/** In milliseconds. */
+const DRAIN_DEADLINE = 10_000
+
+/**
+ * Starts the embedded database where no other is configured, brings that one up to date, and listens. A configured
+ * database is neither migrated nor waited for: migrating is a step of its own, and `/ready` tells the state.
+ *
+ * @throws Error for a port that is taken, or an embedded database that does not start
+ */
+export async function serve(settings: Settings, log: Logger): Promise<Server> {
+  const database = await provideDatabase(settings)
+  const { databasePoolSize: poolSize, databasePrepare: prepare } = settings
+  const sql = openDatabase({ url: database.url, poolSize, prepare })
+  const app = createApp({ settings, sql, log })
+  const endDatabase = async () => {
+    await sql.end({ timeout: 5 })
+    await database.stop()
+  }
+  try {
+    // `reusePort` would let a second server take half of the first one's connections, silently.
+    // Bun's own 413 has no body, so its limit lies far above ours.
+    const { hostname, port } = { hostname: settings.host, port: settings.port }
+    app.listen({ hostname, port, reusePort: false, maxRequestBodySize: Number.MAX_SAFE_INTEGER })
+  } catch (error) {
+    await endDatabase()
+    throw error
+  }
+  const { server } = app
+  const host = settings.host === '0.0.0.0' || settings.host === '::' ? 'localhost' : settings.host
+  return {
+    url: `http://${host}:${server?.port}`,
+    async stop() {
+      await Promise.race([server?.stop(), Bun.sleep(DRAIN_DEADLINE)])
+      await server?.stop(true)
+      await endDatabase()
+    },
+  }
+}
+
+interface ProvidedDatabase {
+  url: string
+  stop(): Promise<void>
+}
+
+async function provideDatabase({ databaseUrl, dataDir }: Settings): Promise<ProvidedDatabase> {
+  if (databaseUrl !== undefined) return { url: databaseUrl, stop: async () => {} }
+  const embedded = await startEmbedded(dataDir)
+  try {
+    await migrate(embedded.url, 'up', true)
+    return embedded
+  } catch (error) {
+    await embedded.stop()
+    throw error
+  }
+}

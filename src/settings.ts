@@ -1,0 +1,205 @@
+/** The environment, read once: every name, its default and its limits. Nothing else in the project reads settings. */
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
+
+export interface JwksSettings {
+  /** Where the keys are; each is asked in turn for a key id. */
+  urls: readonly string[]
+  issuers: readonly string[]
+  audiences: readonly string[]
+}
+
+export interface Settings {
+  production: boolean
+  host: string
+  port: number
+  /** Unset: the embedded PostgreSQL in `dataDir`. */
+  databaseUrl: string | undefined
+  databasePoolSize: number
+  /** Off for a pooler that cannot keep prepared statements. */
+  databasePrepare: boolean
+  dataDir: string
+  /** The shared HS256 secret; in development made by `developmentSecret` when nothing else is trusted. */
+  secret: string | undefined
+  jwks: JwksSettings | undefined
+  /** What HS256 tokens must name; empty: not checked. */
+  issuers: readonly string[]
+  audiences: readonly string[]
+  jwtExpireMinutes: number
+  accounts: boolean
+  corsOrigins: readonly string[]
+  logLevel: (typeof LOG_LEVELS)[number]
+  rateLimitPerMinute: number
+  authRateLimitPerMinute: number
+  trustedProxyHops: number
+  redisUrl: string | undefined
+}
+
+/** Every variable at fault in one message; never a value, which may be a secret. */
+export class SettingsError extends Error {
+  constructor(faults: readonly string[]) {
+    super(`Taskwell cannot start with these settings:\n${faults.map((fault) => `  ${fault}`).join('\n')}`)
+  }
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Collects faults instead of throwing at the first, so that one start shows all of them. */
+function reader(env: Environment) {
+  const faults: string[] = []
+
+  function text(name: string, ...otherNames: string[]): string | undefined {
+    const set = [name, ...otherNames].filter((each) => env[each])
+    const values = new Set(set.map((each) => env[each]))
+    if (values.size > 1) faults.push(`${set.join(' and ')}: two names of one setting, with different values`)
+    return set[0] && env[set[0]]
+  }
+  function integer(name: string, fallback: number, min: number, max: number): number {
+    const value = text(name)
+    if (value === undefined) return fallback
+    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
+    if (number >= min && number <= max) return number
+    faults.push(`${name}: must be a whole number from ${min} to ${max}`)
+    return fallback
+  }
+  function oneOf<const T extends string>(name: string, choices: readonly T[], fallback: T): T {
+    const value = text(name)
+    if (value === undefined) return fallback
+    const choice = choices.find((each) => each === value)
+    if (choice !== undefined) return choice
+    faults.push(`${name}: must be one of ${choices.join(', ')}`)
+    return fallback
+  }
+  function url(name: string, protocols: readonly string[]): string | undefined {
+    const value = text(name)
+    if (value === undefined || isUrl(value, protocols)) return value
+    faults.push(`${name}: must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`)
+    return undefined
+  }
+  return { faults, text, integer, oneOf, url }
+}
+
+function isUrl(value: string, protocols: readonly string[]): boolean {
+  const url = URL.parse(value)
+  return url !== null && protocols.includes(url.protocol)
+}
+
+function commaList(value: string | undefined): string[] {
+  return (value ?? '')
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
+}
+
+const HTTP = ['http:', 'https:']
+const POSTGRES = ['postgres:', 'postgresql:']
+
+type Reader = ReturnType<typeof reader>
+
+function readSecret(read: Reader): string | undefined {
+  const secret = read.text('BETTER_AUTH_SECRET', 'JWT_SECRET_KEY')
+  if (secret !== undefined && new TextEncoder().encode(secret).byteLength < 32) {
+    read.faults.push('BETTER_AUTH_SECRET (or JWT_SECRET_KEY): must have at least 32 bytes')
+  }
+  return secret
+}
+
+/** Better Auth names its origin as issuer and audience; its OAuth provider names the API's own address as issuer. */
+function betterAuthDefaults(url: string | undefined): JwksSettings | undefined {
+  if (url === undefined) return undefined
+  const { origin, pathname } = new URL(url)
+  const path = pathname.replace(/\/+$/, '') || '/api/auth'
+  return { urls: [`${origin}${path}/jwks`], issuers: [origin, `${origin}${path}`], audiences: [origin] }
+}
+
+function readJwks(read: Reader): JwksSettings | undefined {
+  const defaults = betterAuthDefaults(read.url('BETTER_AUTH_URL', HTTP))
+  const urls = commaList(read.text('AUTH_JWKS_URL'))
+  const issuers = commaList(read.text('AUTH_ISSUER'))
+  const audiences = commaList(read.text('AUTH_AUDIENCE'))
+  if (!urls.every((url) => isUrl(url, HTTP))) {
+    read.faults.push(
+      'AUTH_JWKS_URL: must be a URL that begins with http:// or https://, or a comma list of them',
+    )
+  }
+  if (urls.length === 0 && defaults === undefined) return undefined
+  if (defaults === undefined && issuers.length === 0) {
+    read.faults.push('AUTH_ISSUER: is needed with AUTH_JWKS_URL, unless BETTER_AUTH_URL is set')
+  }
+  if (defaults === undefined && audiences.length === 0) {
+    read.faults.push('AUTH_AUDIENCE: is needed with AUTH_JWKS_URL, unless BETTER_AUTH_URL is set')
+  }
+  return {
+    urls: urls.length > 0 ? urls : (defaults?.urls ?? []),
+    issuers: issuers.length > 0 ? issuers : (defaults?.issuers ?? []),
+    audiences: audiences.length > 0 ? audiences : (defaults?.audiences ?? []),
+  }
+}
+
+function readOrigins(read: Reader): string[] {
+  const value = read.text('CORS_ORIGINS', 'ALLOWED_ORIGINS')
+  if (value === undefined) return ['http://localhost:3000']
+  const origins = value.trimStart().startsWith('[') ? jsonList(value) : commaList(value)
+  // a browser sends `scheme://host[:port]` and nothing more, so anything else would never match
+  if (origins?.every((origin) => isUrl(origin, HTTP) && new URL(origin).origin === origin)) return origins
+  read.faults.push(
+    'CORS_ORIGINS (or ALLOWED_ORIGINS): must be a JSON list or comma list of full origins such as https://app.example',
+  )
+  return []
+}
+
+function jsonList(value: string): string[] | undefined {
+  try {
+    const list: unknown = JSON.parse(value)
+    return Array.isArray(list) && list.every((item) => typeof item === 'string') ? list : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Reads and checks the whole environment.
+ *
+ * @param env names to values; an empty value counts as unset
+ * @param developmentSecret called once, only in development and only when neither a secret nor a JWKS is set
+ * @returns frozen settings
+ * @throws SettingsError that names every variable at fault
+ */
+export function loadSettings(env: Environment, developmentSecret: (dataDir: string) => string): Settings {
+  const read = reader(env)
+  const production = env.NODE_ENV === 'production'
+  const dataDir = read.text('DATA_DIR') ?? '.data'
+  const secret = readSecret(read)
+  const jwks = readJwks(read)
+  const accounts = read.oneOf('ACCOUNTS', ['on', 'off'], jwks ? 'off' : 'on') === 'on'
+  if (production && secret === undefined && jwks === undefined) {
+    read.faults.push(
+      'BETTER_AUTH_SECRET (or JWT_SECRET_KEY), BETTER_AUTH_URL or AUTH_JWKS_URL: one of them is needed in production',
+    )
+  }
+  if (accounts && jwks !== undefined && secret === undefined) {
+    read.faults.push('ACCOUNTS: on needs BETTER_AUTH_SECRET (or JWT_SECRET_KEY)')
+  }
+  const settings = {
+    production,
+    host: read.text('HOST') ?? '0.0.0.0',
+    port: read.integer('PORT', 8000, 0, 65535),
+    databaseUrl: read.url('DATABASE_URL', POSTGRES),
+    databasePoolSize: read.integer('DATABASE_POOL_SIZE', 10, 1, 1000),
+    databasePrepare: read.oneOf('DATABASE_PREPARE', ['on', 'off'], 'on') === 'on',
+    dataDir,
+    jwks,
+    issuers: commaList(read.text('AUTH_ISSUER')),
+    audiences: commaList(read.text('AUTH_AUDIENCE')),
+    jwtExpireMinutes: read.integer('JWT_EXPIRE_MINUTES', 30, 1, 525_600),
+    accounts,
+    corsOrigins: readOrigins(read),
+    logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
+    rateLimitPerMinute: read.integer('RATE_LIMIT_PER_MINUTE', 600, 1, 1_000_000),
+    authRateLimitPerMinute: read.integer('AUTH_RATE_LIMIT_PER_MINUTE', 10, 1, 1_000_000),
+    trustedProxyHops: read.integer('TRUSTED_PROXY_HOPS', 0, 0, 100),
+    redisUrl: read.url('REDIS_URL', ['redis:', 'rediss:']),
+  }
+  if (read.faults.length > 0) throw new SettingsError(read.faults)
+  return Object.freeze({ ...settings, secret: secret ?? (jwks ? undefined : developmentSecret(dataDir)) })
+}

@@ -1,0 +1,187 @@
+/** What a task looks like, coming in and going out. */
+import { t } from 'elysia'
+import { component } from '../http/components'
+import { text, wholeNumber } from '../http/validation'
+
+const strict = { additionalProperties: false }
+
+const example = {
+  id: 42,
+  user_id: '0198c1d2-7a5e-7c3b-9f10-2b1d6c5a4e3f',
+  title: 'Buy milk',
+  description: 'Two bottles',
+  completed: false,
+  created_at: '2026-01-15T09:30:00.000Z',
+  updated_at: '2026-01-15T09:30:00.000Z',
+  revision: 7,
+}
+
+const Moment = t.String({ documented: { type: 'string', format: 'date-time' } })
+
+export const Task = component(
+  'Task',
+  t.Object(
+    {
+      id: t.Number({ documented: { type: 'integer' } }),
+      user_id: t.String({ description: 'The owner: the subject of the token' }),
+      title: t.String(),
+      description: t.Union([t.String(), t.Null()]),
+      completed: t.Boolean(),
+      created_at: Moment,
+      updated_at: Moment,
+      revision: t.Number({
+        documented: {
+          type: 'integer',
+          description: "The owner's count of changes when this task last changed",
+        },
+      }),
+    },
+    { ...strict, description: 'A task', examples: [example] },
+  ),
+)
+export type Task = typeof Task.static
+
+const Title = text('task-title', { min: 1, max: 200, notBlank: true, description: 'Kept as sent, untrimmed' })
+const Description = text('task-description', { min: 0, max: 1000, description: '`null`: none' })
+const NullableDescription = t.Union([Description, t.Null()], { rule: `${Description.rule}, or null` })
+const Completed = t.Boolean({ rule: 'must be true or false' })
+
+export const TaskCreate = component(
+  'TaskCreate',
+  t.Object(
+    { title: Title, description: t.Optional(NullableDescription), completed: t.Optional(Completed) },
+    {
+      ...strict,
+      description: 'A new task',
+      examples: [{ title: 'Buy milk', description: 'Two bottles' }],
+    },
+  ),
+)
+export type TaskCreate = typeof TaskCreate.static
+
+export const TaskUpdate = component(
+  'TaskUpdate',
+  t.Object(
+    {
+      title: t.Optional(Title),
+      description: t.Optional(NullableDescription),
+      completed: t.Optional(Completed),
+    },
+    {
+      ...strict,
+      minProperties: 1,
+      description: 'What is to change; what is left out stays as it is',
+      examples: [{ title: 'Buy oat milk' }],
+    },
+  ),
+)
+export type TaskUpdate = typeof TaskUpdate.static
+
+export const TaskCompletion = component(
+  'TaskCompletion',
+  t.Object(
+    { completed: Completed },
+    {
+      ...strict,
+      description: 'Sets instead of toggling',
+      examples: [{ completed: true }],
+    },
+  ),
+)
+
+/** `t.Optional` would let an empty object through unchecked. */
+export const OptionalTaskCompletion = t.Union([TaskCompletion, t.Undefined()])
+
+export const TaskPage = component(
+  'TaskPage',
+  t.Object(
+    {
+      tasks: t.Array(Task),
+      count: t.Number({ documented: { type: 'integer', description: 'How many tasks are in this page' } }),
+      next_cursor: t.Union([t.String(), t.Null()]),
+    },
+    { ...strict, description: 'A page of tasks' },
+  ),
+)
+export type TaskPage = typeof TaskPage.static
+
+/** The media type that asks for a `TaskPage` where an array is the default. */
+export const PAGE_TYPE = 'application/vnd.taskwell.page+json'
+
+export const TaskList = t.Array(Task, {
+  otherTypes: { [PAGE_TYPE]: TaskPage },
+  responseHeaders: {
+    Link: { description: 'While there are more: `<…>; rel="next"`', schema: { type: 'string' } },
+    'X-Total-Count': { description: 'With `count=true`', schema: { type: 'integer' } },
+  },
+})
+
+const UserId = t.Optional(t.String({ description: "The token's subject, or `me`" }))
+
+/** Ids past 2^53 are valid and no task's; 0 is no task's either, and goes through the database's `bigint`. */
+const TaskId = t
+  .Transform(
+    t.String({
+      pattern: '^0*[1-9][0-9]*$',
+      rule: 'must be a positive whole number',
+      documented: { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+    }),
+  )
+  .Decode((digits) => (Number.isSafeInteger(Number(digits)) ? Number(digits) : 0))
+  .Encode(String)
+
+/** `user_id` is there on one of the two addresses only; whether it is the caller is checked before this. */
+export const OwnerParams = t.Object({ user_id: UserId }, strict)
+export const TaskParams = t.Object({ user_id: UserId, id: TaskId }, strict)
+
+/** Not `t.UnionEnum`: its default would fill in an omitted optional. */
+function oneOf<const T extends readonly string[]>(choices: T, description: string) {
+  return t.Unsafe<T[number]>(
+    t.Union(
+      choices.map((choice) => t.Literal(choice)),
+      {
+        rule: `must be one of ${choices.join(', ')}`,
+        documented: { type: 'string', enum: choices, description },
+      },
+    ),
+  )
+}
+
+const MAX_LIMIT = 200
+export const DEFAULT_LIMIT = 100
+const MAX_SKIP = 10_000
+
+export const ListQuery = t.Object(
+  {
+    status: t.Optional(oneOf(['all', 'pending', 'completed'], 'Which tasks; all by default')),
+    completed: t.Optional(oneOf(['true', 'false'], 'Which tasks, by their field')),
+    sort: t.Optional(oneOf(['created', 'title'], 'By creation (the default), or by title without case')),
+    order: t.Optional(oneOf(['asc', 'desc'], 'created: `desc` by default; title: `asc`')),
+    limit: t.Optional(
+      wholeNumber('^0*(?:[1-9][0-9]?|1[0-9]{2}|200)$', `must be a whole number from 1 to ${MAX_LIMIT}`, {
+        minimum: 1,
+        maximum: MAX_LIMIT,
+        default: DEFAULT_LIMIT,
+      }),
+    ),
+    cursor: t.Optional(
+      t.String({
+        maxLength: 4096,
+        rule: 'must be a cursor of this list',
+        description: 'From the header `Link`',
+      }),
+    ),
+    skip: t.Optional(
+      wholeNumber('^0*(?:[0-9]{1,4}|10000)$', `must be a whole number from 0 to ${MAX_SKIP}`, {
+        minimum: 0,
+        maximum: MAX_SKIP,
+        description: 'Pages by offset; not with `cursor`',
+      }),
+    ),
+    count: t.Optional(
+      oneOf(['true', 'false'], '`true`: the header `X-Total-Count` counts all that the filter lets through'),
+    ),
+  },
+  strict,
+)
+export type ListQuery = typeof ListQuery.static

@@ -1,0 +1,226 @@
+/** HTTP for tasks: one set of routes, mounted at both addresses. */
+import { Elysia, t } from 'elysia'
+import { SIGNED_IN_PROBLEMS, signedIn } from '../auth/plugin'
+import type { Verify } from '../auth/verify'
+import type { Sql } from '../database/connection'
+import { BODY_PROBLEMS, jsonBody } from '../http/body'
+import { invalid, Problem, problems } from '../http/problems'
+import { NoQuery } from '../http/validation'
+import { decodeCursor, encodeCursor, type List } from './cursor'
+import {
+  DEFAULT_LIMIT,
+  ListQuery,
+  OptionalTaskCompletion,
+  OwnerParams,
+  PAGE_TYPE,
+  Task,
+  TaskCreate,
+  TaskList,
+  type TaskPage,
+  TaskParams,
+  TaskUpdate,
+} from './model'
+import * as queries from './queries'
+
+const LISTS = {
+  created: { asc: queries.listOldestFirst, desc: queries.listNewestFirst },
+  title: { asc: queries.listTitlesUp, desc: queries.listTitlesDown },
+}
+
+const tags = ['Tasks']
+
+/** What can go wrong with any of these routes. */
+const OWN = [...SIGNED_IN_PROBLEMS, 'OWNER_MISMATCH', 'DATABASE_UNAVAILABLE'] as const
+
+/** The routes below one of the two addresses; a `user_id` in the path must be the caller. */
+export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
+  return new Elysia()
+    .use(signedIn(verify))
+    .derive(async (context) => {
+      // a path without parameters has no `params` at all, and their schema wants an object
+      context.params ??= {}
+      return { owner: ownerOf(context.caller.id, context.params) }
+    })
+    .get(
+      '/',
+      async ({ query, owner, request, set }) => {
+        const list = listOf(owner, query)
+        const limit = query.limit ?? DEFAULT_LIMIT
+        const { tasks, total } = await LISTS[list.sort][list.order](sql, owner, {
+          completed: list.completed,
+          after: query.cursor === undefined ? undefined : decodeCursor(list, query.cursor),
+          // one more than asked for tells whether there is a next page
+          limit: limit + 1,
+          skip: query.skip ?? 0,
+          count: query.count === 'true',
+        })
+        const last = tasks.length > limit ? tasks[limit - 1] : undefined
+        const cursor = last && encodeCursor(list, last)
+        const page = tasks.slice(0, limit)
+        set.headers.vary = [set.headers.vary, 'Accept'].filter(Boolean).join(', ')
+        if (cursor) set.headers.link = `<${nextPage(request.url, cursor)}>; rel="next"`
+        if (total !== null) set.headers['x-total-count'] = String(total)
+        return wantsPage(request.headers.get('accept')) ? pageOf(page, cursor) : page
+      },
+      {
+        params: OwnerParams,
+        query: ListQuery,
+        response: { 200: TaskList, ...problems(...OWN, 'VALIDATION_ERROR') },
+        detail: {
+          tags,
+          summary: 'List tasks',
+          description:
+            'Newest first, unless `sort` and `order` say otherwise. While there are more, the header `Link` leads to ' +
+            `the next page. With \`Accept: ${PAGE_TYPE}\` the answer is a page object instead of an array.`,
+        },
+      },
+    )
+    .post(
+      '/',
+      async ({ body, owner, request, set }) => {
+        const task = await queries.createTask(sql, owner, body)
+        set.status = 201
+        set.headers.location = `${new URL(request.url).pathname.replace(/\/$/, '')}/${task.id}`
+        return task
+      },
+      {
+        ...jsonBody,
+        params: OwnerParams,
+        query: NoQuery,
+        body: TaskCreate,
+        response: { 201: Task, ...problems(...OWN, ...BODY_PROBLEMS, 'VALIDATION_ERROR') },
+        detail: {
+          tags,
+          summary: 'Create a task',
+          description: "A user's first write also makes the user: a valid token is enough to begin.",
+        },
+      },
+    )
+    .get('/:id', async ({ params, owner }) => found(await queries.findTask(sql, owner, params.id)), {
+      params: TaskParams,
+      query: NoQuery,
+      response: { 200: Task, ...problems(...OWN, 'VALIDATION_ERROR', 'TASK_NOT_FOUND') },
+      detail: {
+        tags,
+        summary: 'Read a task',
+        description: 'A task of somebody else answers as one that does not exist.',
+      },
+    })
+    .put(
+      '/:id',
+      async ({ params, body, owner }) => found(await queries.updateTask(sql, owner, params.id, body)),
+      {
+        ...changeTask,
+        detail: {
+          tags,
+          summary: 'Change a task',
+          description: 'The same as `PATCH`: what is left out stays as it is.',
+        },
+      },
+    )
+    .patch(
+      '/:id',
+      async ({ params, body, owner }) => found(await queries.updateTask(sql, owner, params.id, body)),
+      {
+        ...changeTask,
+        detail: {
+          tags,
+          summary: 'Change a task',
+          description: 'Changes what is sent and leaves the rest; `null` clears the description.',
+        },
+      },
+    )
+    .patch(
+      '/:id/complete',
+      async ({ params, body, owner }) =>
+        found(await queries.completeTask(sql, owner, params.id, body?.completed)),
+      {
+        ...jsonBody,
+        params: TaskParams,
+        query: NoQuery,
+        body: OptionalTaskCompletion,
+        response: { 200: Task, ...problems(...OWN, ...BODY_PROBLEMS, 'VALIDATION_ERROR', 'TASK_NOT_FOUND') },
+        detail: {
+          tags,
+          summary: 'Complete a task, or take it back',
+          description: 'Toggles without a body. With one it sets, so that sending it twice does no harm.',
+        },
+      },
+    )
+    .delete(
+      '/:id',
+      async ({ params, owner, set }) => {
+        if (!(await queries.deleteTask(sql, owner, params.id))) throw notFound()
+        set.status = 204
+      },
+      {
+        params: TaskParams,
+        query: NoQuery,
+        response: { 204: t.Void(), ...problems(...OWN, 'VALIDATION_ERROR', 'TASK_NOT_FOUND') },
+        detail: { tags, summary: 'Delete a task', description: 'A second time answers 404.' },
+      },
+    )
+}
+
+const changeTask = {
+  ...jsonBody,
+  params: TaskParams,
+  query: NoQuery,
+  body: TaskUpdate,
+  response: { 200: Task, ...problems(...OWN, ...BODY_PROBLEMS, 'VALIDATION_ERROR', 'TASK_NOT_FOUND') },
+}
+
+/** @throws Problem OWNER_MISMATCH, before anything is looked up */
+function ownerOf(caller: string, { user_id: named = 'me' }: { user_id?: string }): string {
+  if (named === 'me' || named === caller) return caller
+  throw new Problem('OWNER_MISMATCH', 'The path names another user than the token')
+}
+
+function notFound(): Problem {
+  return new Problem('TASK_NOT_FOUND', 'There is no such task')
+}
+
+function found(task: Task | undefined): Task {
+  if (task) return task
+  throw notFound()
+}
+
+/** @throws Problem VALIDATION_ERROR for parameters that contradict one another */
+function listOf(
+  owner: string,
+  { status = 'all', completed, sort = 'created', order, cursor, skip }: ListQuery,
+): List {
+  const byStatus = { all: null, pending: false, completed: true }[status]
+  const byField = completed === undefined ? null : completed === 'true'
+  if (byStatus !== null && byField !== null && byStatus !== byField) {
+    throw invalid({ in: 'query', pointer: 'completed', detail: 'contradicts `status`' })
+  }
+  if (cursor !== undefined && skip !== undefined) {
+    throw invalid({ in: 'query', pointer: 'skip', detail: 'cannot be used with `cursor`' })
+  }
+  return { owner, completed: byField ?? byStatus, sort, order: order ?? (sort === 'title' ? 'asc' : 'desc') }
+}
+
+/** Relative, because behind a proxy only the client knows the host that it asked (RFC 8288 section 3.1). */
+function nextPage(requested: string, cursor: string): string {
+  const { pathname, searchParams } = new URL(requested)
+  searchParams.delete('skip')
+  searchParams.set('cursor', cursor)
+  return `${pathname}?${searchParams}`
+}
+
+/** RFC 9110 section 12.5.1, as far as two representations need it: the page is sent only to who names it. */
+function wantsPage(accept: string | null): boolean {
+  const range = accept?.split(',').find((each) => each.split(';')[0]?.trim().toLowerCase() === PAGE_TYPE)
+  return range !== undefined && !/;\s*q=0(?:\.0*)?\s*(?:;|$)/i.test(range)
+}
+
+/**
+ * Elysia sends a `Response` as it is. The type is the array's, because a typed client, which never asks for the page,
+ * would otherwise have to tell the two apart at every list.
+ */
+function pageOf(tasks: Task[], cursor: string | undefined): Task[] {
+  const page: TaskPage = { tasks, count: tasks.length, next_cursor: cursor ?? null }
+  const response: unknown = new Response(JSON.stringify(page), { headers: { 'content-type': PAGE_TYPE } })
+  return response as Task[]
+}

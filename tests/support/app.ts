@@ -1,0 +1,77 @@
+/** The whole app on a database of its own, and requests to it without a network. */
+import pino from 'pino'
+import { createApp } from '../../src/app'
+import { signAccessToken } from '../../src/auth/token'
+import { loadSettings, type Settings } from '../../src/settings'
+import { type TestDatabase, testDatabase } from './database'
+
+export const SECRET = 'a-shared-secret-of-at-least-32-bytes'
+
+/** Settings as the given environment makes them. */
+export function testSettings(env: Record<string, string> = {}): Settings {
+  return loadSettings(env, () => SECRET)
+}
+
+export interface CallOptions {
+  /** Whose token to send; undefined sends none. */
+  as?: string | undefined
+  body?: unknown
+  headers?: Record<string, string>
+}
+
+export interface Answer {
+  status: number
+  headers: Headers
+  // biome-ignore lint/suspicious/noExplicitAny: a test says what it expects of any body
+  body: any
+}
+
+export type Call = (method: string, path: string, options?: CallOptions) => Promise<Answer>
+
+export interface TestApp extends TestDatabase {
+  app: ReturnType<typeof createApp>
+  settings: Settings
+  call: Call
+  /** Every line of the log. */
+  logged: string[]
+}
+
+export async function testApp(env: Record<string, string> = {}): Promise<TestApp> {
+  const database = await testDatabase()
+  const settings = testSettings(env)
+  const logged: string[] = []
+  const log = pino({ level: 'trace' }, { write: (line) => logged.push(line) })
+  const app = createApp({ settings, sql: database.sql, log })
+  const call: Call = async (method, path, options = {}) =>
+    toAnswer(await app.handle(await toRequest(settings, method, path, options)))
+  return { ...database, app, settings, call, logged }
+}
+
+async function toRequest(
+  settings: Settings,
+  method: string,
+  path: string,
+  { as, body, headers }: CallOptions,
+) {
+  const token = as === undefined ? undefined : await signAccessToken(as, settings)
+  return new Request(`http://localhost${path}`, {
+    method,
+    headers: {
+      ...(token && { authorization: `Bearer ${token}` }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    ...(body !== undefined && { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  })
+}
+
+/** JSON is parsed; anything else stays text. */
+export async function toAnswer(response: Response): Promise<Answer> {
+  const text = await response.text()
+  const isJson = /[/+]json/.test(response.headers.get('content-type') ?? '')
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: isJson && text ? JSON.parse(text) : text,
+  }
+}

@@ -1,0 +1,33 @@
+/** A database for each test file, copied from the migrated one. */
+import { afterAll } from 'bun:test'
+import postgres from 'postgres'
+import { openDatabase, type Sql } from '../../src/database/connection'
+
+const SERVER_URL = process.env.DATABASE_URL
+if (!SERVER_URL) throw new Error('DATABASE_URL is not set: run the tests with `bun run test [file…]`')
+
+export interface TestDatabase {
+  url: string
+  sql: Sql
+}
+
+/** Makes a database and drops it when the file's tests have ended. */
+export async function testDatabase(poolSize = 10): Promise<TestDatabase> {
+  const name = `test_${crypto.randomUUID().replaceAll('-', '')}`
+  const admin = postgres(urlOf('template1'), { max: 1, onnotice: () => {} })
+  await admin`create database ${admin(name)} template postgres`
+  const url = urlOf(name)
+  const sql = openDatabase({ url, poolSize })
+  afterAll(async () => {
+    await sql.end({ timeout: 1 })
+    await admin`drop database ${admin(name)} with (force)`
+    await admin.end()
+  })
+  return { url, sql }
+}
+
+function urlOf(database: string): string {
+  const url = new URL(SERVER_URL ?? '')
+  url.pathname = `/${database}`
+  return url.href
+}

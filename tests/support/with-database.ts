@@ -1,0 +1,26 @@
+/**
+ * Runs a command beside a PostgreSQL of its own: `bun tests/support/with-database.ts <command> [argument…]`.
+ * `DATABASE_URL` names its database `postgres`, migrated, which tests use as a template. Nothing is left behind.
+ */
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startEmbedded } from '../../src/database/embedded'
+import { migrate } from '../../src/database/migrations'
+
+const folder = await mkdtemp(join(tmpdir(), 'taskwell-test-'))
+const database = await startEmbedded(folder)
+try {
+  await migrate(database.url, 'up', true)
+  const command = Bun.spawn(process.argv.slice(2), {
+    env: { ...process.env, DATABASE_URL: database.url },
+    stdio: ['inherit', 'inherit', 'inherit'],
+  })
+  // Ctrl-C reaches the command by itself; we only have to outlive it
+  process.on('SIGINT', () => {})
+  process.on('SIGTERM', () => command.kill('SIGTERM'))
+  process.exitCode = await command.exited
+} finally {
+  await database.stop()
+  await rm(folder, { recursive: true })
+}
