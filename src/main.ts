@@ -3,6 +3,7 @@ import { signAccessToken } from './auth/token'
 import { db, health } from './commands'
 import { createLog } from './http/log'
 import { keptSecret } from './kept-secret'
+import { npxEnded } from './processes'
 import { serve } from './server'
 import { loadSettings } from './settings'
 
@@ -12,23 +13,32 @@ const settings = () => loadSettings(process.env, (dataDir) => keptSecret(dataDir
 
 async function runServer(): Promise<void> {
   const started = performance.now()
+  // before anything is started, so that a signal at any moment ends all of it
+  const stopRequested = Promise.race([nextSignal(), npxEnded().then(() => 'npx has ended')])
   const loaded = settings()
   const log = createLog(loaded)
   const server = await serve(loaded, log)
   log.info(`ready in ${Math.round(performance.now() - started)} ms`)
   if (!loaded.production) print(welcome(server.url, loaded.secret !== undefined))
 
-  let stopping = false
-  const stop = async (signal: string) => {
-    // whoever asks twice does not want to wait
-    if (stopping) process.exit(1)
-    stopping = true
-    log.info(`${signal}: stopping`)
-    await server.stop()
-    log.info('stopped')
-    process.exit(0)
+  log.info(`${await stopRequested}: stopping`)
+  await server.stop()
+  log.info('stopped')
+  process.exit(0)
+}
+
+/** Waits for the first signal that asks to stop; whoever asks twice does not want to wait. */
+function nextSignal(): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  let asked = false
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (asked) process.exit(1)
+      asked = true
+      resolve(signal)
+    })
   }
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void stop(signal))
+  return promise
 }
 
 function welcome(url: string, hasSecret: boolean): string {

@@ -25,6 +25,8 @@ export interface RemoteKeysOptions {
   onChange: () => void
   /** The clock, in milliseconds. */
   now?: () => number
+  /** How long one fetch may take, in milliseconds. */
+  deadline?: number
 }
 
 /**
@@ -33,7 +35,10 @@ export interface RemoteKeysOptions {
  * @returns a look-up that throws Problem KEYS_UNAVAILABLE while no keys were ever had, and jose's
  *   `JWKSNoMatchingKey` for a key that the issuer does not have
  */
-export function remoteKeys(url: string, { onChange, now = Date.now }: RemoteKeysOptions): FindKey {
+export function remoteKeys(
+  url: string,
+  { onChange, now = Date.now, deadline = FETCH_DEADLINE }: RemoteKeysOptions,
+): FindKey {
   let find: FindKey | undefined
   let text = ''
   let loadedAt = Number.NEGATIVE_INFINITY
@@ -43,7 +48,7 @@ export function remoteKeys(url: string, { onChange, now = Date.now }: RemoteKeys
 
   async function load(): Promise<FindKey> {
     triedAt = now()
-    const fetched = await fetchKeys(url)
+    const fetched = await fetchKeys(url, deadline)
     const loaded = createLocalJWKSet(JSON.parse(fetched))
     if (text !== fetched) onChange()
     text = fetched
@@ -87,8 +92,8 @@ export function remoteKeys(url: string, { onChange, now = Date.now }: RemoteKeys
   }
 }
 
-async function fetchKeys(url: string): Promise<string> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(FETCH_DEADLINE) })
+async function fetchKeys(url: string, deadline: number): Promise<string> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(deadline) })
   if (!response.ok) throw new Error(`The keys' address answered ${response.status}`)
   return response.text()
 }
@@ -98,18 +103,11 @@ function unavailable(cause?: unknown): Problem {
   return new Problem('KEYS_UNAVAILABLE', "The token issuer's keys cannot be fetched", { headers, cause })
 }
 
-/** Several addresses as one: each is asked in turn, and one that is down does not hide the keys of another. */
+/** Several addresses as one. All are asked at once: one that is down, or slow, must not hold up the keys of another. */
 export function anyOf(sources: readonly FindKey[]): FindKey {
-  return async (header, token) => {
-    let failure: unknown
-    for (const find of sources) {
-      try {
-        return await find(header, token)
-      } catch (error) {
-        // "cannot be fetched" says more than "has no such key": the missing one may be there
-        if (!(failure instanceof Problem)) failure = error
-      }
-    }
-    throw failure
-  }
+  return (header, token) =>
+    Promise.any(sources.map((find) => find(header, token))).catch(({ errors: failures }: AggregateError) => {
+      // "cannot be fetched" says more than "has no such key": the missing one may be there
+      throw failures.find((failure) => failure instanceof Problem) ?? failures[0]
+    })
 }

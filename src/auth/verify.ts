@@ -19,6 +19,8 @@ const CLOCK_TOLERANCE = 5
 const MAX_TOKEN = 8192
 /** How many verified tokens are remembered: an EdDSA check costs 0.2 ms, a look-up nothing. */
 const MAX_REMEMBERED = 10_000
+/** In seconds; then a token is checked again, so that it does not long outlive a key that was withdrawn. */
+const REMEMBERED_FOR = 600
 
 const JWKS_ALGORITHMS = ['EdDSA', 'ES256', 'ES512', 'RS256', 'PS256']
 
@@ -27,9 +29,10 @@ const TOKEN_TYPE = /^(?:at\+)?jwt$/i
 
 type AuthSettings = Pick<Settings, 'secret' | 'jwks' | 'issuers' | 'audiences'>
 
-interface Verified extends Caller {
-  /** `exp`, in seconds since 1970. */
-  expires: number
+interface Verified {
+  caller: Caller
+  /** How long this may be remembered, in seconds since 1970. */
+  until: number
 }
 
 /**
@@ -39,20 +42,24 @@ interface Verified extends Caller {
  *   TOKEN_NOT_JWT or KEYS_UNAVAILABLE
  */
 export function createVerify(settings: AuthSettings): Verify {
-  const remembered = new Map<string, Verified>()
-  const check = createCheck(settings, () => remembered.clear())
+  let remembered = new Map<string, Verified>()
+  const check = createCheck(settings, () => {
+    remembered = new Map()
+  })
 
   return async (authorization) => {
     const token = bearerToken(authorization)
     const known = remembered.get(token)
-    if (known && known.expires > Date.now() / 1000 - CLOCK_TOLERANCE) return known
-    remembered.delete(token)
+    if (known && known.until > Date.now() / 1000) return known.caller
+    // should the keys change during the check, then its outcome goes into the map that is no longer read
+    const memory = remembered
+    memory.delete(token)
     const verified = await check(token)
     // a Map keeps the order of insertion: the first is the one remembered longest
-    const [oldest] = remembered.size < MAX_REMEMBERED ? [] : remembered.keys()
-    if (oldest !== undefined) remembered.delete(oldest)
-    remembered.set(token, verified)
-    return verified
+    const [oldest] = memory.size < MAX_REMEMBERED ? [] : memory.keys()
+    if (oldest !== undefined) memory.delete(oldest)
+    memory.set(token, verified)
+    return verified.caller
   }
 }
 
@@ -84,7 +91,9 @@ function createCheck({ secret, jwks, issuers, audiences }: AuthSettings, forget:
   return async (token: string): Promise<Verified> => {
     try {
       const { alg, typ } = decodeProtectedHeader(token)
-      if (typ !== undefined && !TOKEN_TYPE.test(typ)) throw new errors.JWTInvalid('typ')
+      // a pattern would also take the list ["JWT"], as it turns what it tests to text
+      const isToken = typ === undefined || (typeof typ === 'string' && TOKEN_TYPE.test(typ))
+      if (!isToken) throw new errors.JWTInvalid('typ')
       // each kind of key takes its own algorithms only, so a public key can never serve as an HMAC secret
       const isSymmetric = alg?.startsWith('HS') ?? false
       if (isSymmetric && secretKey) return toVerified((await jwtVerify(token, secretKey, forSecret)).payload)
@@ -110,7 +119,8 @@ function toVerified({ sub, userId, exp }: JWTPayload): Verified {
     throw new errors.JWTInvalid('sub')
   }
   // `requiredClaims` has seen to it that `exp` is there
-  return { id: subject, expires: exp ?? 0 }
+  const expires = (exp ?? 0) + CLOCK_TOLERANCE
+  return { caller: { id: subject }, until: Math.min(expires, Date.now() / 1000 + REMEMBERED_FOR) }
 }
 
 function toProblem(error: unknown): Problem {

@@ -5,6 +5,7 @@ import { chown, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { keptSecret } from '../kept-secret'
+import { commandOf } from '../processes'
 
 export interface EmbeddedDatabase {
   url: string
@@ -216,11 +217,15 @@ async function startServer(
   const options = [`port=${port}`, 'listen_addresses=127.0.0.1', 'unix_socket_directories=']
   const command = [binaries.postgres, '-D', cluster, ...options.flatMap((option) => ['-c', option])]
   const server = withLog(folder, (output) => spawn(launcher, command, output))
+  // for an end that nobody planned, such as an uncaught exception; PostgreSQL recovers at the next start
+  const endAtOnce = () => server.kill('SIGQUIT')
+  process.on('exit', endAtOnce)
+  void server.exited.then(() => process.off('exit', endAtOnce))
   const deadline = Date.now() + START_DEADLINE
   while (!isReady(cluster, server.pid)) {
     if (server.exitCode !== null) throw failure(folder, `it ended with ${server.exitCode}`)
     if (Date.now() > deadline) {
-      server.kill('SIGQUIT')
+      endAtOnce()
       throw failure(folder, 'it was not ready in time')
     }
     await Bun.sleep(POLL_INTERVAL)
@@ -285,17 +290,5 @@ async function endLeftover(cluster: string): Promise<void> {
   while (commandOf(pid) === command) {
     if (Date.now() > deadline) throw new Error(`A PostgreSQL left behind (process ${pid}) does not end`)
     await Bun.sleep(POLL_INTERVAL)
-  }
-}
-
-/** @returns the command line of a process, or nothing if it has ended */
-function commandOf(pid: number): string {
-  if (pid === 0) return ''
-  if (process.platform !== 'linux')
-    return Bun.spawnSync(['ps', '-o', 'command=', '-p', String(pid)]).stdout.toString()
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
-  } catch {
-    return ''
   }
 }

@@ -44,12 +44,12 @@ export async function dbmate(args: readonly string[], url?: string, quiet = fals
 /** Brings the database to the newest migration, or one back. dbmate takes no lock, so two at once wait here. */
 export async function migrate(url: string, direction: 'up' | 'down', quiet = false): Promise<void> {
   const args = direction === 'up' ? ['up', '--strict'] : ['down']
-  const lock = openDatabase({ url, poolSize: 1 })
+  const sql = openDatabase({ url, poolSize: 1 })
   try {
-    await lock`select pg_advisory_lock(${LOCK}::bigint)`
+    await sql`select from pg_advisory_lock(${LOCK}::bigint)`
     await dbmate(args, url, quiet)
   } finally {
     // the lock ends with its session
-    await lock.end({ timeout: 5 })
+    await sql.end({ timeout: 5 })
   }
 }

@@ -1,8 +1,11 @@
 /** Reads a JSON body: late, so that nobody makes the server parse before it knows who they are. */
-import { Problem } from './problems'
+import { invalid, Problem } from './problems'
 
 /** In bytes. */
 export const MAX_BODY = 64 * 1024
+
+/** Elysia prints what fails validation with indentation: a few KiB of brackets would become gigabytes. */
+const MAX_DEPTH = 32
 
 // application/merge-patch+json is what PATCH means here (RFC 7396), and other +json types differ only in name
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json$/
@@ -30,11 +33,24 @@ async function readJson(request: Request): Promise<unknown> {
   const bytes = await readBytes(request)
   if (bytes.byteLength === 0) return undefined
   checkMediaType(request.headers)
+  const value = parse(bytes)
+  if (isDeeperThan(MAX_DEPTH, value)) {
+    throw invalid({ in: 'body', pointer: '', detail: `must not be nested deeper than ${MAX_DEPTH} levels` })
+  }
+  return value
+}
+
+function parse(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (cause) {
     throw new Problem('MALFORMED_JSON', 'The body is not JSON in UTF-8', { cause })
   }
+}
+
+function isDeeperThan(levels: number, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levels === 0 || Object.values(value).some((each) => isDeeperThan(levels - 1, each))
 }
 
 async function readBytes(request: Request): Promise<Uint8Array> {

@@ -19,7 +19,12 @@ export function health(sql: Sql) {
     .get('/health', () => ({ status: 'healthy', service: 'taskwell', version }) as const, {
       query: NoQuery,
       response: { 200: Health, ...problems('VALIDATION_ERROR') },
-      detail: { tags, summary: 'Is the process alive', description: 'Answers whatever the database does.' },
+      detail: {
+        tags,
+        operationId: 'health',
+        summary: 'Is the process alive',
+        description: 'Answers whatever the database does.',
+      },
     })
     .get(
       '/ready',
@@ -34,6 +39,7 @@ export function health(sql: Sql) {
         response: { 200: Ready, ...problems('VALIDATION_ERROR', 'DATABASE_UNAVAILABLE') },
         detail: {
           tags,
+          operationId: 'ready',
           summary: 'Can it serve requests',
           description: 'Asks the database, and waits for its answer at most two seconds.',
         },

@@ -1,5 +1,5 @@
 /** The log: JSON lines in production, lines for people in development. */
-import pino, { type Logger } from 'pino'
+import pino, { type DestinationStream, type Logger } from 'pino'
 import pretty from 'pino-pretty'
 import type { Settings } from '../settings'
 
@@ -12,9 +12,13 @@ function serializeError(error: unknown): Record<string, unknown> {
   return { type: name, code, constraint: constraint_name, stack: frames?.join('\n') }
 }
 
-/** @returns a logger that writes to standard output */
-export function createLog({ logLevel, production }: Pick<Settings, 'logLevel' | 'production'>): Logger {
+/** @param destination where the lines go; standard output by default */
+export function createLog(
+  { logLevel, production }: Pick<Settings, 'logLevel' | 'production'>,
+  destination?: DestinationStream,
+): Logger {
   const options = { level: logLevel, base: null, serializers: { err: serializeError } }
-  if (production) return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime })
-  return pino(options, pretty({ sync: true, singleLine: true, translateTime: 'SYS:HH:MM:ss.l' }))
+  if (!production)
+    return pino(options, pretty({ sync: true, singleLine: true, translateTime: 'SYS:HH:MM:ss.l' }))
+  return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, destination ?? pino.destination(1))
 }

@@ -20,10 +20,10 @@ const DOCUMENTATION = {
     description:
       'Tasks of many users. Send `Authorization: Bearer <token>` with a token of Better Auth or of this service. ' +
       'Every error is `application/problem+json` (RFC 9457) with a stable `error_code`.',
-    license: { name: 'Private', identifier: 'LicenseRef-Private' },
   },
   tags: [
-    { name: 'Tasks', description: "A user's tasks, at two addresses that answer alike" },
+    { name: 'Tasks', description: "The caller's tasks" },
+    { name: 'Tasks of a user', description: 'The same tasks and answers, with the owner in the path' },
     { name: 'Health', description: 'For whoever runs the service' },
   ],
 }
@@ -51,7 +51,7 @@ export async function openApi(app: AnyElysia): Promise<Json> {
           description: 'A JWT of the configured issuer',
         },
       },
-      schemas: Object.fromEntries([...components].map(([name, schema]) => [name, plainSchema(schema)])),
+      schemas: Object.fromEntries([...components].map(([name, schema]) => [name, plainSchema(schema, true)])),
     },
   }
 }
@@ -67,9 +67,10 @@ function correctPath(path: string, item: Record<string, Operation>): [string, Js
 
 function correctOperation(path: string, operation: Operation): Json {
   const { parameters = [], requestBody, responses, ...rest } = operation
+  const named = path.startsWith('/api/{user_id}/') ? ofUser(rest) : rest
   const ownParameters = parameters.filter((each) => each.in !== 'path' || path.includes(`{${each.name}}`))
   return {
-    ...rest,
+    ...named,
     // who declares a 401 wants a token
     security: '401' in responses ? [{ bearer: [] }] : [],
     ...(ownParameters.length > 0 && { parameters: ownParameters.map(correctParameter) }),
@@ -80,12 +81,21 @@ function correctOperation(path: string, operation: Operation): Json {
   }
 }
 
+/** Ids of operations are unique, and both addresses have the same routes. */
+function ofUser({ operationId, tags, ...rest }: Json): Json {
+  return {
+    ...rest,
+    operationId: `${operationId}OfUser`,
+    tags: isList(tags) ? tags.map((tag) => `${tag} of a user`) : [],
+  }
+}
+
 function correctParameter({ schema, description, examples: _, ...rest }: Json): Json {
-  const plain = plainSchema(schema as Json)
+  const { description: inner, ...plain } = plainSchema(schema as Json)
   return {
     ...rest,
     required: rest.in === 'path' || rest.required === true,
-    description: description ?? plain.description ?? '',
+    description: description ?? inner,
     schema: plain,
   }
 }
@@ -117,16 +127,17 @@ const HEADERS: Record<string, Json> = {
 function correctResponse(status: string, response: Operation['responses'][string]): Json {
   const headers = { ...REQUEST_ID, ...HEADERS[status], ...(response.responseHeaders as Json) }
   if (response.codes) return { ...problemResponse(response.codes), headers }
-  const schema = response.component
-    ? reference(response.component)
-    : response.content?.['application/json']?.schema
-  const types = { 'application/json': schema, ...(response.otherTypes as Json) }
-  const content = Object.entries(types).map(([type, each]) => [type, { schema: plainSchema(each as Json) }])
-  return {
-    description: SUCCESS[status] ?? 'Success',
-    headers,
-    ...(schema && { content: Object.fromEntries(content) }),
-  }
+  const schema = response.component ? response : response.content?.['application/json']?.schema
+  const types = { ...(schema && { 'application/json': schema }), ...(response.otherTypes as Json) }
+  return { description: SUCCESS[status] ?? 'Success', headers, ...(schema && { content: contentOf(types) }) }
+}
+
+function contentOf(types: Json): Json {
+  const entries = Object.entries(types).map(([type, schema]) => [
+    type,
+    { schema: plainSchema(schema as Json) },
+  ])
+  return Object.fromEntries(entries)
 }
 
 function problemResponse(codes: readonly ErrorCode[]): Json {

@@ -2,6 +2,7 @@
 import type { TUnsafe } from '@sinclair/typebox'
 import { t } from 'elysia'
 import { component } from './components'
+import { oneOf } from './validation'
 
 /** Stable codes and the status each is sent with. */
 export const STATUS_OF = {
@@ -41,7 +42,7 @@ export const TITLE_OF: Record<ProblemStatus, string> = {
 
 const FieldError = t.Object(
   {
-    in: t.Union([t.Literal('body'), t.Literal('query'), t.Literal('path'), t.Literal('header')]),
+    in: oneOf(['body', 'query', 'path', 'header']),
     pointer: t.String({ description: 'A JSON Pointer into the body, or the name of the parameter' }),
     detail: t.String(),
   },
@@ -57,12 +58,7 @@ export const ProblemBody = component(
       title: t.String(),
       status: t.Number({ documented: { type: 'integer' } }),
       detail: t.String(),
-      error_code: t.Unsafe<ErrorCode>(
-        t.Union(
-          Object.keys(STATUS_OF).map((code) => t.Literal(code)),
-          { documented: { type: 'string', enum: Object.keys(STATUS_OF) } },
-        ),
-      ),
+      error_code: oneOf(Object.keys(STATUS_OF) as ErrorCode[]),
       status_code: t.Number({ documented: { type: 'integer', description: 'Repeats `status`' } }),
       request_id: t.String({ description: 'Repeats the header `X-Request-Id`' }),
       errors: t.Optional(t.Array(FieldError, { description: 'One entry for each field at fault' })),
@@ -106,16 +102,14 @@ interface ProblemOptions {
 
 /** Thrown anywhere, answered in one place (`http/errors.ts`). The detail is our own sentence, never submitted data. */
 export class Problem extends Error {
+  readonly code: ErrorCode
   readonly status: ProblemStatus
   readonly errors: FieldError[] | undefined
   readonly headers: Record<string, string>
 
-  constructor(
-    readonly code: ErrorCode,
-    detail: string,
-    { errors, headers = {}, cause }: ProblemOptions = {},
-  ) {
+  constructor(code: ErrorCode, detail: string, { errors, headers = {}, cause }: ProblemOptions = {}) {
     super(detail, { cause })
+    this.code = code
     this.status = STATUS_OF[code]
     this.errors = errors
     this.headers = headers

@@ -19,7 +19,7 @@ export function requests(log: Logger) {
         {
           request_id: set.headers['x-request-id'],
           method: request.method,
-          route: route || undefined,
+          route: route?.replace(/(?<=.)\/$/, '') || undefined,
           status: set.status ?? 200,
           ms: Math.round((performance.now() - started) * 10) / 10,
         },

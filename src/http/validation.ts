@@ -52,6 +52,17 @@ export function text(name: string, { min, max, notBlank = false, description }: 
   })
 }
 
+/** Not `t.UnionEnum`: its default would fill in an omitted optional. */
+export function oneOf<const T extends readonly string[]>(choices: T, description?: string) {
+  const documented = { type: 'string', enum: choices, ...(description && { description }) }
+  return t.Unsafe<T[number]>(
+    t.Union(
+      choices.map((choice) => t.Literal(choice)),
+      { rule: `must be one of ${choices.join(', ')}`, documented },
+    ),
+  )
+}
+
 /**
  * A whole number in a query or path. Checked as text, because a coerced number would take `1e1`, `0x10` and ` 5`,
  * and would round what is over 2^53.
@@ -64,7 +75,7 @@ export function wholeNumber(pattern: string, rule: string, documented: Record<st
 }
 
 /** For routes without parameters: a query of any kind is then a 422, as on every other route. */
-export const NoQuery = t.Object({}, { additionalProperties: false })
+export const NoQuery = t.Unsafe<Record<string, never>>(t.Object({}, { additionalProperties: false }))
 
 const MAX_FIELD_ERRORS = 100
 

@@ -1,9 +1,11 @@
 /** What a task looks like, coming in and going out. */
 import { t } from 'elysia'
 import { component } from '../http/components'
-import { text, wholeNumber } from '../http/validation'
+import { oneOf, text, wholeNumber } from '../http/validation'
 
 const strict = { additionalProperties: false }
+
+const POSITIVE = { minimum: 1, maximum: Number.MAX_SAFE_INTEGER }
 
 const example = {
   id: 42,
@@ -22,7 +24,7 @@ export const Task = component(
   'Task',
   t.Object(
     {
-      id: t.Number({ documented: { type: 'integer' } }),
+      id: t.Number({ documented: { type: 'integer', ...POSITIVE } }),
       user_id: t.String({ description: 'The owner: the subject of the token' }),
       title: t.String(),
       description: t.Union([t.String(), t.Null()]),
@@ -124,7 +126,7 @@ const TaskId = t
     t.String({
       pattern: '^0*[1-9][0-9]*$',
       rule: 'must be a positive whole number',
-      documented: { type: 'integer', minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
+      documented: { type: 'integer', ...POSITIVE, description: "The task's id" },
     }),
   )
   .Decode((digits) => (Number.isSafeInteger(Number(digits)) ? Number(digits) : 0))
@@ -133,19 +135,6 @@ const TaskId = t
 /** `user_id` is there on one of the two addresses only; whether it is the caller is checked before this. */
 export const OwnerParams = t.Object({ user_id: UserId }, strict)
 export const TaskParams = t.Object({ user_id: UserId, id: TaskId }, strict)
-
-/** Not `t.UnionEnum`: its default would fill in an omitted optional. */
-function oneOf<const T extends readonly string[]>(choices: T, description: string) {
-  return t.Unsafe<T[number]>(
-    t.Union(
-      choices.map((choice) => t.Literal(choice)),
-      {
-        rule: `must be one of ${choices.join(', ')}`,
-        documented: { type: 'string', enum: choices, description },
-      },
-    ),
-  )
-}
 
 const MAX_LIMIT = 200
 export const DEFAULT_LIMIT = 100
@@ -162,6 +151,7 @@ export const ListQuery = t.Object(
         minimum: 1,
         maximum: MAX_LIMIT,
         default: DEFAULT_LIMIT,
+        description: 'How many tasks at most',
       }),
     ),
     cursor: t.Optional(

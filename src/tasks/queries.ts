@@ -127,6 +127,7 @@ export type ListTasks = (sql: Sql, owner: string, options: ListOptions) => Promi
  * One statement for each order, because only then can the index be walked from the cursor. Each begins at a bound that
  * is always there: `id < $1 or $1 is null` would read the index from its start for every page. The page is one JSON
  * value: a count belongs beside it even when it is empty, and a subquery keeps the order of its rows for json_agg.
+ * `page.*`, because SafeQL cannot see into `page`. In JSON too, times are text and a bigint is a number.
  */
 
 const AFTER_EVERY_ID = Number.MAX_SAFE_INTEGER
@@ -139,19 +140,20 @@ export const listNewestFirst: ListTasks = async (sql, owner, { completed, after,
       select
         case when ${count}::boolean then (
           select count(*) from tasks
-          where user_id = ${owner} and deleted_at is null and completed = coalesce(${completed}, completed)
+          where user_id = ${owner} and deleted_at is null
+            and (${completed}::boolean is null or completed = ${completed})
         ) end as total,
-        coalesce((
-          select json_agg(page) from (
-            select id, user_id, title, description, completed,
-              rfc3339(created_at) as created_at, rfc3339(updated_at) as updated_at, revision
-            from tasks
-            where user_id = ${owner} and deleted_at is null and completed = coalesce(${completed}, completed)
-              and id < ${after?.id ?? AFTER_EVERY_ID}
-            order by id desc
-            limit ${limit} offset ${skip}
-          ) as page
-        ), '[]') as tasks`,
+        coalesce(json_agg(page.*), '[]') as tasks
+      from (
+        select id, user_id, title, description, completed,
+          rfc3339(created_at) as created_at, rfc3339(updated_at) as updated_at, revision
+        from tasks
+        where user_id = ${owner} and deleted_at is null
+          and (${completed}::boolean is null or completed = ${completed})
+          and id < ${after?.id ?? AFTER_EVERY_ID}
+        order by id desc
+        limit ${limit} offset ${skip}
+      ) as page`,
   )
 
 export const listOldestFirst: ListTasks = async (sql, owner, { completed, after, limit, skip, count }) =>
@@ -160,19 +162,20 @@ export const listOldestFirst: ListTasks = async (sql, owner, { completed, after,
       select
         case when ${count}::boolean then (
           select count(*) from tasks
-          where user_id = ${owner} and deleted_at is null and completed = coalesce(${completed}, completed)
+          where user_id = ${owner} and deleted_at is null
+            and (${completed}::boolean is null or completed = ${completed})
         ) end as total,
-        coalesce((
-          select json_agg(page) from (
-            select id, user_id, title, description, completed,
-              rfc3339(created_at) as created_at, rfc3339(updated_at) as updated_at, revision
-            from tasks
-            where user_id = ${owner} and deleted_at is null and completed = coalesce(${completed}, completed)
-              and id > ${after?.id ?? 0}
-            order by id
-            limit ${limit} offset ${skip}
-          ) as page
-        ), '[]') as tasks`,
+        coalesce(json_agg(page.*), '[]') as tasks
+      from (
+        select id, user_id, title, description, completed,
+          rfc3339(created_at) as created_at, rfc3339(updated_at) as updated_at, revision
+        from tasks
+        where user_id = ${owner} and deleted_at is null
+          and (${completed}::boolean is null or completed = ${completed})
+          and id > ${after?.id ?? 0}
+        order by id
+        limit ${limit} offset ${skip}
+      ) as page`,
   )
 
 export const listTitlesUp: ListTasks = async (sql, owner, { completed, after, limit, skip, count }) =>
@@ -181,19 +184,20 @@ export const listTitlesUp: ListTasks = async (sql, owner, { completed, after, li
       select
         case when ${count}::boolean then (
           select count(*) from tasks
-          where user_id = ${owner} and deleted_at is null and completed = coalesce(${completed}, completed)
+          where user_id = ${owner} and deleted_at is null
+            and (${completed}::boolean is null or completed = ${completed})
         ) end as total,
-        coalesce((
-          select json_agg(page) from (
-            select id, user_id, title, description, completed,
-              rfc3339(created_at) as created_at, rfc3339(updated_at) as updated_at, revision
-            from tasks
-            where user_id = ${owner} and deleted_at is null and completed = coalesce(${completed}, completed)
-              and (lower(title), id) > (lower(${after?.title ?? ''}::text collate "und-x-icu"), ${after?.id ?? 0})
-            order by lower(title), id
-            limit ${limit} offset ${skip}
-          ) as page
-        ), '[]') as tasks`,
+        coalesce(json_agg(page.*), '[]') as tasks
+      from (
+        select id, user_id, title, description, completed,
+          rfc3339(created_at) as created_at, rfc3339(updated_at) as updated_at, revision
+        from tasks
+        where user_id = ${owner} and deleted_at is null
+          and (${completed}::boolean is null or completed = ${completed})
+          and (lower(title), id) > (lower(${after?.title ?? ''}::text collate "und-x-icu"), ${after?.id ?? 0})
+        order by lower(title), id
+        limit ${limit} offset ${skip}
+      ) as page`,
   )
 
 export const listTitlesDown: ListTasks = async (sql, owner, { completed, after, limit, skip, count }) =>
@@ -202,18 +206,19 @@ export const listTitlesDown: ListTasks = async (sql, owner, { completed, after, 
       select
         case when ${count}::boolean then (
           select count(*) from tasks
-          where user_id = ${owner} and deleted_at is null and completed = coalesce(${completed}, completed)
+          where user_id = ${owner} and deleted_at is null
+            and (${completed}::boolean is null or completed = ${completed})
         ) end as total,
-        coalesce((
-          select json_agg(page) from (
-            select id, user_id, title, description, completed,
-              rfc3339(created_at) as created_at, rfc3339(updated_at) as updated_at, revision
-            from tasks
-            where user_id = ${owner} and deleted_at is null and completed = coalesce(${completed}, completed)
-              and (lower(title), id) <
-                (lower(${after?.title ?? AFTER_EVERY_TITLE}::text collate "und-x-icu"), ${after?.id ?? AFTER_EVERY_ID})
-            order by lower(title) desc, id desc
-            limit ${limit} offset ${skip}
-          ) as page
-        ), '[]') as tasks`,
+        coalesce(json_agg(page.*), '[]') as tasks
+      from (
+        select id, user_id, title, description, completed,
+          rfc3339(created_at) as created_at, rfc3339(updated_at) as updated_at, revision
+        from tasks
+        where user_id = ${owner} and deleted_at is null
+          and (${completed}::boolean is null or completed = ${completed})
+          and (lower(title), id) <
+            (lower(${after?.title ?? AFTER_EVERY_TITLE}::text collate "und-x-icu"), ${after?.id ?? AFTER_EVERY_ID})
+        order by lower(title) desc, id desc
+        limit ${limit} offset ${skip}
+      ) as page`,
   )

@@ -68,6 +68,7 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
         response: { 200: TaskList, ...problems(...OWN, 'VALIDATION_ERROR') },
         detail: {
           tags,
+          operationId: 'listTasks',
           summary: 'List tasks',
           description:
             'Newest first, unless `sort` and `order` say otherwise. While there are more, the header `Link` leads to ' +
@@ -91,6 +92,7 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
         response: { 201: Task, ...problems(...OWN, ...BODY_PROBLEMS, 'VALIDATION_ERROR') },
         detail: {
           tags,
+          operationId: 'createTask',
           summary: 'Create a task',
           description: "A user's first write also makes the user: a valid token is enough to begin.",
         },
@@ -102,6 +104,7 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
       response: { 200: Task, ...problems(...OWN, 'VALIDATION_ERROR', 'TASK_NOT_FOUND') },
       detail: {
         tags,
+        operationId: 'readTask',
         summary: 'Read a task',
         description: 'A task of somebody else answers as one that does not exist.',
       },
@@ -142,6 +145,7 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
         response: { 200: Task, ...problems(...OWN, ...BODY_PROBLEMS, 'VALIDATION_ERROR', 'TASK_NOT_FOUND') },
         detail: {
           tags,
+          operationId: 'completeTask',
           summary: 'Complete a task, or take it back',
           description: 'Toggles without a body. With one it sets, so that sending it twice does no harm.',
         },
@@ -157,7 +161,12 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
         params: TaskParams,
         query: NoQuery,
         response: { 204: t.Void(), ...problems(...OWN, 'VALIDATION_ERROR', 'TASK_NOT_FOUND') },
-        detail: { tags, summary: 'Delete a task', description: 'A second time answers 404.' },
+        detail: {
+          tags,
+          operationId: 'deleteTask',
+          summary: 'Delete a task',
+          description: 'A second time answers 404.',
+        },
       },
     )
 }

@@ -1,7 +1,7 @@
 /** The whole app on a database of its own, and requests to it without a network. */
-import pino from 'pino'
 import { createApp } from '../../src/app'
 import { signAccessToken } from '../../src/auth/token'
+import { createLog } from '../../src/http/log'
 import { loadSettings, type Settings } from '../../src/settings'
 import { type TestDatabase, testDatabase } from './database'
 
@@ -40,7 +40,7 @@ export async function testApp(env: Record<string, string> = {}): Promise<TestApp
   const database = await testDatabase()
   const settings = testSettings(env)
   const logged: string[] = []
-  const log = pino({ level: 'trace' }, { write: (line) => logged.push(line) })
+  const log = createLog({ logLevel: 'trace', production: true }, { write: (line) => logged.push(line) })
   const app = createApp({ settings, sql: database.sql, log })
   const call: Call = async (method, path, options = {}) =>
     toAnswer(await app.handle(await toRequest(settings, method, path, options)))

@@ -1,0 +1,90 @@
+import { afterAll, describe, expect, test } from 'bun:test'
+import type { Page } from 'playwright-core'
+import { signAccessToken } from '../../src/auth/token'
+import { testApp } from '../support/app'
+import { launchBrowser, skipReason } from '../support/browser'
+
+const SCREENSHOTS = process.env.SCREENSHOTS
+
+describe.skipIf(skipReason !== '')(`the pages${skipReason}`, async () => {
+  if (skipReason) return
+  const browser = await launchBrowser()
+  const { app, call, settings } = await testApp()
+  app.listen({ port: 0, hostname: '127.0.0.1' })
+  afterAll(async () => {
+    await app.stop(true)
+  })
+  const origin = `http://127.0.0.1:${app.server?.port}`
+
+  /** Opens a page and keeps what it asked for and complained about. */
+  async function open(path: string) {
+    const page = await browser.newPage({ viewport: { width: 1280, height: 1000 } })
+    const requested: string[] = []
+    const complaints: string[] = []
+    page.on('request', (request) => requested.push(request.url()))
+    page.on('requestfailed', (request) => complaints.push(`failed: ${request.url()}`))
+    page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()))
+    page.on('pageerror', (error) => complaints.push(error.message))
+    await page.goto(origin + path)
+    const foreign = () =>
+      requested.filter(
+        (url) => !url.startsWith(origin) && !url.startsWith('data:') && !url.startsWith('blob:'),
+      )
+    return { page, complaints, foreign }
+  }
+
+  async function screenshot(page: Page, name: string): Promise<void> {
+    if (SCREENSHOTS) await page.screenshot({ path: `${SCREENSHOTS}/${name}.png` })
+  }
+
+  test('/ leads to the docs', async () => {
+    const { page } = await open('/')
+    expect(page.url()).toBe(`${origin}/docs`)
+    await page.close()
+  })
+
+  test('Swagger UI shows every operation and asks no other host', async () => {
+    const { page, complaints, foreign } = await open('/docs')
+    await page.getByText('/api/v1/todos/{id}/complete').waitFor()
+    await screenshot(page, 'docs')
+    const { body: document } = await call('GET', '/openapi.json')
+    const operations = Object.values(document.paths).flatMap((item) => Object.keys(item as object))
+    expect(await page.locator('.opblock').count()).toBe(operations.length)
+    expect(foreign()).toEqual([])
+    expect(complaints).toEqual([])
+    await page.close()
+  })
+
+  test('after Authorize, "Try it out" creates a task and lists it', async () => {
+    const { page, complaints } = await open('/docs')
+    await page.locator('button.authorize').first().click()
+    await page.locator('.auth-container input').fill(await signAccessToken('browser', settings))
+    await page.locator('.auth-btn-wrapper button.authorize').click()
+    await screenshot(page, 'docs-authorize')
+    await page.locator('.btn-done').click()
+
+    const create = page.locator('#operations-Tasks-createTask')
+    await create.locator('.opblock-summary').click()
+    await create.locator('textarea.body-param__text').fill('{"title": "From the docs page"}')
+    await create.locator('button.execute').click()
+    expect(await create.locator('tr.response .response-col_status').first().textContent()).toBe('201')
+    await screenshot(page, 'docs-created')
+
+    const list = page.locator('#operations-Tasks-listTasks')
+    await list.locator('.opblock-summary').click()
+    await list.locator('button.execute').click()
+    await list.locator('.live-responses-table').waitFor()
+    expect(await list.locator('.live-responses-table').textContent()).toContain('From the docs page')
+    expect(complaints).toEqual([])
+    await page.close()
+  })
+
+  test('ReDoc shows the reference and asks no other host', async () => {
+    const { page, complaints, foreign } = await open('/redoc')
+    await page.getByRole('heading', { name: 'Complete a task, or take it back' }).first().waitFor()
+    await screenshot(page, 'redoc')
+    expect(foreign()).toEqual([])
+    expect(complaints).toEqual([])
+    await page.close()
+  })
+})

@@ -1,0 +1,83 @@
+/** A frontend that has an answer for every problem that a call can have, and a compiler that sees to it. */
+import type { Client } from 'taskwell/client'
+
+export async function explain({ api }: Client, id: number): Promise<string> {
+  const { data, error } = await api.v1.todos({ id }).patch({ description: null })
+  if (error === null) return data.title
+  switch (error.status) {
+    case 400: {
+      const code: 'MALFORMED_JSON' = error.value.error_code
+      return code
+    }
+    case 401: {
+      const code: 'TOKEN_MISSING' | 'TOKEN_EXPIRED' | 'TOKEN_INVALID' | 'TOKEN_NOT_JWT' =
+        error.value.error_code
+      return code
+    }
+    case 403: {
+      const code: 'OWNER_MISMATCH' = error.value.error_code
+      return code
+    }
+    case 404: {
+      const code: 'TASK_NOT_FOUND' = error.value.error_code
+      return code
+    }
+    case 413:
+    case 415: {
+      const code: 'PAYLOAD_TOO_LARGE' | 'UNSUPPORTED_MEDIA_TYPE' = error.value.error_code
+      return code
+    }
+    case 422: {
+      const code: 'VALIDATION_ERROR' = error.value.error_code
+      return [code, ...(error.value.errors ?? []).map(({ pointer, detail }) => `${pointer} ${detail}`)].join()
+    }
+    case 500: {
+      const code: 'INTERNAL_ERROR' = error.value.error_code
+      return `${code} ${error.value.request_id}`
+    }
+    case 503: {
+      if (error.value instanceof Error) return 'There is no connection'
+      const code: 'DATABASE_UNAVAILABLE' | 'KEYS_UNAVAILABLE' = error.value.error_code
+      return code
+    }
+    default: {
+      const unhandled: never = error
+      return unhandled
+    }
+  }
+}
+
+export async function explainHealth(client: Client): Promise<string> {
+  const { error } = await client.health.get()
+  switch (error?.status) {
+    case undefined:
+      return ''
+    case 422:
+    case 500:
+      return error.value.detail
+    case 503:
+      // no answer at all: the route itself has no 503
+      return error.value.message
+    default: {
+      const unhandled: never = error
+      return unhandled
+    }
+  }
+}
+
+export async function forgetsAStatus({ api }: Client): Promise<string> {
+  const { error } = await api.v1.todos.get()
+  switch (error?.status) {
+    case undefined:
+    case 401:
+    case 403:
+    case 500:
+    case 503:
+      return ''
+    default: {
+      // @ts-expect-error 422 is not handled
+      const unhandled: never = error
+      return unhandled
+    }
+  }
+}

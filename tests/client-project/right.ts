@@ -1,0 +1,89 @@
+/** What a frontend may write. This project is compiled, never run. */
+import {
+  allTasks,
+  type Client,
+  createClient,
+  RequestError,
+  type Task,
+  type TaskCreate,
+} from 'taskwell/client'
+
+export const withoutToken = createClient('https://tasks.example')
+export const withToken = createClient('https://tasks.example', { token: 'a.b.c' })
+export const withTokenFunction = createClient('https://tasks.example', {
+  token: () => localStorage.getItem('token'),
+})
+export const withEverything = createClient('https://tasks.example', {
+  token: async () => undefined,
+  fetcher: (url, init) => fetch(url, { ...init, credentials: 'omit' }),
+})
+
+export async function list({ api }: Client): Promise<Task[]> {
+  const { data, error, response } = await api.v1.todos.get({
+    query: { status: 'pending', sort: 'title', order: 'desc', limit: 10, skip: 20, count: 'true' },
+  })
+  if (error) throw error
+  const total: string | null = response.headers.get('x-total-count')
+  return total === '0' ? [] : data
+}
+
+export async function create({ api }: Client, task: TaskCreate): Promise<Task> {
+  const { data, error } = await api.v1.todos.post(task)
+  if (error) throw error
+  return data
+}
+
+export async function createByTitle({ api }: Client): Promise<string | null> {
+  const { data, error } = await api.v1.todos.post({ title: 'Buy milk', description: null, completed: true })
+  return error ? null : data.description
+}
+
+export async function change({ api }: Client, id: number): Promise<string[]> {
+  const patched = await api.v1.todos({ id }).patch({ description: null })
+  const put = await api.v1.todos({ id: String(id) }).put({ title: 'Buy oat milk', completed: false })
+  return [patched, put].flatMap(({ data }) => data?.updated_at ?? [])
+}
+
+export async function complete({ api }: Client, id: number): Promise<boolean[]> {
+  const toggled = await api.v1.todos({ id }).complete.patch()
+  const set = await api.v1.todos({ id }).complete.patch({ completed: true })
+  return [toggled, set].flatMap(({ data }) => data?.completed ?? [])
+}
+
+export async function remove({ api }: Client, id: number): Promise<boolean> {
+  const { error } = await api.v1.todos({ id }).delete(undefined, { headers: { 'if-match': '"7"' } })
+  return error === null
+}
+
+export async function byOwner({ api }: Client, user_id: string, id: number) {
+  const { tasks } = api({ user_id })
+  await tasks.get({ query: { completed: 'false' } })
+  await tasks.post({ title: 'Buy milk' })
+  await tasks({ id }).get()
+  await tasks({ id }).patch({ description: null })
+  await tasks({ id }).complete.patch({ completed: false })
+  await tasks({ id }).delete()
+}
+
+export async function abort({ api }: Client, signal: AbortSignal): Promise<void> {
+  await api.v1.todos.get({ fetch: { signal } })
+}
+
+export async function version(client: Client): Promise<string | undefined> {
+  const { data } = await client.health.get()
+  return data?.version
+}
+
+export async function walk(client: Client): Promise<string> {
+  try {
+    for await (const { title } of allTasks(client, { completed: 'true', sort: 'created', limit: 200 })) {
+      if (title.startsWith('b')) return title
+    }
+    for await (const task of allTasks(client)) return task.title
+    return ''
+  } catch (error) {
+    if (!(error instanceof RequestError)) throw error
+    const { status, problem }: { status: number; problem: { error_code: string } | undefined } = error
+    return `${status} ${problem?.error_code}`
+  }
+}

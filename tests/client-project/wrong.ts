@@ -1,0 +1,106 @@
+/** What must not compile. When one of these becomes legal, its directive is unused, which is an error too. */
+import { allTasks, type Client, createClient, type RequestError } from 'taskwell/client'
+
+export async function wrongFields({ api }: Client): Promise<void> {
+  // @ts-expect-error a name misspelled
+  await api.v1.todos.post({ titel: 'Buy milk' })
+  // @ts-expect-error no title
+  await api.v1.todos.post({ description: 'Two bottles' })
+  // @ts-expect-error no body
+  await api.v1.todos.post()
+  // @ts-expect-error a field that tasks do not have
+  await api.v1.todos.post({ title: 'Buy milk', priority: 1 })
+  // @ts-expect-error a field that only the server sets
+  await api.v1.todos({ id: 1 }).patch({ revision: 2 })
+  // @ts-expect-error a body without its field
+  await api.v1.todos({ id: 1 }).complete.patch({})
+}
+
+export async function wrongTypes({ api }: Client): Promise<void> {
+  // @ts-expect-error a number for a title
+  await api.v1.todos.post({ title: 1 })
+  // @ts-expect-error null for a title
+  await api.v1.todos({ id: 1 }).patch({ title: null })
+  // @ts-expect-error null for a boolean
+  await api.v1.todos({ id: 1 }).put({ completed: null })
+  // @ts-expect-error a string for a boolean
+  await api.v1.todos({ id: 1 }).complete.patch({ completed: 'true' })
+  // @ts-expect-error a boolean for an id
+  await api.v1.todos({ id: true }).get()
+}
+
+export async function wrongQueries({ api }: Client): Promise<void> {
+  // @ts-expect-error a parameter that lists do not have
+  await api.v1.todos.get({ query: { page: 2 } })
+  // @ts-expect-error a status that tasks do not have
+  await api.v1.todos.get({ query: { status: 'done' } })
+  // @ts-expect-error an order that lists do not have
+  await api.v1.todos.get({ query: { sort: 'updated' } })
+  // @ts-expect-error text for a number
+  await api.v1.todos.get({ query: { limit: '10' } })
+  // @ts-expect-error the same on the other address
+  await api({ user_id: 'me' }).tasks.get({ query: { page: 2 } })
+  // @ts-expect-error a parameter where there is none
+  await api.v1.todos({ id: 1 }).get({ query: { limit: 10 } })
+}
+
+export async function wrongPaths({ api }: Client): Promise<void> {
+  // @ts-expect-error a path that there is not
+  await api.v1.tasks.get()
+  // @ts-expect-error a method that the path does not have
+  await api.v1.todos.put({ title: 'Buy milk' })
+  // @ts-expect-error no id
+  await api.v1.todos.delete()
+  // @ts-expect-error another name for the owner
+  await api({ owner: 'me' }).tasks.get()
+  // @ts-expect-error another name for the id
+  await api({ user_id: 'me' }).tasks({ task_id: 1 }).get()
+}
+
+export async function wrongAnswers({ api }: Client): Promise<unknown[]> {
+  const { data, error } = await api.v1.todos({ id: 1 }).get()
+  // @ts-expect-error there is no data beside an error
+  const unchecked = data.title
+  if (error === null) {
+    // @ts-expect-error a field that tasks do not have
+    const missing = data.priority
+    // @ts-expect-error times are text
+    const year = data.created_at.getFullYear()
+    return [missing, year]
+  }
+  // @ts-expect-error without an answer there is no problem to read
+  const code = error.value.error_code
+  // @ts-expect-error a status that the route does not have
+  if (error.status === 409) return []
+  // @ts-expect-error a code of another status
+  if (error.status === 404 && error.value.error_code === 'TOKEN_EXPIRED') return []
+  // @ts-expect-error a code of another route
+  if (error.status === 404 && error.value.error_code === 'NOT_FOUND') return []
+  return [unchecked, code]
+}
+
+export async function wrongWalks(client: Client): Promise<void> {
+  // @ts-expect-error a parameter that lists do not have
+  allTasks(client, { page: 2 })
+  // @ts-expect-error the walk has its own cursor
+  allTasks(client, { cursor: 'abc' })
+  // @ts-expect-error a page by offset is no walk
+  allTasks(client, { skip: 100 })
+  for await (const task of allTasks(client)) {
+    // @ts-expect-error a field that tasks do not have
+    task.priority
+  }
+}
+
+export function wrongOptions(error: RequestError): void {
+  // @ts-expect-error no address
+  createClient()
+  // @ts-expect-error a number for a token
+  createClient('https://tasks.example', { token: 1 })
+  // @ts-expect-error a function that gives no token
+  createClient('https://tasks.example', { token: async () => ({ token: 'a.b.c' }) })
+  // @ts-expect-error an option that there is not
+  createClient('https://tasks.example', { tokens: 'a.b.c' })
+  // @ts-expect-error not every failure has a problem
+  error.problem.error_code
+}

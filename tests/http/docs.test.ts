@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'bun:test'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { STATUS_OF } from '../../src/http/problems'
+import { testApp } from '../support/app'
+
+const { call, app } = await testApp()
+const { body: document } = await call('GET', '/openapi.json')
+
+interface Operation {
+  operationId: string
+  summary: string
+  description: string
+  security: unknown[]
+  parameters?: { name: string; in: string; description?: string; required: boolean }[]
+  responses: Record<
+    string,
+    { description: string; content?: Record<string, { schema: unknown; examples?: object }> }
+  >
+}
+
+const operations: [string, Operation][] = Object.entries(document.paths).flatMap(([path, item]) =>
+  Object.entries(item as Record<string, Operation>).map(([method, operation]): [string, Operation] => [
+    `${method.toUpperCase()} ${path}`,
+    operation,
+  ]),
+)
+
+describe('the OpenAPI document', () => {
+  test('is valid OpenAPI 3.1', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'taskwell-openapi-'))
+    const file = join(folder, 'openapi.json')
+    await Bun.write(file, JSON.stringify(document))
+    const lint = Bun.spawn(
+      ['node_modules/.bin/redocly', 'lint', file, '--config', 'tests/support/redocly.yaml'],
+      {
+        stdout: 'pipe',
+        stderr: 'pipe',
+      },
+    )
+    const output = (
+      await Promise.all([lint.stdout, lint.stderr].map((each) => new Response(each).text()))
+    ).join('')
+    await rm(folder, { recursive: true })
+    expect(await lint.exited, output).toBe(0)
+  }, 60_000)
+
+  test('has every route that is not a page', () => {
+    const shown = operations.map(([name]) => name).toSorted()
+    const routes = app.routes
+      .filter(({ method, hooks }) => !['ALL', 'OPTIONS'].includes(method) && hooks.detail?.hide !== true)
+      .map(({ method, path }) => `${method} ${path.replace(/\/$/, '').replaceAll(/:(\w+)/g, '{$1}')}`)
+    expect(shown).toEqual(routes.toSorted())
+    expect(shown).toHaveLength(16)
+  })
+
+  test('names each operation once', () => {
+    const ids = operations.map(([, { operationId }]) => operationId)
+    expect(new Set(ids).size).toBe(ids.length)
+    expect(ids).toContain('listTasks')
+    expect(ids).toContain('listTasksOfUser')
+  })
+
+  test.each(operations)('describes %s', (name, operation) => {
+    expect(operation.summary).toBeTruthy()
+    expect(operation.description).toBeTruthy()
+    const isOpen = name.endsWith('/health') || name.endsWith('/ready')
+    expect(operation.security).toEqual(isOpen ? [] : [{ bearer: [] }])
+    const inPath = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path')
+    expect(inPath.map((parameter) => `{${parameter.name}}`)).toEqual(name.match(/\{\w+\}/g) ?? [])
+    for (const parameter of operation.parameters ?? [])
+      expect(parameter.description, parameter.name).toBeTruthy()
+    for (const [status, response] of Object.entries(operation.responses)) {
+      if (Number(status) < 400) continue
+      const problem = response.content?.['application/problem+json']
+      expect(problem?.schema).toEqual({ $ref: '#/components/schemas/Problem' })
+      for (const code of Object.keys(problem?.examples ?? {})) {
+        expect(STATUS_OF[code as keyof typeof STATUS_OF]).toBe(Number(status) as never)
+      }
+    }
+  })
+
+  test('has no keyword of our own left in it', () => {
+    expect(JSON.stringify(document)).not.toMatch(
+      /"(rule|documented|component|codes|otherTypes|responseHeaders)"/,
+    )
+  })
+})
+
+describe('the pages', () => {
+  test.each(['/docs', '/docs/', '/redoc', '/redoc/'])('%s is HTML that names no other host', async (path) => {
+    const { status, headers, body } = await call('GET', path)
+    expect(status).toBe(200)
+    expect(headers.get('content-type')).toBe('text/html; charset=utf-8')
+    expect(body).not.toMatch(/https?:/)
+  })
+
+  test.each([
+    ['swagger-ui.js', 'text/javascript; charset=utf-8'],
+    ['swagger-ui.css', 'text/css; charset=utf-8'],
+    ['swagger-start.js', 'text/javascript; charset=utf-8'],
+    ['redoc.js', 'text/javascript; charset=utf-8'],
+    ['redoc-start.js', 'text/javascript; charset=utf-8'],
+    ['favicon.png', 'image/png'],
+  ])('come with %s', async (file, type) => {
+    const { status, headers, body } = await call('GET', `/docs/assets/${file}`)
+    expect(status).toBe(200)
+    expect(headers.get('content-type')).toBe(type)
+    expect(body.length).toBeGreaterThan(50)
+  })
+
+  test('begin at /', async () => {
+    const answer = await call('GET', '/')
+    expect(answer.status).toBe(302)
+    expect(answer.headers.get('location')).toBe('/docs')
+  })
+})

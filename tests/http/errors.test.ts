@@ -1,0 +1,197 @@
+import { describe, expect, test } from 'bun:test'
+import { STATUS_OF } from '../../src/http/problems'
+import { testApp } from '../support/app'
+
+const { call, app, logged, sql } = await testApp()
+const TODOS = '/api/v1/todos'
+const LARGE = JSON.stringify({ title: 'x', description: 'y'.repeat(70_000) })
+
+describe('a problem', () => {
+  test.each([
+    [400, 'MALFORMED_JSON', 'POST', TODOS, { as: 'ann', body: '{"title":' }],
+    [400, 'MALFORMED_JSON', 'POST', TODOS, { as: 'ann', body: '{} {}' }],
+    [401, 'TOKEN_MISSING', 'GET', TODOS, {}],
+    [401, 'TOKEN_INVALID', 'GET', TODOS, { headers: { authorization: 'Bearer a.b.c' } }],
+    [401, 'TOKEN_NOT_JWT', 'GET', TODOS, { headers: { authorization: 'Bearer abc' } }],
+    [403, 'OWNER_MISMATCH', 'GET', '/api/bob/tasks', { as: 'ann' }],
+    [404, 'TASK_NOT_FOUND', 'GET', `${TODOS}/1`, { as: 'ann' }],
+    [404, 'NOT_FOUND', 'GET', '/nothing', {}],
+    [404, 'NOT_FOUND', 'GET', '/docs/assets/nothing.js', {}],
+    [404, 'NOT_FOUND', 'GET', '/docs/assets/constructor', {}],
+    [405, 'METHOD_NOT_ALLOWED', 'DELETE', TODOS, {}],
+    [413, 'PAYLOAD_TOO_LARGE', 'POST', TODOS, { as: 'ann', body: LARGE }],
+    [
+      415,
+      'UNSUPPORTED_MEDIA_TYPE',
+      'POST',
+      TODOS,
+      { as: 'ann', body: 'x=1', headers: { 'content-type': 'text/plain' } },
+    ],
+    [422, 'VALIDATION_ERROR', 'POST', TODOS, { as: 'ann', body: {} }],
+  ] as const)('%i %s has the one shape', async (status, code, method, path, options) => {
+    const { status: sent, headers, body } = await call(method, path, options)
+    expect(sent).toBe(status)
+    expect(headers.get('content-type')).toBe('application/problem+json')
+    expect(body).toEqual({
+      type: 'about:blank',
+      title: expect.any(String),
+      status,
+      detail: expect.any(String),
+      error_code: code,
+      status_code: status,
+      request_id: headers.get('x-request-id'),
+      ...(code === 'VALIDATION_ERROR' && { errors: expect.any(Array) }),
+    })
+  })
+
+  test('of 401 says how to sign in', async () => {
+    const missing = await call('GET', TODOS)
+    expect(missing.headers.get('www-authenticate')).toBe('Bearer')
+    const refused = await call('GET', TODOS, { headers: { authorization: 'Bearer a.b.c' } })
+    expect(refused.headers.get('www-authenticate')).toBe('Bearer error="invalid_token"')
+  })
+
+  test('has a status for every code', () => {
+    for (const status of Object.values(STATUS_OF)) expect(status).toBeGreaterThanOrEqual(400)
+  })
+})
+
+describe('the order of refusal', () => {
+  const bad = { body: '{', headers: { 'content-type': 'text/plain' } }
+
+  test.each([
+    ['no such path', 404, 'POST', '/api/v1/nothing', bad],
+    ['the wrong method', 405, 'POST', `${TODOS}/x?y=1`, bad],
+    ['no token', 401, 'POST', `${TODOS}?y=1`, bad],
+    ['another owner', 403, 'POST', '/api/bob/tasks?y=1', { as: 'ann', ...bad }],
+    ['a body too large', 413, 'POST', `${TODOS}?y=1`, { as: 'ann', ...bad, body: LARGE }],
+    ['a media type', 415, 'POST', `${TODOS}?y=1`, { as: 'ann', ...bad }],
+    ['a body that is not JSON', 400, 'POST', `${TODOS}?y=1`, { as: 'ann', body: '{' }],
+    ['a parameter', 422, 'PATCH', `${TODOS}/99?y=1`, { as: 'ann', body: { title: 'x' } }],
+    ['no such task', 404, 'PATCH', `${TODOS}/99`, { as: 'ann', body: { title: 'x' } }],
+  ] as const)('%s is %i', async (_, status, method, path, options) => {
+    expect((await call(method, path, options)).status).toBe(status)
+  })
+})
+
+describe('the method', () => {
+  test.each([
+    ['DELETE', TODOS, 'GET, HEAD, POST'],
+    ['PUT', '/api/ann/tasks', 'GET, HEAD, POST'],
+    ['POST', `${TODOS}/1`, 'GET, HEAD, PUT, PATCH, DELETE'],
+    ['GET', `${TODOS}/1/complete`, 'PATCH'],
+    ['HEAD', `${TODOS}/1/complete/`, 'PATCH'],
+    ['POST', '/health', 'GET, HEAD'],
+    ['DELETE', '/docs', 'GET, HEAD'],
+    ['PURGE', TODOS, 'GET, HEAD, POST'],
+  ])('%s on %s is 405 with what is allowed', async (method, path, allow) => {
+    const answer = await call(method, path)
+    expect(answer.status).toBe(405)
+    expect(answer.headers.get('allow')).toBe(allow)
+  })
+
+  test.each([TODOS, `${TODOS}/`, '/health', '/docs', '/openapi.json', '/api/ann/tasks'])(
+    'HEAD %s answers as GET without the body',
+    async (path) => {
+      const [head, get] = await Promise.all(
+        ['HEAD', 'GET'].map((method) => call(method, path, { as: 'ann' })),
+      )
+      expect(head?.status).toBe(200)
+      expect(head?.body).toBe('')
+      expect(head?.headers.get('content-type')).toBe(get?.headers.get('content-type') ?? '')
+    },
+  )
+})
+
+describe('an unknown parameter', () => {
+  const paths = app.routes.filter(
+    ({ method, path }) => !['ALL', 'OPTIONS'].includes(method) && !path.includes('*'),
+  )
+
+  test.each(paths.map(({ method, path }) => [method, path] as const))(
+    'is 422 at %s %s',
+    async (method, path) => {
+      const concrete = path.replace(':user_id', 'me').replace(':id', '1').replace(':file', 'swagger-ui.css')
+      const hasBody = ['POST', 'PUT', 'PATCH'].includes(method)
+      const answer = await call(method, `${concrete}?nope=1`, {
+        as: 'ann',
+        ...(hasBody && { body: { title: 'x' } }),
+      })
+      const named = { in: 'query', pointer: 'nope', detail: 'is not a known parameter' }
+      // a path's other parameters may be at fault as well; this one has to be named
+      if (path.endsWith('/complete')) expect(answer.status).toBe(422)
+      else expect(answer).toMatchObject({ status: 422, body: { errors: [named] } })
+    },
+  )
+})
+
+describe('what fails inside', () => {
+  test('is 500 without a word of it, and told in the log without a value', async () => {
+    await sql`alter table tasks rename to gone`
+    logged.length = 0
+    const answer = await call('POST', TODOS, { as: 'ann', body: { title: 'my secret plan' } })
+    await sql`alter table gone rename to tasks`
+    expect(answer).toMatchObject({
+      status: 500,
+      body: { error_code: 'INTERNAL_ERROR', detail: 'Internal server error' },
+    })
+    expect(answer.body.errors).toBeUndefined()
+    const log = logged.join('')
+    expect(log).toContain('42P01')
+    expect(log).toContain(answer.body.request_id)
+    expect(log).not.toContain('my secret plan')
+  })
+
+  test('of our own making, an answer that does not fit its schema, is 500 too', async () => {
+    await sql`alter table tasks alter column completed drop not null`
+    await sql`insert into users (id) values ('broken')`
+    const [task] = await sql`insert into tasks (user_id, title, completed, created_at, updated_at, revision)
+      values ('broken', 'my secret plan', null, now(), now(), 1) returning id`
+    const answer = await call('GET', `${TODOS}/${task?.id}`, { as: 'broken' })
+    expect(answer).toMatchObject({ status: 500, body: { error_code: 'INTERNAL_ERROR' } })
+    expect(JSON.stringify(answer.body) + logged.join('')).not.toContain('my secret plan')
+  })
+})
+
+describe('a request id', () => {
+  test.each(['abc', 'A-Z_09', 'x'.repeat(128)])('that is well formed is kept: %s', async (id) => {
+    expect(
+      (await call('GET', '/health', { headers: { 'x-request-id': id } })).headers.get('x-request-id'),
+    ).toBe(id)
+  })
+
+  test.each(['', 'a b', 'ü', 'x'.repeat(129), '<script>', 'a,b'])(
+    'that is not is replaced: %s',
+    async (id) => {
+      const { headers } = await call('GET', '/health', { headers: { 'x-request-id': id } })
+      expect(headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)
+    },
+  )
+
+  test('is on every answer', async () => {
+    for (const path of [
+      '/',
+      '/docs',
+      '/redoc',
+      '/openapi.json',
+      '/ready',
+      '/docs/assets/swagger-ui.css',
+      TODOS,
+      '/no',
+    ]) {
+      expect((await call('GET', path)).headers.get('x-request-id'), path).toBeTruthy()
+    }
+    expect((await call('OPTIONS', TODOS)).headers.get('x-request-id')).toBeTruthy()
+  })
+})
+
+test('the log has a line for each request, with its route and without its values', async () => {
+  await call('GET', `${TODOS}/7?x=hunter2`, { as: 'ann', headers: { 'x-request-id': 'the-id' } })
+  // the line is written after the answer
+  await new Promise((done) => setImmediate(done))
+  const lines = logged.filter((line) => line.includes('the-id')).map((line) => JSON.parse(line))
+  expect(lines).toMatchObject([
+    { request_id: 'the-id', method: 'GET', route: `${TODOS}/:id`, status: 422, msg: 'request' },
+  ])
+  expect(logged.join('')).not.toMatch(/hunter2|eyJ/)
+})

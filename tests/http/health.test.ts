@@ -1,0 +1,69 @@
+import { afterAll, describe, expect, test } from 'bun:test'
+import { createServer } from 'node:net'
+import { createApp } from '../../src/app'
+import { openDatabase } from '../../src/database/connection'
+import { createLog } from '../../src/http/log'
+import { testApp, testSettings, toAnswer } from '../support/app'
+
+/** The app in front of a database that is not there. */
+function appAt(url: string) {
+  const sql = openDatabase({ url, poolSize: 1 })
+  afterAll(() => sql.end({ timeout: 0 }))
+  const app = createApp({
+    settings: testSettings(),
+    sql,
+    log: createLog({ logLevel: 'silent', production: true }),
+  })
+  return async (path: string) => toAnswer(await app.handle(new Request(`http://localhost${path}`)))
+}
+
+describe('with a database', () => {
+  test('both answer 200', async () => {
+    const { call } = await testApp()
+    const healthy = {
+      status: 'healthy',
+      service: 'taskwell',
+      version: expect.stringMatching(/^\d+\.\d+\.\d+$/),
+    }
+    expect(await call('GET', '/health')).toMatchObject({ status: 200, body: healthy })
+    expect(await call('GET', '/ready')).toMatchObject({ status: 200, body: { status: 'ready' } })
+  })
+})
+
+describe.each([
+  ['refuses', (socket: { destroy(): void }) => socket.destroy()],
+  ['accepts and says nothing', () => {}],
+])('with a database that %s', async (_, onConnection) => {
+  const server = createServer(onConnection).listen(0, '127.0.0.1')
+  afterAll(() => void server.close())
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : 0
+  const call = appAt(`postgres://u:p@127.0.0.1:${port}/d`)
+
+  test('/health is still 200', async () => {
+    expect((await call('/health')).status).toBe(200)
+  })
+
+  test('/ready is a 503 that says when to ask again', async () => {
+    const answer = await call('/ready')
+    expect(answer).toMatchObject({ status: 503, body: { error_code: 'DATABASE_UNAVAILABLE' } })
+    expect(answer.headers.get('retry-after')).toBe('1')
+  })
+})
+
+test('a request to a database that is not there is a 503', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  const address = server.address()
+  const port = typeof address === 'object' ? address?.port : 0
+  await new Promise((done) => server.close(done))
+  const { signAccessToken } = await import('../../src/auth/token')
+  const settings = testSettings()
+  const sql = openDatabase({ url: `postgres://u:p@127.0.0.1:${port}/d`, poolSize: 1 })
+  const app = createApp({ settings, sql, log: createLog({ logLevel: 'silent', production: true }) })
+  const authorization = `Bearer ${await signAccessToken('ann', settings)}`
+  const request = new Request('http://localhost/api/v1/todos', { headers: { authorization } })
+  const answer = await toAnswer(await app.handle(request))
+  expect(answer).toMatchObject({ status: 503, body: { error_code: 'DATABASE_UNAVAILABLE' } })
+  expect(answer.headers.get('retry-after')).toBe('1')
+  await sql.end({ timeout: 0 })
+})

@@ -1,0 +1,273 @@
+import { afterAll, describe, expect, test } from 'bun:test'
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { decodeJwt } from 'jose'
+import { testDatabase } from './support/database'
+
+const folder = await mkdtemp(join(tmpdir(), 'taskwell-main-'))
+const { url: databaseUrl } = await testDatabase()
+const running = new Set<Bun.Subprocess>()
+afterAll(async () => {
+  for (const each of running) each.kill('SIGKILL')
+  await rm(folder, { recursive: true })
+})
+
+type Environment = Record<string, string>
+
+/** The program as its users start it, with this environment and nothing of ours. */
+function start(args: string[], env: Environment) {
+  const child = Bun.spawn([process.execPath, '--no-env-file', 'src/main.ts', ...args], {
+    env: { PATH: process.env.PATH ?? '', DATA_DIR: folder, PORT: '0', HOST: '127.0.0.1', ...env },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  running.add(child)
+  void child.exited.then(() => running.delete(child))
+  return child
+}
+
+async function run(args: string[], env: Environment) {
+  const child = start(args, env)
+  const [stdout, stderr] = await Promise.all(
+    [child.stdout, child.stderr].map((each) => new Response(each).text()),
+  )
+  return { code: await child.exited, stdout: stdout ?? '', stderr: stderr ?? '' }
+}
+
+/** Starts to serve and waits for the line that says where. */
+async function serve(env: Environment) {
+  const child = start(['serve'], env)
+  const output = outputOf(child)
+  const [, url = ''] = await output.until(/listens on (http:\/\/\S+)/)
+  /** Ends it, and gives all that it has printed. */
+  const stop = async (signal: NodeJS.Signals) => {
+    child.kill(signal)
+    return { code: await child.exited, output: await output.rest() }
+  }
+  return { url, child, output, stop }
+}
+
+function outputOf(child: Bun.Subprocess<'ignore', 'pipe', 'pipe'>) {
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader()
+  let text = ''
+  return {
+    async until(pattern: RegExp): Promise<RegExpExecArray> {
+      for (;;) {
+        const found = pattern.exec(text)
+        if (found) return found
+        const { value, done } = await reader.read()
+        if (done) throw new Error(`it ended: ${text}${await new Response(child.stderr).text()}`)
+        text += value
+      }
+    },
+    async rest(): Promise<string> {
+      for (let next = await reader.read(); !next.done; next = await reader.read()) text += next.value
+      return text
+    },
+  }
+}
+
+async function serverPid(): Promise<number> {
+  const [pid] = (await readFile(join(folder, 'postgres/postmaster.pid'), 'utf8')).split('\n')
+  return Number(pid)
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+describe('serving with the embedded database', () => {
+  test('goes from nothing to a task and back, and keeps the task', async () => {
+    const first = await serve({})
+    const token = (await run(['token', 'ann'], {})).stdout.trim()
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    const created = await fetch(`${first.url}/api/v1/todos`, {
+      method: 'POST',
+      headers,
+      body: '{"title":"kept"}',
+    })
+    expect(created.status).toBe(201)
+    const pid = await serverPid()
+    const ended = await first.stop('SIGTERM')
+    expect(ended.code).toBe(0)
+    expect(ended.output).toContain(`${first.url}/docs`)
+    expect(ended.output).toContain('bun run token <user>')
+    expect(ended.output).not.toContain(token)
+    expect(isAlive(pid)).toBe(false)
+
+    const second = await serve({})
+    const list = await fetch(`${second.url}/api/v1/todos`, { headers })
+    expect(await list.json()).toMatchObject([{ title: 'kept' }])
+    expect((await second.stop('SIGINT')).code).toBe(0)
+  }, 60_000)
+
+  test('is refused while another process has the folder', async () => {
+    const first = await serve({})
+    const { code, stderr } = await run(['serve'], {})
+    expect(code).toBe(1)
+    expect(stderr).toContain('Another Taskwell process is using')
+    await first.stop('SIGTERM')
+  }, 60_000)
+
+  test('changes its schema while it runs and while it does not', async () => {
+    expect(await run(['db', 'status'], {})).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('Pending: 0'),
+    })
+    const { stop } = await serve({})
+    expect(await run(['db', 'status'], {})).toMatchObject({
+      code: 0,
+      stdout: expect.stringContaining('Pending: 0'),
+    })
+    await stop('SIGTERM')
+  }, 60_000)
+
+  test('keeps the development secret where only its owner can read it', async () => {
+    expect((await stat(join(folder, 'secret'))).mode & 0o077).toBe(0)
+  })
+})
+
+test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
+  '%s in the middle of a start leaves nothing running',
+  async (signal) => {
+    const child = start(['serve'], {})
+    // its server is there before it is ready
+    while (!existsSync(join(folder, 'postgres/postmaster.pid'))) await Bun.sleep(1)
+    const pid = await serverPid()
+    child.kill(signal)
+    expect(await child.exited).toBe(0)
+    expect(isAlive(pid)).toBe(false)
+  },
+  60_000,
+)
+
+test('the end of the npx that started it ends it too', async () => {
+  // npm calls itself so, and passes no signal on
+  const script = `"${process.execPath}" --no-env-file src/main.ts serve & wait`
+  const npx = Bun.spawn(['sh', '-c', script], {
+    argv0: 'npm exec taskwell',
+    env: { PATH: process.env.PATH ?? '', DATA_DIR: folder, PORT: '0', HOST: '127.0.0.1' },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+  })
+  const output = outputOf(npx)
+  await output.until(/listens on/)
+  const pid = await serverPid()
+  npx.kill('SIGKILL')
+  expect(await output.rest()).toContain('npx has ended: stopping')
+  expect(isAlive(pid)).toBe(false)
+}, 60_000)
+
+test('a second signal ends it at once, and the embedded server with it', async () => {
+  const { url, child, output } = await serve({})
+  const pid = await serverPid()
+  const token = (await run(['token', 'ann'], {})).stdout.trim()
+  // a request whose body never comes holds up the first signal
+  const head = `POST /api/v1/todos HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Length: 9\r\n\r\n`
+  const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write(head))
+  socket.on('error', () => {})
+  child.kill('SIGTERM')
+  await output.until(/stopping/)
+  child.kill('SIGTERM')
+  expect(await child.exited).toBe(1)
+  while (isAlive(pid)) await Bun.sleep(1)
+}, 60_000)
+
+describe('serving with a database of its own', () => {
+  const env = { DATABASE_URL: databaseUrl, DATA_DIR: join(folder, 'unused') }
+
+  test('embeds nothing', async () => {
+    const { url, stop } = await serve(env)
+    expect((await fetch(`${url}/ready`)).status).toBe(200)
+    await expect(stat(join(folder, 'unused/postgres'))).rejects.toThrow()
+    expect((await stop('SIGTERM')).code).toBe(0)
+  })
+
+  test('starts without it, and /ready tells', async () => {
+    const { url, stop } = await serve({ ...env, DATABASE_URL: 'postgres://u:p@127.0.0.1:1/d' })
+    expect((await fetch(`${url}/health`)).status).toBe(200)
+    expect((await fetch(`${url}/ready`)).status).toBe(503)
+    expect((await stop('SIGTERM')).code).toBe(0)
+  })
+
+  test('needs a port that is free', async () => {
+    const { url, stop } = await serve(env)
+    const { code, stderr } = await run(['serve'], { ...env, PORT: new URL(url).port })
+    expect(code).toBe(1)
+    expect(stderr).toMatch(/port/i)
+    await stop('SIGTERM')
+  })
+
+  test('logs JSON lines in production, and nothing else', async () => {
+    const production = { ...env, NODE_ENV: 'production', BETTER_AUTH_SECRET: 'x'.repeat(32) }
+    const child = start(['serve'], production)
+    const output = outputOf(child)
+    await output.until(/ready in/)
+    child.kill('SIGTERM')
+    const lines = (await output.rest()).trim().split('\n')
+    expect(lines.map((line) => JSON.parse(line).msg)).toEqual([
+      expect.stringMatching(/^ready in \d+ ms$/),
+      'SIGTERM: stopping',
+      'stopped',
+    ])
+    expect(await child.exited).toBe(0)
+  })
+})
+
+describe('a token', () => {
+  test('is printed alone, for the user that is named', async () => {
+    const { code, stdout } = await run(['token', 'ann'], {})
+    expect(code).toBe(0)
+    expect(decodeJwt(stdout.trim())).toMatchObject({ sub: 'ann', iss: 'taskwell' })
+  })
+
+  test.each([
+    ['in production', ['token', 'ann'], { NODE_ENV: 'production', BETTER_AUTH_SECRET: 'x'.repeat(32) }],
+    ['for nobody', ['token'], {}],
+    ['without a shared secret', ['token', 'ann'], { BETTER_AUTH_URL: 'https://app.example' }],
+  ])('is refused %s', async (_, args, env) => {
+    const { code, stdout, stderr } = await run(args, env)
+    expect(code).toBe(1)
+    expect(stdout).toBe('')
+    expect(stderr).not.toBe('')
+  })
+})
+
+describe('a start', () => {
+  test('with settings at fault names each of them and ends with 1', async () => {
+    const { code, stdout, stderr } = await run(['serve'], {
+      PORT: 'x',
+      NODE_ENV: 'production',
+      JWT_SECRET_KEY: 'hunter2',
+    })
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    for (const name of ['PORT', 'JWT_SECRET_KEY']) expect(stderr).toContain(name)
+    expect(stderr).not.toContain('hunter2')
+  })
+
+  test('with an unknown command says which there are', async () => {
+    const { code, stderr } = await run(['nonsense'], {})
+    expect(code).toBe(1)
+    expect(stderr).toContain('db status')
+    expect((await run(['db', 'nonsense'], {})).code).toBe(1)
+  })
+})
+
+describe('the health command', () => {
+  test('succeeds for a server and fails without one', async () => {
+    const { url, stop } = await serve({ DATABASE_URL: databaseUrl })
+    const { port } = new URL(url)
+    expect((await run(['health'], { PORT: port })).code).toBe(0)
+    await stop('SIGTERM')
+    expect((await run(['health'], { PORT: port })).code).toBe(1)
+  })
+})

@@ -1,0 +1,237 @@
+import { describe, expect, test } from 'bun:test'
+import { loadSettings, SettingsError } from '../src/settings'
+
+const SECRET = 'x'.repeat(32)
+const none = () => {
+  throw new Error('no secret was to be made')
+}
+
+function load(env: Record<string, string>) {
+  return loadSettings(env, none)
+}
+
+/** The message that stops the start. */
+function faults(env: Record<string, string>): string {
+  try {
+    load(env)
+  } catch (error) {
+    if (error instanceof SettingsError) return error.message
+    throw error
+  }
+  return ''
+}
+
+describe('an empty environment', () => {
+  test('gives every default', () => {
+    expect(loadSettings({}, () => SECRET)).toEqual({
+      production: false,
+      host: '0.0.0.0',
+      port: 8000,
+      databaseUrl: undefined,
+      databasePoolSize: 10,
+      databasePrepare: true,
+      dataDir: '.data',
+      secret: SECRET,
+      jwks: undefined,
+      issuers: [],
+      audiences: [],
+      jwtExpireMinutes: 30,
+      accounts: true,
+      corsOrigins: ['http://localhost:3000'],
+      logLevel: 'info',
+      rateLimitPerMinute: 600,
+      authRateLimitPerMinute: 10,
+      trustedProxyHops: 0,
+      redisUrl: undefined,
+    })
+  })
+
+  test('cannot be changed afterwards', () => {
+    expect(Object.isFrozen(loadSettings({}, () => SECRET))).toBe(true)
+  })
+
+  test('is what empty values make too', () => {
+    const env = {
+      PORT: '',
+      DATABASE_URL: '',
+      BETTER_AUTH_URL: '',
+      CORS_ORIGINS: '',
+      LOG_LEVEL: '',
+      NODE_ENV: '',
+    }
+    expect(loadSettings(env, () => SECRET)).toEqual(loadSettings({}, () => SECRET))
+  })
+
+  test('makes the development secret in DATA_DIR', () => {
+    const asked: string[] = []
+    loadSettings({ DATA_DIR: '/elsewhere' }, (dataDir) => {
+      asked.push(dataDir)
+      return SECRET
+    })
+    expect(asked).toEqual(['/elsewhere'])
+  })
+})
+
+describe('the shared secret', () => {
+  test('has two names', () => {
+    expect(load({ BETTER_AUTH_SECRET: SECRET }).secret).toBe(SECRET)
+    expect(load({ JWT_SECRET_KEY: SECRET }).secret).toBe(SECRET)
+    expect(load({ JWT_SECRET_KEY: SECRET, BETTER_AUTH_SECRET: SECRET }).secret).toBe(SECRET)
+  })
+
+  test('cannot have two values', () => {
+    const message = faults({ BETTER_AUTH_SECRET: SECRET, JWT_SECRET_KEY: 'y'.repeat(32) })
+    expect(message).toContain('BETTER_AUTH_SECRET and JWT_SECRET_KEY')
+    expect(message).not.toMatch(/x{32}|y{32}/)
+  })
+
+  test('has at least 32 bytes, and a short one is never shown', () => {
+    expect(faults({ BETTER_AUTH_SECRET: 'hunter2' })).toContain('BETTER_AUTH_SECRET')
+    expect(faults({ BETTER_AUTH_SECRET: 'hunter2' })).not.toContain('hunter2')
+    expect(load({ BETTER_AUTH_SECRET: 'ü'.repeat(16) }).secret).toHaveLength(16)
+  })
+
+  test('is not made where Better Auth is trusted', () => {
+    expect(load({ BETTER_AUTH_URL: 'https://app.example' }).secret).toBeUndefined()
+  })
+})
+
+describe('production', () => {
+  test('needs a secret or a JWKS', () => {
+    const message = faults({ NODE_ENV: 'production' })
+    for (const name of ['BETTER_AUTH_SECRET', 'JWT_SECRET_KEY', 'BETTER_AUTH_URL', 'AUTH_JWKS_URL']) {
+      expect(message).toContain(name)
+    }
+    expect(load({ NODE_ENV: 'production', JWT_SECRET_KEY: SECRET }).production).toBe(true)
+    expect(load({ NODE_ENV: 'production', BETTER_AUTH_URL: 'https://app.example' }).production).toBe(true)
+  })
+})
+
+describe('Better Auth', () => {
+  test.each(['https://app.example', 'https://app.example/', 'https://app.example/api/auth'])(
+    'at %s has its keys, issuers and audience where it puts them',
+    (url) => {
+      expect(load({ BETTER_AUTH_URL: url }).jwks).toEqual({
+        urls: ['https://app.example/api/auth/jwks'],
+        issuers: ['https://app.example', 'https://app.example/api/auth'],
+        audiences: ['https://app.example'],
+      })
+    },
+  )
+
+  test('can be overridden in each part', () => {
+    const env = {
+      BETTER_AUTH_URL: 'https://app.example',
+      AUTH_JWKS_URL: 'http://inner:3000/jwks, http://other/jwks',
+      AUTH_ISSUER: 'a, b',
+      AUTH_AUDIENCE: 'c',
+    }
+    expect(load(env).jwks).toEqual({
+      urls: ['http://inner:3000/jwks', 'http://other/jwks'],
+      issuers: ['a', 'b'],
+      audiences: ['c'],
+    })
+  })
+
+  test('is not needed with a JWKS, an issuer and an audience', () => {
+    const env = { AUTH_JWKS_URL: 'https://id.example/jwks', AUTH_ISSUER: 'i', AUTH_AUDIENCE: 'a' }
+    expect(load(env)).toMatchObject({
+      jwks: { urls: ['https://id.example/jwks'] },
+      issuers: ['i'],
+      audiences: ['a'],
+    })
+  })
+
+  test('or an issuer and an audience are needed with a JWKS', () => {
+    const message = faults({ AUTH_JWKS_URL: 'https://id.example/jwks' })
+    expect(message).toContain('AUTH_ISSUER')
+    expect(message).toContain('AUTH_AUDIENCE')
+  })
+})
+
+describe('accounts', () => {
+  test('are off where somebody else owns the users, unless asked for', () => {
+    expect(load({ BETTER_AUTH_SECRET: SECRET }).accounts).toBe(true)
+    expect(load({ BETTER_AUTH_URL: 'https://app.example' }).accounts).toBe(false)
+    const both = { BETTER_AUTH_URL: 'https://app.example', BETTER_AUTH_SECRET: SECRET, ACCOUNTS: 'on' }
+    expect(load(both).accounts).toBe(true)
+    expect(load({ BETTER_AUTH_SECRET: SECRET, ACCOUNTS: 'off' }).accounts).toBe(false)
+  })
+
+  test('need the shared secret', () => {
+    expect(faults({ BETTER_AUTH_URL: 'https://app.example', ACCOUNTS: 'on' })).toContain('ACCOUNTS')
+  })
+})
+
+describe('CORS origins', () => {
+  test.each([
+    ['https://a.example', ['https://a.example']],
+    ['https://a.example, http://localhost:5173', ['https://a.example', 'http://localhost:5173']],
+    ['["https://a.example","https://b.example"]', ['https://a.example', 'https://b.example']],
+    ['[]', []],
+  ])('may be %s', (value, expected) => {
+    expect(loadSettings({ CORS_ORIGINS: value }, () => SECRET).corsOrigins).toEqual(expected)
+    expect(loadSettings({ ALLOWED_ORIGINS: value }, () => SECRET).corsOrigins).toEqual(expected)
+  })
+
+  test.each([
+    '*',
+    'a.example',
+    'https://a.example/',
+    'https://a.example/path',
+    'ftp://a.example',
+    '["x"',
+    '[1]',
+    'null',
+  ])('cannot be %s', (value) => {
+    expect(faults({ CORS_ORIGINS: value, BETTER_AUTH_SECRET: SECRET })).toContain('CORS_ORIGINS')
+  })
+
+  test('cannot have two values under two names', () => {
+    const env = { CORS_ORIGINS: 'https://a.example', ALLOWED_ORIGINS: 'https://b.example' }
+    expect(faults({ ...env, BETTER_AUTH_SECRET: SECRET })).toContain('CORS_ORIGINS and ALLOWED_ORIGINS')
+  })
+})
+
+describe('a value', () => {
+  test.each([
+    ['PORT', '65536'],
+    ['PORT', '-1'],
+    ['PORT', '8000.5'],
+    ['PORT', '0x50'],
+    ['DATABASE_POOL_SIZE', '0'],
+    ['DATABASE_URL', 'mysql://localhost/x'],
+    ['DATABASE_URL', 'nonsense'],
+    ['DATABASE_PREPARE', 'yes'],
+    ['BETTER_AUTH_URL', 'app.example'],
+    ['AUTH_JWKS_URL', 'file:///etc/passwd'],
+    ['JWT_EXPIRE_MINUTES', '0'],
+    ['ACCOUNTS', 'true'],
+    ['LOG_LEVEL', 'verbose'],
+    ['RATE_LIMIT_PER_MINUTE', '0'],
+    ['AUTH_RATE_LIMIT_PER_MINUTE', 'ten'],
+    ['TRUSTED_PROXY_HOPS', '-1'],
+    ['REDIS_URL', 'http://localhost'],
+  ])('cannot be %s=%s', (name, value) => {
+    expect(faults({ BETTER_AUTH_SECRET: SECRET, [name]: value })).toContain(`${name}: `)
+  })
+
+  test('at fault is named with every other, and a password in it is not shown', () => {
+    const message = faults({
+      PORT: 'x',
+      LOG_LEVEL: 'y',
+      DATABASE_URL: 'http://me:hunter2@host/db',
+      JWT_SECRET_KEY: 'short',
+    })
+    for (const name of ['PORT', 'LOG_LEVEL', 'DATABASE_URL', 'JWT_SECRET_KEY'])
+      expect(message).toContain(name)
+    expect(message).not.toContain('hunter2')
+  })
+
+  test.each(['postgres://u:p@h/d', 'postgresql://u@h:5433/d?sslmode=require'])(
+    'can be DATABASE_URL=%s',
+    (url) => {
+      expect(loadSettings({ DATABASE_URL: url }, () => SECRET).databaseUrl).toBe(url)
+    },
+  )
+})
