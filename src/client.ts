@@ -15,9 +15,15 @@ import type { ListQuery, Task } from './tasks/model'
 export type { ErrorCode, ProblemBody } from './http/problems'
 export type { Task, TaskCreate, TaskUpdate } from './tasks/model'
 
-/** Eden resolves with 503 and an `Error` when no answer came, on any route; its own types do not say so. */
+/** Stands in for an answer that never came, so that a failed call always has a problem to read. */
+export interface NoAnswer extends Omit<ProblemBody, 'error_code'> {
+  status: 503
+  status_code: 503
+  error_code: 'NO_ANSWER'
+}
+
 type WithOutage<Responses> = Omit<Responses, 503> & {
-  503: Error | (Responses extends { 503: infer Problem } ? Problem : never)
+  503: NoAnswer | (Responses extends { 503: infer Problem } ? Problem : never)
 }
 type RoutesWithOutage<Routes> = {
   [K in keyof Routes]: Routes[K] extends { response: infer Responses }
@@ -43,14 +49,15 @@ export interface ClientOptions {
  *     await api.v1.todos.post({ title: 'Buy milk' })
  *     await api({ user_id: 'me' }).tasks({ id: 42 }).complete.patch()
  *
- * A call resolves with `{ data, error }`; `error.status` tells which problem `error.value` is. Without an answer
- * `error.status` is 503 and `error.value` an `Error`. Times stay text, and after a 204 `data` is `''`.
+ * A call resolves with `{ data, error }`; `error.status` tells which problem `error.value` is. Where no answer came,
+ * because there is no connection or the call was aborted, it is a 503 with `NO_ANSWER`. Times stay text, and after a
+ * 204 `data` is `''`.
  *
  * @param url where the server is; it may have a path
  * @returns a client whose calls reject where `token` throws and where an answer breaks off; a path parameter that is
  *   empty, `.` or `..` throws a TypeError
  */
-export function createClient(url: string, { token, fetcher }: ClientOptions = {}): Client {
+export function createClient(url: string, { token, fetcher = fetch }: ClientOptions = {}): Client {
   const calls = treaty<App>(url, {
     // on, it would make a `Date` of a title that looks like one
     parseDate: false,
@@ -59,10 +66,28 @@ export function createClient(url: string, { token, fetcher }: ClientOptions = {}
       return current ? { authorization: `Bearer ${current}` } : {}
     },
     // Eden only calls it; `typeof fetch` has more under Bun
-    ...(fetcher && { fetcher: fetcher as typeof fetch }),
+    fetcher: answering(fetcher) as typeof fetch,
   })
   // a proxy forgets the type, and Eden's lacks the outage
   return withEncodedParams(calls) as Client
+}
+
+/** Eden would resolve with an `Error` in place of a problem, which its types do not say. */
+function answering(send: NonNullable<ClientOptions['fetcher']>) {
+  return (url: string, init: RequestInit): Promise<Response> => send(url, init).catch(noAnswer)
+}
+
+function noAnswer(cause: unknown): Response {
+  const problem: NoAnswer = {
+    type: 'about:blank',
+    title: 'Service Unavailable',
+    status: 503,
+    detail: `The server gave no answer: ${cause instanceof Error ? cause.message : cause}`,
+    error_code: 'NO_ANSWER',
+    status_code: 503,
+    request_id: '',
+  }
+  return Response.json(problem, { status: 503, headers: { 'content-type': 'application/problem+json' } })
 }
 
 const METHODS = new Set<unknown>([
@@ -144,20 +169,19 @@ function nextCursor(link: string | null): string | undefined {
 /** An answer that is no success, or none at all. */
 export class RequestError extends Error {
   override readonly name = 'RequestError'
-  /** The answer's; 503 without one. */
   readonly status: number
-  /** What the server says is wrong; undefined where the answer came from somebody else, or never came. */
-  readonly problem: ProblemBody | undefined
+  /** What is wrong; undefined where the answer came from somebody else, such as a proxy. */
+  readonly problem: ProblemBody | NoAnswer | undefined
 
-  /** @param value the answer's body, or the `Error` that stands for it */
+  /** @param value the answer's body */
   constructor(status: number, value: unknown) {
     const problem = isProblem(value) ? value : undefined
-    super(problem?.detail ?? `The request failed with status ${status}`, { cause: value })
+    super(problem?.detail ?? `The request failed with status ${status}`)
     this.status = status
     this.problem = problem
   }
 }
 
-function isProblem(value: unknown): value is ProblemBody {
+function isProblem(value: unknown): value is ProblemBody | NoAnswer {
   return typeof value === 'object' && value !== null && 'error_code' in value
 }

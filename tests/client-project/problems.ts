@@ -36,8 +36,7 @@ export async function explain({ api }: Client, id: number): Promise<string> {
       return `${code} ${error.value.request_id}`
     }
     case 503: {
-      if (error.value instanceof Error) return 'There is no connection'
-      const code: 'DATABASE_UNAVAILABLE' | 'KEYS_UNAVAILABLE' = error.value.error_code
+      const code: 'DATABASE_UNAVAILABLE' | 'KEYS_UNAVAILABLE' | 'NO_ANSWER' = error.value.error_code
       return code
     }
     default: {
@@ -55,14 +54,21 @@ export async function explainHealth(client: Client): Promise<string> {
     case 422:
     case 500:
       return error.value.detail
-    case 503:
-      // no answer at all: the route itself has no 503
-      return error.value.message
+    case 503: {
+      // the route itself has no 503
+      const code: 'NO_ANSWER' = error.value.error_code
+      return code
+    }
     default: {
       const unhandled: never = error
       return unhandled
     }
   }
+}
+
+export async function showsAnyProblem({ api }: Client): Promise<string> {
+  const { error } = await api.v1.todos.get()
+  return error ? `${error.value.error_code}: ${error.value.detail}` : ''
 }
 
 export async function forgetsAStatus({ api }: Client): Promise<string> {
