@@ -27,14 +27,20 @@ async function runServer(): Promise<void> {
   process.exit(0)
 }
 
-/** Waits for the first signal that asks to stop; whoever asks twice does not want to wait. */
+/** In milliseconds. */
+const SAME_SIGNAL = 500
+
+/**
+ * Waits for the first signal that asks to stop. Whoever asks again does not want to wait; but Ctrl-C reaches a whole
+ * group of processes, and `bun run` passes on what we have already got.
+ */
 function nextSignal(): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>()
-  let asked = false
+  let askedAt: number | undefined
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
     process.on(signal, () => {
-      if (asked) process.exit(1)
-      asked = true
+      askedAt ??= performance.now()
+      if (performance.now() - askedAt > SAME_SIGNAL) process.exit(1)
       resolve(signal)
     })
   }

@@ -21,28 +21,24 @@ start() {
   pid=$!
   for _ in $(seq 600); do
     curl -sf "http://127.0.0.1:$port/ready" > /dev/null && return
+    kill -0 "$pid" 2> /dev/null || break
     sleep 0.1
   done
-  cat "$folder/log"
+  echo 'it did not start:'
+  cat "$folder/log" "$folder/taskwell/.data/postgres.log"
   return 1
 }
 
+# npm ends at once, and what it has started soon after
 stop() {
   kill -TERM "$pid"
   wait "$pid" || true
   pid=
-  # npm ends at once; what it has started, soon after
-  for _ in $(seq 100); do
-    pgrep -f "$folder/taskwell" > /dev/null || ! curl -s "http://127.0.0.1:$port/health" > /dev/null && break
+  for _ in $(seq 150); do
+    grep -q 'INFO: stopped' "$folder/log" && break
     sleep 0.1
   done
-  for _ in $(seq 100); do
-    pgrep -f "$folder/taskwell/.data" > /dev/null || return 0
-    sleep 0.1
-  done
-  echo 'left running:'
-  pgrep -af "$folder"
-  return 1
+  ! pgrep -af "$folder/taskwell/.data"
 }
 
 start

@@ -177,8 +177,12 @@ test('a second signal ends it at once, and the embedded server with it', async (
   socket.on('error', () => {})
   child.kill('SIGTERM')
   await output.until(/stopping/)
-  child.kill('SIGTERM')
-  expect(await child.exited).toBe(1)
+  // one that follows at once may be the same one, passed on by a launcher
+  while (child.exitCode === null) {
+    child.kill('SIGTERM')
+    await Bun.sleep(50)
+  }
+  expect(child.exitCode).toBe(1)
   while (isAlive(pid)) await Bun.sleep(1)
 }, 60_000)
 

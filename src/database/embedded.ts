@@ -143,6 +143,8 @@ function enteringClosedFolders({ uid, gid }: Account): string[] {
     '--clear-groups',
     `--inh-caps=${capability}`,
     `--ambient-caps=${capability}`,
+    // without it access(2), with which PostgreSQL looks for its programs, takes no notice of the capability
+    '--securebits=+no_setuid_fixup',
   ]
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a deployment relies on, checked on what is deployed: `bun run test:container`. The ordinary tests leave this
- * file out, because it builds first.
+ * What a deployment relies on, checked on what is deployed: `bun run test:container`. It builds first, so the
+ * ordinary tests leave it out.
  */
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import { createServer } from 'node:net'

@@ -52,7 +52,7 @@ async function has(engine: Engine, image: string): Promise<boolean> {
   return isHere || succeeds([engine, 'pull', name], PULL_DEADLINE)
 }
 
-/** Tells an engine that cannot work on this machine, which is no fault of ours, from a Dockerfile that is at fault. */
+/** Tells an engine that cannot work on this machine, no fault of ours, from a Dockerfile that is at fault. */
 async function works(engine: Engine, image: string): Promise<boolean> {
   const tag = 'taskwell-check-probe'
   const dockerfile = new Blob([`FROM ${image}\nRUN true\n`])
