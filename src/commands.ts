@@ -1,10 +1,10 @@
 /** What `bun src/main.ts <command>` can do besides serving. */
 import { FolderInUse, runningUrl, startEmbedded } from './database/embedded'
 import { dbmate, migrate } from './database/migrations'
-import type { Settings } from './settings'
+import type { DatabaseSettings, Settings } from './settings'
 
 /** `db new <name>`, `db up`, `db down`, `db status`: the schema's changes. */
-export async function db([action, name]: readonly string[], settings: () => Settings): Promise<void> {
+export async function db([action, name]: readonly string[], settings: () => DatabaseSettings): Promise<void> {
   if (action === 'new' && name !== undefined) return dbmate(['new', name])
   if (action !== 'up' && action !== 'down' && action !== 'status') {
     throw new Error('Usage: db new <name> | db up | db down | db status')
@@ -16,7 +16,7 @@ export async function db([action, name]: readonly string[], settings: () => Sett
 
 /** The configured database, the embedded one that a Taskwell is running, or the embedded one started for this. */
 async function withDatabase(
-  { databaseUrl, dataDir }: Settings,
+  { databaseUrl, dataDir }: DatabaseSettings,
   use: (url: string) => Promise<void>,
 ): Promise<void> {
   if (databaseUrl !== undefined) return use(databaseUrl)

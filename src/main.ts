@@ -5,7 +5,7 @@ import { createLog } from './http/log'
 import { keptSecret } from './kept-secret'
 import { npxEnded } from './processes'
 import { serve } from './server'
-import { loadSettings } from './settings'
+import { loadDatabaseSettings, loadSettings } from './settings'
 
 const USAGE = 'Usage: serve | token <user> | db new <name> | db up | db down | db status | health'
 
@@ -74,7 +74,7 @@ function print(text: string): void {
 async function run([command = 'serve', ...args]: readonly string[]): Promise<void> {
   if (command === 'serve') return runServer()
   if (command === 'token') return printToken(args[0])
-  if (command === 'db') return db(args, settings)
+  if (command === 'db') return db(args, () => loadDatabaseSettings(process.env))
   if (command === 'health') return health(settings())
   throw new Error(USAGE)
 }

@@ -35,6 +35,9 @@ export interface Settings {
   redisUrl: string | undefined
 }
 
+/** Which database. */
+export type DatabaseSettings = Pick<Settings, 'databaseUrl' | 'dataDir'>
+
 /** Every variable at fault in one message; never a value, which may be a secret. */
 export class SettingsError extends Error {
   constructor(faults: readonly string[]) {
@@ -157,6 +160,22 @@ function jsonList(value: string): string[] | undefined {
   }
 }
 
+function readDatabase(read: Reader): DatabaseSettings {
+  return { databaseUrl: read.url('DATABASE_URL', POSTGRES), dataDir: read.text('DATA_DIR') ?? '.data' }
+}
+
+/**
+ * Reads what changing the schema needs: a step of its own in production, which is not to be trusted with secrets.
+ *
+ * @throws SettingsError that names every variable at fault
+ */
+export function loadDatabaseSettings(env: Environment): DatabaseSettings {
+  const read = reader(env)
+  const settings = readDatabase(read)
+  if (read.faults.length > 0) throw new SettingsError(read.faults)
+  return settings
+}
+
 /**
  * Reads and checks the whole environment.
  *
@@ -168,7 +187,7 @@ function jsonList(value: string): string[] | undefined {
 export function loadSettings(env: Environment, developmentSecret: (dataDir: string) => string): Settings {
   const read = reader(env)
   const production = env.NODE_ENV === 'production'
-  const dataDir = read.text('DATA_DIR') ?? '.data'
+  const { databaseUrl, dataDir } = readDatabase(read)
   const secret = readSecret(read)
   const jwks = readJwks(read)
   const accounts = read.oneOf('ACCOUNTS', ['on', 'off'], jwks ? 'off' : 'on') === 'on'
@@ -184,7 +203,7 @@ export function loadSettings(env: Environment, developmentSecret: (dataDir: stri
     production,
     host: read.text('HOST') ?? '0.0.0.0',
     port: read.integer('PORT', 8000, 0, 65535),
-    databaseUrl: read.url('DATABASE_URL', POSTGRES),
+    databaseUrl,
     databasePoolSize: read.integer('DATABASE_POOL_SIZE', 10, 1, 1000),
     databasePrepare: read.oneOf('DATABASE_PREPARE', ['on', 'off'], 'on') === 'on',
     dataDir,

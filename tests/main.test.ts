@@ -1,10 +1,11 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
-import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeJwt } from 'jose'
+import postgres from 'postgres'
+import { runningUrl } from '../src/database/embedded'
 import { testDatabase } from './support/database'
 
 const folder = await mkdtemp(join(tmpdir(), 'taskwell-main-'))
@@ -170,11 +171,16 @@ test('the end of the npx that started it ends it too', async () => {
 test('a second signal ends it at once, and the embedded server with it', async () => {
   const { url, child, output } = await serve({})
   const pid = await serverPid()
-  const token = (await run(['token', 'ann'], {})).stdout.trim()
-  // a request whose body never comes holds up the first signal
-  const head = `POST /api/v1/todos HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\nContent-Length: 9\r\n\r\n`
-  const socket = connect(Number(new URL(url).port), '127.0.0.1', () => socket.write(head))
-  socket.on('error', () => {})
+  // a request that waits for a lock holds up the first signal
+  const sql = postgres(runningUrl(folder) ?? '', { max: 2, onnotice: () => {} })
+  const holder = await sql.reserve()
+  await holder`begin`
+  await holder`lock table users`
+  const authorization = `Bearer ${(await run(['token', 'ann'], {})).stdout.trim()}`
+  const headers = { authorization, 'content-type': 'application/json' }
+  const request = fetch(`${url}/api/v1/todos`, { method: 'POST', headers, body: '{"title":"x"}' })
+  request.catch(() => {})
+  while ((await sql`select from pg_stat_activity where wait_event_type = 'Lock'`).length === 0);
   child.kill('SIGTERM')
   await output.until(/stopping/)
   // one that follows at once may be the same one, passed on by a launcher
@@ -184,6 +190,7 @@ test('a second signal ends it at once, and the embedded server with it', async (
   }
   expect(child.exitCode).toBe(1)
   while (isAlive(pid)) await Bun.sleep(1)
+  await sql.end({ timeout: 0 })
 }, 60_000)
 
 describe('serving with a database of its own', () => {

@@ -37,12 +37,13 @@ interface Account {
  * @throws FolderInUse if another process has the folder
  */
 export async function startEmbedded(dataDir: string): Promise<EmbeddedDatabase> {
+  // before anything is written: where there is no server, there may be no folder to write to either
+  const binaries = await findBinaries()
   const folder = resolve(dataDir)
   await mkdir(folder, { recursive: true })
   const unlock = lockFolder(folder)
   try {
     const cluster = join(folder, 'postgres')
-    const binaries = await findBinaries()
     const launcher = await createLauncher(binaries, cluster)
     if (existsSync(cluster)) await endLeftover(cluster)
     else await createCluster(folder, cluster, launcher, binaries)
