@@ -1,0 +1,54 @@
+import { afterEach, beforeEach, expect, setSystemTime, test } from 'bun:test'
+import { decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
+import { signAccessToken } from '../../src/auth/token'
+import { createVerify } from '../../src/auth/verify'
+import { SECRET, testSettings } from '../support/app'
+
+const NOW = Date.UTC(2030, 0, 1) / 1000
+
+beforeEach(() => {
+  setSystemTime(NOW * 1000)
+})
+
+afterEach(() => {
+  setSystemTime()
+})
+
+test('an access token is signed with HS256 and the shared secret', async () => {
+  const token = await signAccessToken('ann', testSettings())
+  expect(decodeProtectedHeader(token)).toEqual({ alg: 'HS256', typ: 'JWT' })
+  const { payload } = await jwtVerify(token, new TextEncoder().encode(SECRET))
+  expect(payload.sub).toBe('ann')
+})
+
+test('an access token says who it is for, who made it and when, and nothing else', async () => {
+  const token = await signAccessToken('ann', testSettings())
+  expect(decodeJwt(token)).toEqual({ sub: 'ann', iss: 'taskwell', iat: NOW, exp: NOW + 30 * 60 })
+})
+
+test('an access token lasts as many minutes as the settings say', async () => {
+  const token = await signAccessToken('ann', testSettings({ JWT_EXPIRE_MINUTES: '5' }))
+  expect(decodeJwt(token).exp).toBe(NOW + 5 * 60)
+})
+
+test('an access token names the first issuer and audience that are accepted, and so is accepted', async () => {
+  const settings = testSettings({
+    AUTH_ISSUER: 'https://a.example,https://b.example',
+    AUTH_AUDIENCE: 'tasks,x',
+  })
+  const token = await signAccessToken('ann', settings)
+  expect(decodeJwt(token)).toMatchObject({ iss: 'https://a.example', aud: 'tasks' })
+  expect(await createVerify(settings)(`Bearer ${token}`)).toEqual({ id: 'ann' })
+})
+
+test('an access token is accepted where nothing is said of issuer and audience', async () => {
+  const settings = testSettings()
+  expect(await createVerify(settings)(`Bearer ${await signAccessToken('ann', settings)}`)).toEqual({
+    id: 'ann',
+  })
+})
+
+test('nothing can be signed without a shared secret, and the error names its variable', () => {
+  const settings = testSettings({ BETTER_AUTH_URL: 'https://app.example' })
+  expect(() => signAccessToken('ann', settings)).toThrow('BETTER_AUTH_SECRET')
+})
