@@ -31,11 +31,13 @@ function read(file: string): string {
 const POLL_INTERVAL = 500
 
 /**
- * Resolves when the `npx` that started this process has ended; never without one. npm passes no signal on: killed,
+ * Resolves when the `npx` among a process's ancestors has ended; never without one. npm passes no signal on: killed,
  * `npx … run start` would leave the server behind.
+ *
+ * @param pid where to begin to look
  */
-export async function npxEnded(): Promise<void> {
-  const npx = findNpx(process.ppid)
+export async function npxEnded(pid = process.ppid): Promise<void> {
+  const npx = findNpx(pid)
   if (npx === undefined) return new Promise(() => {})
   const command = commandOf(npx)
   while (commandOf(npx) === command) await Bun.sleep(POLL_INTERVAL)

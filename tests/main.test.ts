@@ -4,9 +4,8 @@ import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeJwt } from 'jose'
-import postgres from 'postgres'
 import { runningUrl } from '../src/database/embedded'
-import { testDatabase } from './support/database'
+import { blockWrites, testDatabase } from './support/database'
 
 const folder = await mkdtemp(join(tmpdir(), 'taskwell-main-'))
 const { url: databaseUrl } = await testDatabase()
@@ -171,16 +170,13 @@ test('the end of the npx that started it ends it too', async () => {
 test('a second signal ends it at once, and the embedded server with it', async () => {
   const { url, child, output } = await serve({})
   const pid = await serverPid()
-  // a request that waits for a lock holds up the first signal
-  const sql = postgres(runningUrl(folder) ?? '', { max: 2, onnotice: () => {} })
-  const holder = await sql.reserve()
-  await holder`begin`
-  await holder`lock table users`
+  // a request that is under way holds up the first signal
+  const writes = await blockWrites(runningUrl(folder) ?? '')
   const authorization = `Bearer ${(await run(['token', 'ann'], {})).stdout.trim()}`
   const headers = { authorization, 'content-type': 'application/json' }
   const request = fetch(`${url}/api/v1/todos`, { method: 'POST', headers, body: '{"title":"x"}' })
   request.catch(() => {})
-  while ((await sql`select from pg_stat_activity where wait_event_type = 'Lock'`).length === 0);
+  await writes.reached()
   child.kill('SIGTERM')
   await output.until(/stopping/)
   // one that follows at once may be the same one, passed on by a launcher
@@ -190,7 +186,7 @@ test('a second signal ends it at once, and the embedded server with it', async (
   }
   expect(child.exitCode).toBe(1)
   while (isAlive(pid)) await Bun.sleep(1)
-  await sql.end({ timeout: 0 })
+  await writes.forget()
 }, 60_000)
 
 describe('serving with a database of its own', () => {

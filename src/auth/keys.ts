@@ -64,9 +64,9 @@ export function remoteKeys(
     return loading
   }
   async function firstKeys(): Promise<FindKey> {
-    if (!loading && now() - triedAt < FIRST_KEYS_COOLDOWN) throw unavailable()
+    if (!loading && now() - triedAt < FIRST_KEYS_COOLDOWN) throw new Problem('KEYS_UNAVAILABLE')
     return loadOnce().catch((cause) => {
-      throw unavailable(cause)
+      throw new Problem('KEYS_UNAVAILABLE', { cause })
     })
   }
   function mayAskAgain(): boolean {
@@ -96,11 +96,6 @@ async function fetchKeys(url: string, deadline: number): Promise<string> {
   const response = await fetch(url, { signal: AbortSignal.timeout(deadline) })
   if (!response.ok) throw new Error(`The keys' address answered ${response.status}`)
   return response.text()
-}
-
-function unavailable(cause?: unknown): Problem {
-  const headers = { 'retry-after': '1' }
-  return new Problem('KEYS_UNAVAILABLE', "The token issuer's keys cannot be fetched", { headers, cause })
 }
 
 /** Several addresses as one. All are asked at once: one that is down, or slow, must not hold up the keys of another. */

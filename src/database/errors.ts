@@ -29,8 +29,5 @@ const UNAVAILABLE = /^(?:08...|53...|57P0[1-5]|57014|25006)$/
 export function fromDatabaseError(error: unknown): Problem | undefined {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (!LOST.has(code) && !UNAVAILABLE.test(code)) return undefined
-  return new Problem('DATABASE_UNAVAILABLE', 'The database cannot be used at the moment', {
-    headers: { 'retry-after': '1' },
-    cause: error,
-  })
+  return new Problem('DATABASE_UNAVAILABLE', { cause: error })
 }

@@ -29,7 +29,7 @@ export const jsonBody = {
  * @throws Problem PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE or MALFORMED_JSON
  */
 async function readJson(request: Request): Promise<unknown> {
-  if (Number(request.headers.get('content-length')) > MAX_BODY) throw tooLarge()
+  if (Number(request.headers.get('content-length')) > MAX_BODY) throw new Problem('PAYLOAD_TOO_LARGE')
   const bytes = await readBytes(request)
   if (bytes.byteLength === 0) return undefined
   checkMediaType(request.headers)
@@ -44,7 +44,7 @@ function parse(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (cause) {
-    throw new Problem('MALFORMED_JSON', 'The body is not JSON in UTF-8', { cause })
+    throw new Problem('MALFORMED_JSON', { cause })
   }
 }
 
@@ -60,7 +60,7 @@ async function readBytes(request: Request): Promise<Uint8Array> {
   let size = 0
   for await (const chunk of request.body ?? []) {
     size += chunk.byteLength
-    if (size > MAX_BODY) throw tooLarge()
+    if (size > MAX_BODY) throw new Problem('PAYLOAD_TOO_LARGE')
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
@@ -70,17 +70,8 @@ function checkMediaType(headers: Headers): void {
   const [type = '', ...parameters] = (headers.get('content-type') ?? '').toLowerCase().split(';')
   const charset = parameters.map((each) => each.trim()).find((each) => each.startsWith('charset='))
   const isUtf8 = charset === undefined || /^charset="?utf-?8"?$/.test(charset)
-  if (!JSON_TYPE.test(type.trim()) || !isUtf8) {
-    throw new Problem('UNSUPPORTED_MEDIA_TYPE', 'The body must be application/json in UTF-8')
-  }
-  const coding = headers.get('content-encoding') ?? 'identity'
-  if (coding.toLowerCase() !== 'identity') {
-    // RFC 9110 section 12.5.3: says which coding would have been taken
-    const accepted = { headers: { 'accept-encoding': 'identity' } }
-    throw new Problem('UNSUPPORTED_MEDIA_TYPE', 'The body must not be compressed', accepted)
-  }
-}
-
-function tooLarge(): Problem {
-  return new Problem('PAYLOAD_TOO_LARGE', `The body is larger than ${MAX_BODY} bytes`)
+  const isPlain = (headers.get('content-encoding') ?? 'identity').toLowerCase() === 'identity'
+  if (JSON_TYPE.test(type.trim()) && isUtf8 && isPlain) return
+  // RFC 9110 section 12.5.3: says which coding would have been taken
+  throw new Problem('UNSUPPORTED_MEDIA_TYPE', isPlain ? {} : { headers: { 'accept-encoding': 'identity' } })
 }

@@ -101,7 +101,7 @@ export function docs(api: AnyElysia) {
       '/docs/assets/:file',
       async ({ params: { file } }) => {
         const asset = Object.hasOwn(assets, file) ? assets[file] : undefined
-        if (!asset) throw new Problem('NOT_FOUND', 'There is nothing at this path')
+        if (!asset) throw new Problem('NOT_FOUND')
         return asset()
       },
       hidden,

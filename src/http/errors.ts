@@ -23,7 +23,7 @@ export function errors(log: Logger) {
 
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
-  if (error instanceof NotFoundError) return new Problem('NOT_FOUND', 'There is nothing at this path')
+  if (error instanceof NotFoundError) return new Problem('NOT_FOUND')
   if (error instanceof ValidationError) {
     const place = placeOf(error.type)
     const { validator } = error
@@ -34,7 +34,7 @@ function toProblem(error: unknown): Problem {
 }
 
 function internal(cause: unknown): Problem {
-  return new Problem('INTERNAL_ERROR', 'Internal server error', { cause })
+  return new Problem('INTERNAL_ERROR', { cause })
 }
 
 interface Route {
@@ -59,6 +59,6 @@ export function methodsByPath(routes: readonly Route[]): Map<string, string> {
 /** @param allowed the header `Allow` (RFC 9110 section 10.2.1) */
 export function methodNotAllowed(allowed: string) {
   return (): never => {
-    throw new Problem('METHOD_NOT_ALLOWED', `This path answers ${allowed}`, { headers: { allow: allowed } })
+    throw new Problem('METHOD_NOT_ALLOWED', { headers: { allow: allowed } })
   }
 }

@@ -30,9 +30,7 @@ export function health(sql: Sql) {
       '/ready',
       async () => {
         if (await isReachable(sql)) return { status: 'ready' } as const
-        throw new Problem('DATABASE_UNAVAILABLE', 'The database does not answer', {
-          headers: { 'retry-after': '1' },
-        })
+        throw new Problem('DATABASE_UNAVAILABLE')
       },
       {
         query: NoQuery,

@@ -152,10 +152,8 @@ function problemResponse(codes: readonly ErrorCode[]): Json {
 
 function exampleOf(code: ErrorCode): Json {
   const errors: FieldError[] = [{ in: 'query', pointer: 'nope', detail: 'is not a known parameter' }]
-  const options = code === 'VALIDATION_ERROR' ? { errors } : {}
-  return new Problem(code, 'What is wrong, in a sentence', options).body(
-    '0f1e2d3c-4b5a-4697-8899-aabbccddeeff',
-  )
+  const problem = new Problem(code, code === 'VALIDATION_ERROR' ? { errors } : {})
+  return problem.body('0f1e2d3c-4b5a-4697-8899-aabbccddeeff')
 }
 
 function reference(name: unknown): Json {

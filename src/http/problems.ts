@@ -4,27 +4,44 @@ import { t } from 'elysia'
 import { component } from './components'
 import { oneOf } from './validation'
 
-/** Stable codes and the status each is sent with. */
-export const STATUS_OF = {
-  MALFORMED_JSON: 400,
-  TOKEN_MISSING: 401,
-  TOKEN_EXPIRED: 401,
-  TOKEN_INVALID: 401,
-  TOKEN_NOT_JWT: 401,
-  OWNER_MISMATCH: 403,
-  TASK_NOT_FOUND: 404,
-  NOT_FOUND: 404,
-  METHOD_NOT_ALLOWED: 405,
-  PAYLOAD_TOO_LARGE: 413,
-  UNSUPPORTED_MEDIA_TYPE: 415,
-  VALIDATION_ERROR: 422,
-  INTERNAL_ERROR: 500,
-  DATABASE_UNAVAILABLE: 503,
-  KEYS_UNAVAILABLE: 503,
+const CHALLENGE = { 'www-authenticate': 'Bearer error="invalid_token"' }
+/** In seconds; a database or an issuer that restarts is back soon. */
+const RETRY = { 'retry-after': '1' }
+
+/** Stable codes, and what each is answered with. The headers of 401 are those of RFC 6750 section 3. */
+export const PROBLEMS = {
+  MALFORMED_JSON: { status: 400, detail: 'The body is not JSON in UTF-8', headers: {} },
+  TOKEN_MISSING: {
+    status: 401,
+    detail: 'Send the header Authorization: Bearer <token>',
+    headers: { 'www-authenticate': 'Bearer' },
+  },
+  TOKEN_EXPIRED: { status: 401, detail: 'The token has expired', headers: CHALLENGE },
+  TOKEN_INVALID: { status: 401, detail: 'The token is not valid', headers: CHALLENGE },
+  TOKEN_NOT_JWT: {
+    status: 401,
+    detail: 'The token is not a JWT; a Better Auth session token is exchanged for one at /api/auth/token',
+    headers: CHALLENGE,
+  },
+  OWNER_MISMATCH: { status: 403, detail: 'The path names another user than the token', headers: {} },
+  TASK_NOT_FOUND: { status: 404, detail: 'There is no such task', headers: {} },
+  NOT_FOUND: { status: 404, detail: 'There is nothing at this path', headers: {} },
+  METHOD_NOT_ALLOWED: { status: 405, detail: 'The header Allow has the methods of this path', headers: {} },
+  PAYLOAD_TOO_LARGE: { status: 413, detail: 'The body is larger than 65536 bytes', headers: {} },
+  UNSUPPORTED_MEDIA_TYPE: {
+    status: 415,
+    detail: 'The body must be application/json in UTF-8, and not compressed',
+    headers: {},
+  },
+  VALIDATION_ERROR: { status: 422, detail: 'The request has fields that are not valid', headers: {} },
+  INTERNAL_ERROR: { status: 500, detail: 'Internal server error', headers: {} },
+  DATABASE_UNAVAILABLE: { status: 503, detail: 'The database cannot be used at the moment', headers: RETRY },
+  KEYS_UNAVAILABLE: { status: 503, detail: "The token issuer's keys cannot be fetched", headers: RETRY },
 } as const
 
-export type ErrorCode = keyof typeof STATUS_OF
-export type ProblemStatus = (typeof STATUS_OF)[ErrorCode]
+export type ErrorCode = keyof typeof PROBLEMS
+type StatusOf<C extends ErrorCode> = (typeof PROBLEMS)[C]['status']
+export type ProblemStatus = StatusOf<ErrorCode>
 
 /** The status phrase, as RFC 9457 section 4.2.1 asks of the title beside `about:blank`. */
 export const TITLE_OF: Record<ProblemStatus, string> = {
@@ -58,7 +75,7 @@ export const ProblemBody = component(
       title: t.String(),
       status: t.Number({ documented: { type: 'integer' } }),
       detail: t.String(),
-      error_code: oneOf(Object.keys(STATUS_OF) as ErrorCode[]),
+      error_code: oneOf(Object.keys(PROBLEMS) as ErrorCode[]),
       status_code: t.Number({ documented: { type: 'integer', description: 'Repeats `status`' } }),
       request_id: t.String({ description: 'Repeats the header `X-Request-Id`' }),
       errors: t.Optional(t.Array(FieldError, { description: 'One entry for each field at fault' })),
@@ -69,14 +86,12 @@ export const ProblemBody = component(
 export type ProblemBody = typeof ProblemBody.static
 
 type CodesOf<S extends ProblemStatus, C extends ErrorCode> = {
-  [K in C]: (typeof STATUS_OF)[K] extends S ? K : never
+  [K in C]: StatusOf<K> extends S ? K : never
 }[C]
 
 /** A `response` entry for each status of the codes, narrowed to the codes of that status. */
 type ProblemResponses<C extends ErrorCode> = {
-  [S in (typeof STATUS_OF)[C]]: TUnsafe<
-    ProblemBody & { status: S; status_code: S; error_code: CodesOf<S, C> }
-  >
+  [S in StatusOf<C>]: TUnsafe<ProblemBody & { status: S; status_code: S; error_code: CodesOf<S, C> }>
 }
 
 /**
@@ -86,7 +101,7 @@ type ProblemResponses<C extends ErrorCode> = {
 export function problems<const C extends readonly ErrorCode[]>(...codes: C) {
   const byStatus = Map.groupBy<ProblemStatus, ErrorCode>(
     [...codes, 'INTERNAL_ERROR'],
-    (code) => STATUS_OF[code],
+    (code) => PROBLEMS[code].status,
   )
   const responses = [...byStatus].map(([status, codes]) => [status, t.Unsafe({ ...ProblemBody, codes })])
   // fromEntries forgets the keys
@@ -95,24 +110,25 @@ export function problems<const C extends readonly ErrorCode[]>(...codes: C) {
 
 interface ProblemOptions {
   errors?: FieldError[]
+  /** Besides those that the code always has. */
   headers?: Record<string, string>
   /** What made it; logged, never sent. */
   cause?: unknown
 }
 
-/** Thrown anywhere, answered in one place (`http/errors.ts`). The detail is our own sentence, never submitted data. */
+/** Thrown anywhere, answered in one place (`http/errors.ts`). Its words are our own, never submitted data. */
 export class Problem extends Error {
   readonly code: ErrorCode
   readonly status: ProblemStatus
   readonly errors: FieldError[] | undefined
   readonly headers: Record<string, string>
 
-  constructor(code: ErrorCode, detail: string, { errors, headers = {}, cause }: ProblemOptions = {}) {
-    super(detail, { cause })
+  constructor(code: ErrorCode, { errors, headers, cause }: ProblemOptions = {}) {
+    super(PROBLEMS[code].detail, { cause })
     this.code = code
-    this.status = STATUS_OF[code]
+    this.status = PROBLEMS[code].status
     this.errors = errors
-    this.headers = headers
+    this.headers = { ...PROBLEMS[code].headers, ...headers }
   }
 
   body(requestId: string): ProblemBody {
@@ -131,5 +147,5 @@ export class Problem extends Error {
 
 /** A 422 for one or more fields. */
 export function invalid(...errors: FieldError[]): Problem {
-  return new Problem('VALIDATION_ERROR', 'The request has fields that are not valid', { errors })
+  return new Problem('VALIDATION_ERROR', { errors })
 }

@@ -154,7 +154,7 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
     .delete(
       '/:id',
       async ({ params, owner, set }) => {
-        if (!(await queries.deleteTask(sql, owner, params.id))) throw notFound()
+        if (!(await queries.deleteTask(sql, owner, params.id))) throw new Problem('TASK_NOT_FOUND')
         set.status = 204
       },
       {
@@ -182,16 +182,12 @@ const changeTask = {
 /** @throws Problem OWNER_MISMATCH, before anything is looked up */
 function ownerOf(caller: string, { user_id: named = 'me' }: { user_id?: string }): string {
   if (named === 'me' || named === caller) return caller
-  throw new Problem('OWNER_MISMATCH', 'The path names another user than the token')
-}
-
-function notFound(): Problem {
-  return new Problem('TASK_NOT_FOUND', 'There is no such task')
+  throw new Problem('OWNER_MISMATCH')
 }
 
 function found(task: Task | undefined): Task {
   if (task) return task
-  throw notFound()
+  throw new Problem('TASK_NOT_FOUND')
 }
 
 /** @throws Problem VALIDATION_ERROR for parameters that contradict one another */

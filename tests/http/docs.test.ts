@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { STATUS_OF } from '../../src/http/problems'
+import { PROBLEMS } from '../../src/http/problems'
 import { testApp } from '../support/app'
 
 const { call, app } = await testApp()
@@ -76,7 +76,7 @@ describe('the OpenAPI document', () => {
       const problem = response.content?.['application/problem+json']
       expect(problem?.schema).toEqual({ $ref: '#/components/schemas/Problem' })
       for (const code of Object.keys(problem?.examples ?? {})) {
-        expect(STATUS_OF[code as keyof typeof STATUS_OF]).toBe(Number(status) as never)
+        expect(PROBLEMS[code as keyof typeof PROBLEMS].status).toBe(Number(status) as never)
       }
     }
   })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { STATUS_OF } from '../../src/http/problems'
+import { PROBLEMS } from '../../src/http/problems'
 import { testApp } from '../support/app'
 
 const { call, app, logged, sql } = await testApp()
@@ -52,7 +52,7 @@ describe('a problem', () => {
   })
 
   test('has a status for every code', () => {
-    for (const status of Object.values(STATUS_OF)) expect(status).toBeGreaterThanOrEqual(400)
+    for (const { status } of Object.values(PROBLEMS)) expect(status).toBeGreaterThanOrEqual(400)
   })
 })
 

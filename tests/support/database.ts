@@ -26,6 +26,29 @@ export async function testDatabase(poolSize = 10): Promise<TestDatabase> {
   return { url, sql }
 }
 
+/** Makes every write wait, to keep requests under way for as long as a test needs them to be. */
+export async function blockWrites(url: string) {
+  const sql = postgres(url, { max: 2, onnotice: () => {} })
+  const holder = await sql.reserve()
+  await holder`begin`
+  await holder`lock table users`
+  return {
+    /** Waits until a write waits. */
+    async reached(): Promise<void> {
+      while ((await sql`select from pg_stat_activity where wait_event_type = 'Lock'`).length === 0);
+    },
+    async release(): Promise<void> {
+      await holder`commit`
+      holder.release()
+      await sql.end()
+    },
+    /** For a server that is gone by then. */
+    async forget(): Promise<void> {
+      await sql.end({ timeout: 0 })
+    },
+  }
+}
+
 function urlOf(database: string): string {
   const url = new URL(SERVER_URL ?? '')
   url.pathname = `/${database}`

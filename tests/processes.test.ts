@@ -1,0 +1,29 @@
+import { expect, test } from 'bun:test'
+import { commandOf, npxEnded } from '../src/processes'
+
+test('a process has a command until it ends', async () => {
+  expect(commandOf(process.pid)).toContain('test')
+  const child = Bun.spawn(['true'])
+  await child.exited
+  expect(commandOf(child.pid)).toBe('')
+})
+
+test('the npx above a process is noticed when it ends', async () => {
+  // npm calls itself so; the shell's child tells its own id
+  const npx = Bun.spawn(['sh', '-c', 'sleep 60 & echo $!; wait'], {
+    argv0: 'npm exec taskwell',
+    stdout: 'pipe',
+  })
+  const { value } = await npx.stdout.getReader().read()
+  const pid = Number(new TextDecoder().decode(value))
+  const ended = npxEnded(pid)
+  npx.kill('SIGKILL')
+  await npx.exited
+  await ended
+  process.kill(pid)
+})
+
+test('without an npx there is no end to notice', async () => {
+  const outcome = await Promise.race([npxEnded(1).then(() => 'ended'), Promise.resolve('waiting')])
+  expect(outcome).toBe('waiting')
+})

@@ -1,0 +1,92 @@
+import { describe, expect, test } from 'bun:test'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { signAccessToken } from '../src/auth/token'
+import { db, health } from '../src/commands'
+import { createLog } from '../src/http/log'
+import { serve } from '../src/server'
+import { loadDatabaseSettings, type Settings } from '../src/settings'
+import { testSettings } from './support/app'
+import { blockWrites, testDatabase } from './support/database'
+
+const { url: databaseUrl } = await testDatabase()
+const log = createLog({ logLevel: 'silent', production: false })
+const local = { HOST: '127.0.0.1', PORT: '0' }
+
+describe('a server', () => {
+  test('answers until it is stopped', async () => {
+    const server = await serve(testSettings({ ...local, DATABASE_URL: databaseUrl }), log)
+    expect((await fetch(`${server.url}/ready`)).status).toBe(200)
+    await server.stop()
+    await expect(fetch(`${server.url}/ready`)).rejects.toThrow()
+  })
+
+  test('names a host that people can open where it listens on all', async () => {
+    const server = await serve(testSettings({ PORT: '0', DATABASE_URL: databaseUrl }), log)
+    expect(server.url).toStartWith('http://localhost:')
+    expect((await fetch(`${server.url}/health`)).status).toBe(200)
+    await server.stop()
+  })
+
+  test('finishes a request that is under way when it is stopped', async () => {
+    const settings = testSettings({ ...local, DATABASE_URL: databaseUrl })
+    const server = await serve(settings, log)
+    const writes = await blockWrites(databaseUrl)
+    const authorization = `Bearer ${await signAccessToken('ann', settings)}`
+    const request = fetch(`${server.url}/api/v1/todos`, {
+      method: 'POST',
+      headers: { authorization, 'content-type': 'application/json' },
+      body: '{"title":"x"}',
+    })
+    await writes.reached()
+    const stopped = server.stop()
+    await writes.release()
+    expect((await request).status).toBe(201)
+    await stopped
+  })
+
+  test('with a port that is taken fails, and leaves the folder of its database free', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'taskwell-server-'))
+    const first = await serve(testSettings({ ...local, DATABASE_URL: databaseUrl }), log)
+    const taken = { ...local, PORT: new URL(first.url).port, DATA_DIR: folder }
+    await expect(serve(testSettings(taken), log)).rejects.toThrow()
+    const second = await serve(testSettings({ ...local, DATA_DIR: folder }), log)
+    expect((await fetch(`${second.url}/ready`)).status).toBe(200)
+    await second.stop()
+    await first.stop()
+    await rm(folder, { recursive: true })
+  }, 60_000)
+})
+
+describe('the command', () => {
+  const given = () => loadDatabaseSettings({ DATABASE_URL: databaseUrl })
+
+  test('db goes down and up', async () => {
+    await db(['down'], given)
+    await db(['up'], given)
+    await db(['status'], given)
+  })
+
+  test.each([[['new']], [['sideways']], [[]]])('db %p is none', async (args) => {
+    await expect(db(args, given)).rejects.toThrow('Usage')
+  })
+
+  test('db needs a database that there is', async () => {
+    const nowhere = () => loadDatabaseSettings({ DATABASE_URL: 'postgres://u:p@127.0.0.1:1/d' })
+    await expect(db(['status'], nowhere)).rejects.toThrow()
+    expect(() => loadDatabaseSettings({ DATABASE_URL: 'nonsense' })).toThrow('DATABASE_URL')
+  })
+
+  test('health asks the server on this machine', async () => {
+    const server = await serve(testSettings({ ...local, DATABASE_URL: databaseUrl }), log)
+    const settings: Settings = testSettings({ PORT: new URL(server.url).port })
+    await health(settings)
+    await server.stop()
+    await expect(health(settings)).rejects.toThrow()
+  })
+})
+
+test('the log is for people in development', () => {
+  expect(createLog({ logLevel: 'info', production: false }).level).toBe('info')
+})
