@@ -1,22 +1,18 @@
-/** What other processes of this machine are, from `/proc` or from `ps`. */
+/** What other processes of this machine are. */
 import { readFileSync } from 'node:fs'
 
-/** @returns the command line of a process, or nothing if it has ended */
-export function commandOf(pid: number): string {
-  if (process.platform !== 'linux') return ps(pid, 'command=')
+interface ProcessTable {
+  /** @returns the command line of a process, or nothing if it has ended */
+  commandOf(pid: number): string
+  /** @returns the process that it belongs to, or 0 */
+  parentOf(pid: number): number
+}
+
+/** Linux's own, https://man7.org/linux/man-pages/man5/proc.5.html: small images have no `ps`. */
+export const procfs: ProcessTable = {
   // a zombie's is empty
-  return read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim()
-}
-
-function parentOf(pid: number): number {
-  if (process.platform !== 'linux') return Number(ps(pid, 'ppid='))
-  return Number(/^PPid:\s*(\d+)$/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0)
-}
-
-function ps(pid: number, column: string): string {
-  return Bun.spawnSync(['ps', '-ww', '-o', column, '-p', String(pid)])
-    .stdout.toString()
-    .trim()
+  commandOf: (pid) => read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim(),
+  parentOf: (pid) => Number(/^PPid:\s*(\d+)$/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0),
 }
 
 function read(file: string): string {
@@ -26,6 +22,20 @@ function read(file: string): string {
     return ''
   }
 }
+
+/** POSIX's, for every other system. */
+export const ps: ProcessTable = {
+  commandOf: (pid) => column(pid, 'args='),
+  parentOf: (pid) => Number(column(pid, 'ppid=')),
+}
+
+function column(pid: number, name: string): string {
+  return Bun.spawnSync(['ps', '-o', name, '-p', String(pid)])
+    .stdout.toString()
+    .trim()
+}
+
+export const { commandOf, parentOf } = process.platform === 'linux' ? procfs : ps
 
 /** In milliseconds. */
 const POLL_INTERVAL = 500

@@ -1,12 +1,19 @@
 import { expect, test } from 'bun:test'
-import { commandOf, npxEnded } from '../src/processes'
+import { npxEnded, procfs, ps } from '../src/processes'
 
-test('a process has a command until it ends', async () => {
-  expect(commandOf(process.pid)).toContain('test')
-  const child = Bun.spawn(['true'])
-  await child.exited
-  expect(commandOf(child.pid)).toBe('')
-})
+const tables = process.platform === 'linux' ? { procfs, ps } : { ps }
+
+test.each(Object.entries(tables))(
+  '%s knows the command and the parent of a process until it ends',
+  async (_, table) => {
+    expect(table.commandOf(process.pid)).toContain('test')
+    expect(table.parentOf(process.pid)).toBe(process.ppid)
+    const child = Bun.spawn(['true'])
+    await child.exited
+    expect(table.commandOf(child.pid)).toBe('')
+    expect(table.parentOf(child.pid)).toBe(0)
+  },
+)
 
 test('the npx above a process is noticed when it ends', async () => {
   // npm calls itself so; the shell's child tells its own id

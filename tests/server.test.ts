@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { signAccessToken } from '../src/auth/token'
 import { db, health } from '../src/commands'
+import { runningUrl, startEmbedded } from '../src/database/embedded'
 import { createLog } from '../src/http/log'
 import { serve } from '../src/server'
 import { loadDatabaseSettings, type Settings } from '../src/settings'
@@ -67,6 +68,18 @@ describe('the command', () => {
     await db(['up'], given)
     await db(['status'], given)
   })
+
+  test('db uses the embedded database, whether it runs or not', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'taskwell-db-'))
+    const embedded = () => loadDatabaseSettings({ DATA_DIR: folder })
+    await db(['up'], embedded)
+    expect(runningUrl(folder)).toBeUndefined()
+    const running = await startEmbedded(folder)
+    await db(['status'], embedded)
+    expect(runningUrl(folder)).toBe(running.url)
+    await running.stop()
+    await rm(folder, { recursive: true })
+  }, 60_000)
 
   test.each([[['new']], [['sideways']], [[]]])('db %p is none', async (args) => {
     await expect(db(args, given)).rejects.toThrow('Usage')
