@@ -18,11 +18,11 @@ const TYPES = {
   png: 'image/png',
 } as const
 
-/** `cache-control: no-cache` asks whether it is still current; the files change with a release only. */
+/** A script or style of yesterday's release does no harm; a page is asked for anew. */
 function answer(type: keyof typeof TYPES, content: string | Blob): Response {
   const headers = {
     'content-type': TYPES[type],
-    'cache-control': 'no-cache',
+    'cache-control': type === 'html' ? 'no-cache' : 'public, max-age=86400',
     'x-content-type-options': 'nosniff',
   }
   return new Response(content, { headers })
