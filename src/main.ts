@@ -1,4 +1,5 @@
 /** The process: arguments, environment, signals, exit code. Nothing else reads or sets them. */
+import { existsSync } from 'node:fs'
 import { signAccessToken } from './auth/token'
 import { db, health } from './commands'
 import { createLog } from './http/log'
@@ -9,7 +10,13 @@ import { loadDatabaseSettings, loadSettings } from './settings'
 
 const USAGE = 'Usage: serve | token <user> | db new <name> | db up | db down | db status | health'
 
-const settings = () => loadSettings(process.env, (dataDir) => keptSecret(dataDir, 'secret'))
+/** In development `.env` adds what the environment leaves out. */
+function environment(): NodeJS.ProcessEnv {
+  if (process.env.NODE_ENV !== 'production' && existsSync('.env')) process.loadEnvFile('.env')
+  return process.env
+}
+
+const settings = () => loadSettings(environment(), (dataDir) => keptSecret(dataDir, 'secret'))
 
 async function runServer(): Promise<void> {
   const started = performance.now()
@@ -74,7 +81,7 @@ function print(text: string): void {
 async function run([command = 'serve', ...args]: readonly string[]): Promise<void> {
   if (command === 'serve') return runServer()
   if (command === 'token') return printToken(args[0])
-  if (command === 'db') return db(args, () => loadDatabaseSettings(process.env))
+  if (command === 'db') return db(args, () => loadDatabaseSettings(environment()))
   if (command === 'health') return health(settings())
   throw new Error(USAGE)
 }

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'bun:test'
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeJwt } from 'jose'
@@ -8,6 +8,7 @@ import { blockWrites, testDatabase } from './support/database'
 
 const folder = await mkdtemp(join(tmpdir(), 'taskwell-main-'))
 const { url: databaseUrl } = await testDatabase()
+const MAIN = join(import.meta.dir, '../src/main.ts')
 const running = new Set<Bun.Subprocess>()
 afterAll(async () => {
   for (const each of running) each.kill('SIGKILL')
@@ -18,7 +19,8 @@ type Environment = Record<string, string>
 
 /** The program as its users start it, with this environment and nothing of ours. */
 function start(args: string[], env: Environment) {
-  const child = Bun.spawn([process.execPath, '--no-env-file', 'src/main.ts', ...args], {
+  const child = Bun.spawn([process.execPath, '--no-env-file', MAIN, ...args], {
+    cwd: folder,
     env: { PATH: process.env.PATH ?? '', DATA_DIR: folder, PORT: '0', HOST: '127.0.0.1', ...env },
     stdin: 'ignore',
     stdout: 'pipe',
@@ -150,7 +152,7 @@ test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
 
 test('the end of the npx that started it ends it too', async () => {
   // npm calls itself so, and passes no signal on
-  const script = `"${process.execPath}" --no-env-file src/main.ts serve & wait`
+  const script = `"${process.execPath}" --no-env-file "${MAIN}" serve & wait`
   const npx = Bun.spawn(['sh', '-c', script], {
     argv0: 'npm exec taskwell',
     env: { PATH: process.env.PATH ?? '', DATA_DIR: folder, PORT: '0', HOST: '127.0.0.1' },
@@ -245,6 +247,27 @@ describe('a token', () => {
     expect(code).toBe(1)
     expect(stdout).toBe('')
     expect(stderr).not.toBe('')
+  })
+})
+
+describe('the file .env', () => {
+  test('adds what the environment leaves out, in development', async () => {
+    await writeFile(join(folder, '.env'), 'JWT_EXPIRE_MINUTES=7\n')
+    const lifetime = async (env: Environment) => {
+      const { exp = 0, iat = 0 } = decodeJwt((await run(['token', 'ann'], env)).stdout.trim())
+      return (exp - iat) / 60
+    }
+    expect(await lifetime({})).toBe(7)
+    expect(await lifetime({ JWT_EXPIRE_MINUTES: '9' })).toBe(9)
+    await rm(join(folder, '.env'))
+  })
+
+  test('is not read in production', async () => {
+    await writeFile(join(folder, '.env'), `BETTER_AUTH_SECRET=${'x'.repeat(32)}\n`)
+    const { code, stderr } = await run(['serve'], { NODE_ENV: 'production' })
+    expect(code).toBe(1)
+    expect(stderr).toContain('BETTER_AUTH_SECRET')
+    await rm(join(folder, '.env'))
   })
 })
 
