@@ -21,7 +21,13 @@ export interface Deps {
 export function createApp({ settings, sql, log }: Deps) {
   const verify = createVerify(settings)
   const tasks = taskRoutes({ sql, verify })
-  const api = new Elysia({ normalize: false, precompile: true })
+  const api = new Elysia({
+    // unknown keys are refused, not dropped
+    normalize: false,
+    precompile: true,
+    // on, Elysia looks for the path behind the fourth letter of the host, and hosts may be shorter
+    handler: { standardHostname: false },
+  })
     .use(errors(log))
     .use(requests(log))
     .use(cors(settings.corsOrigins))

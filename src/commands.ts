@@ -1,6 +1,7 @@
 /** What `bun src/main.ts <command>` can do besides serving. */
 import { FolderInUse, runningUrl, startEmbedded } from './database/embedded'
 import { dbmate, migrate } from './database/migrations'
+import { urlOf } from './server'
 import type { DatabaseSettings, Settings } from './settings'
 
 /** `db new <name>`, `db up`, `db down`, `db status`: the schema's changes. */
@@ -33,7 +34,7 @@ async function withDatabase(
 }
 
 /** For a container's health check, which has no other program to ask with. */
-export async function health({ port }: Settings): Promise<void> {
-  const response = await fetch(`http://127.0.0.1:${port}/health`, { signal: AbortSignal.timeout(2000) })
+export async function health({ host, port }: Settings): Promise<void> {
+  const response = await fetch(`${urlOf(host, port)}/health`, { signal: AbortSignal.timeout(2000) })
   if (!response.ok) throw new Error(`/health answered ${response.status}`)
 }

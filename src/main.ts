@@ -1,4 +1,4 @@
-/** The process: arguments, environment, signals, exit code. Nothing else reads or sets them. */
+/** The process: arguments, environment, signals, exit code. */
 import { existsSync } from 'node:fs'
 import { signAccessToken } from './auth/token'
 import { db, health } from './commands'

@@ -30,7 +30,7 @@ export const ps: ProcessTable = {
 }
 
 function column(pid: number, name: string): string {
-  return Bun.spawnSync(['ps', '-o', name, '-p', String(pid)])
+  return Bun.spawnSync(['ps', '-ww', '-o', name, '-p', String(pid)])
     .stdout.toString()
     .trim()
 }

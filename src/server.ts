@@ -34,22 +34,32 @@ export async function serve(settings: Settings, log: Logger): Promise<Server> {
   try {
     // `reusePort` would let a second server take half of the first one's connections, silently.
     // Bun's own 413 has no body, so its limit lies far above ours.
-    const { hostname, port } = { hostname: settings.host, port: settings.port }
-    app.listen({ hostname, port, reusePort: false, maxRequestBodySize: Number.MAX_SAFE_INTEGER })
+    app.listen({
+      hostname: settings.host,
+      port: settings.port,
+      reusePort: false,
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+    })
   } catch (error) {
     await endDatabase()
     throw error
   }
   const { server } = app
-  const host = settings.host === '0.0.0.0' || settings.host === '::' ? 'localhost' : settings.host
   return {
-    url: `http://${host}:${server?.port}`,
+    url: urlOf(settings.host, server?.port ?? settings.port),
     async stop() {
       await Promise.race([server?.stop(), Bun.sleep(DRAIN_DEADLINE)])
       await server?.stop(true)
       await endDatabase()
     },
   }
+}
+
+/** Where a server that listens on this host can be reached from this machine. */
+export function urlOf(host: string, port: number): string {
+  const isEvery = host === '0.0.0.0' || host === '::'
+  const name = isEvery ? 'localhost' : host.includes(':') ? `[${host}]` : host
+  return `http://${name}:${port}`
 }
 
 interface ProvidedDatabase {

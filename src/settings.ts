@@ -3,7 +3,7 @@
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 
 export interface JwksSettings {
-  /** Where the keys are; each is asked in turn for a key id. */
+  /** Where the keys are; each is asked for a key id. */
   urls: readonly string[]
   issuers: readonly string[]
   audiences: readonly string[]
@@ -84,7 +84,7 @@ function reader(env: Environment) {
 
 function isUrl(value: string, protocols: readonly string[]): boolean {
   const url = URL.parse(value)
-  return url !== null && protocols.includes(url.protocol)
+  return url !== null && protocols.includes(url.protocol) && isDecodable(url.href)
 }
 
 function commaList(value: string | undefined): string[] {
@@ -92,6 +92,15 @@ function commaList(value: string | undefined): string[] {
     .split(',')
     .map((item) => item.trim())
     .filter((item) => item !== '')
+}
+
+/** A `%` that begins no escape would fail only later, in the driver. */
+function isDecodable(text: string): boolean {
+  try {
+    return decodeURIComponent(text) !== ''
+  } catch {
+    return false
+  }
 }
 
 const HTTP = ['http:', 'https:']

@@ -17,8 +17,10 @@ git clone -q . "$folder/taskwell"
 cd "$folder/taskwell"
 
 start() {
-  PORT=$port npx --yes bun@1.4.5 run start > "$folder/log" 2>&1 &
+  # a group of its own, so that what it leaves behind can be told
+  PORT=$port setsid npx --yes bun@1.4.5 run start > "$folder/log" 2>&1 &
   pid=$!
+  group=$pid
   for _ in $(seq 600); do
     curl -sf "http://127.0.0.1:$port/ready" > /dev/null && return
     kill -0 "$pid" 2> /dev/null || break
@@ -35,10 +37,13 @@ stop() {
   wait "$pid" || true
   pid=
   for _ in $(seq 150); do
-    grep -q 'INFO: stopped' "$folder/log" && break
+    pgrep -g "$group" > /dev/null || pgrep -f "$folder" > /dev/null || return 0
     sleep 0.1
   done
-  ! pgrep -af "$folder/taskwell/.data"
+  echo 'left running:'
+  pgrep -ag "$group" || true
+  pgrep -af "$folder" || true
+  return 1
 }
 
 start

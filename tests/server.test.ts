@@ -6,9 +6,9 @@ import { signAccessToken } from '../src/auth/token'
 import { db, health } from '../src/commands'
 import { runningUrl, startEmbedded } from '../src/database/embedded'
 import { createLog } from '../src/http/log'
-import { serve } from '../src/server'
+import { serve, urlOf } from '../src/server'
 import { loadDatabaseSettings, type Settings } from '../src/settings'
-import { testSettings } from './support/app'
+import { linesTo, testSettings } from './support/app'
 import { blockWrites, testDatabase } from './support/database'
 
 const { url: databaseUrl } = await testDatabase()
@@ -101,5 +101,18 @@ describe('the command', () => {
 })
 
 test('the log is for people in development', () => {
-  expect(createLog({ logLevel: 'info', production: false }).level).toBe('info')
+  const lines: string[] = []
+  const forPeople = createLog({ logLevel: 'info', production: false }, linesTo(lines))
+  forPeople.debug('not shown')
+  forPeople.info({ status: 200 }, 'request')
+  expect(lines.join('')).toMatch(/^\[\d\d:\d\d:\d\d\.\d{3}\] .*INFO.*: .*request.*\{"status":200\}\n$/)
+})
+
+test.each([
+  ['0.0.0.0', 'http://localhost:80'],
+  ['::', 'http://localhost:80'],
+  ['::1', 'http://[::1]:80'],
+  ['10.1.2.3', 'http://10.1.2.3:80'],
+])('a server on %s is reached at %s', (host, url) => {
+  expect(urlOf(host, 80)).toBe(url)
 })

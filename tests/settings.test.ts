@@ -202,6 +202,7 @@ describe('a value', () => {
     ['DATABASE_POOL_SIZE', '0'],
     ['DATABASE_URL', 'mysql://localhost/x'],
     ['DATABASE_URL', 'nonsense'],
+    ['DATABASE_URL', 'postgres://u:p%zz@h/d'],
     ['DATABASE_PREPARE', 'yes'],
     ['BETTER_AUTH_URL', 'app.example'],
     ['AUTH_JWKS_URL', 'file:///etc/passwd'],

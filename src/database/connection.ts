@@ -1,7 +1,7 @@
 /** The one place where postgres.js is opened. */
 import postgres from 'postgres'
 
-/** `bigint` columns here count rows and changes, which stay far below 2^53, and JSON has no larger integers. */
+/** Ids and revisions count up from 1 and stay far below 2^53, the largest integer that JavaScript has. */
 const bigintAsNumber = {
   to: 20,
   from: [20],
@@ -37,12 +37,14 @@ export function openDatabase({ url, poolSize, prepare = true }: DatabaseOptions)
 export type Sql = ReturnType<typeof openDatabase>
 
 /**
- * Keeps `sslmode` and drops every other query parameter: they are for other drivers (Neon's `channel_binding`,
- * Prisma's `schema` and `pgbouncer`), and postgres.js would send them to the server, which refuses them.
+ * Keeps what is said of TLS and drops every other query parameter: they are for other drivers (Neon's
+ * `channel_binding`, Prisma's `schema` and `pgbouncer`), and postgres.js would send them to the server, which refuses
+ * them.
  */
 export function cleanUrl(text: string): string {
   const url = new URL(text)
-  const sslmode = url.searchParams.get('sslmode')
+  const sslmode =
+    url.searchParams.get('sslmode') ?? (url.searchParams.get('ssl') === 'true' ? 'require' : null)
   url.search = sslmode === null ? '' : `?sslmode=${sslmode}`
   return url.href
 }

@@ -1,5 +1,5 @@
 /** A real PostgreSQL of the project's own, from npm, in a folder: what runs when no `DATABASE_URL` is set. */
-import { Database } from 'bun:sqlite'
+import { Database, SQLiteError } from 'bun:sqlite'
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { chown, mkdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -74,9 +74,9 @@ function lockFolder(folder: string): () => void {
   const file = new Database(join(folder, 'lock'))
   try {
     file.run('begin exclusive')
-  } catch {
+  } catch (error) {
     file.close()
-    throw new FolderInUse(folder)
+    throw error instanceof SQLiteError && error.code === 'SQLITE_BUSY' ? new FolderInUse(folder) : error
   }
   return () => file.close()
 }
@@ -241,7 +241,8 @@ function isReady(cluster: string, pid: number): boolean {
   return file.pid === pid && file.state === 'ready'
 }
 
-function freePort(): Promise<number> {
+/** @returns a port of 127.0.0.1 that nobody uses at the moment */
+export function freePort(): Promise<number> {
   return new Promise((done, fail) => {
     const server = createServer().once('error', fail)
     server.listen(0, '127.0.0.1', () => {

@@ -41,15 +41,20 @@ export async function dbmate(args: readonly string[], url?: string, quiet = fals
   )
 }
 
-/** Brings the database to the newest migration, or one back. dbmate takes no lock, so two at once wait here. */
+/**
+ * Brings the database to the newest migration, or one back. dbmate takes no lock, so two at once wait here. The lock is
+ * a transaction's: through a pooler, a session's would outlive us.
+ */
 export async function migrate(url: string, direction: 'up' | 'down', quiet = false): Promise<void> {
   const args = direction === 'up' ? ['up', '--strict'] : ['down']
-  const sql = openDatabase({ url, poolSize: 1 })
+  const pool = openDatabase({ url, poolSize: 1, prepare: false })
   try {
-    await sql`select from pg_advisory_lock(${LOCK}::bigint)`
+    const sql = await pool.reserve()
+    await sql`begin`
+    await sql`select from pg_advisory_xact_lock(${LOCK}::bigint)`
     await dbmate(args, url, quiet)
   } finally {
-    // the lock ends with its session
-    await sql.end({ timeout: 5 })
+    // at once: the transaction has nothing to keep, and ends with its connection
+    await pool.end({ timeout: 0 })
   }
 }

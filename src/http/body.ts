@@ -2,7 +2,7 @@
 import { invalid, Problem } from './problems'
 
 /** In bytes. */
-export const MAX_BODY = 64 * 1024
+const MAX_BODY = 64 * 1024
 
 /** Elysia prints what fails validation with indentation: a few KiB of brackets would become gigabytes. */
 const MAX_DEPTH = 32

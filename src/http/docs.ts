@@ -70,18 +70,27 @@ async function redocWithoutForeignHosts(): Promise<string> {
   return script.replaceAll('https://cdn.redoc.ly/redoc/logo-mini.svg', '/docs/assets/favicon.png')
 }
 
+/** Makes it when it is first asked for; a failure is not kept. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= make().catch((error) => {
+      made = undefined
+      throw error
+    })
+    return made
+  }
+}
+
 /** @param api the routes to document */
 export function docs(api: AnyElysia) {
-  let document: Promise<string> | undefined
-  let redoc: Promise<string> | undefined
+  const document = once(async () => JSON.stringify(await openApi(api)))
+  const redoc = once(redocWithoutForeignHosts)
   const assets: Record<string, () => Response | Promise<Response>> = {
     'swagger-ui.js': () => answer('js', Bun.file(swaggerScript)),
     'swagger-ui.css': () => answer('css', Bun.file(swaggerStyle)),
     'swagger-start.js': () => answer('js', SWAGGER_START),
-    'redoc.js': async () => {
-      redoc ??= redocWithoutForeignHosts()
-      return answer('js', await redoc)
-    },
+    'redoc.js': async () => answer('js', await redoc()),
     'redoc-start.js': () => answer('js', REDOC_START),
     'favicon.png': () => answer('png', Bun.file(favicon)),
   }
@@ -91,10 +100,7 @@ export function docs(api: AnyElysia) {
     .get('/redoc', REDOC_PAGE, hidden)
     .get(
       '/openapi.json',
-      async () => {
-        document ??= openApi(api).then((made) => JSON.stringify(made))
-        return new Response(await document, { headers: { 'content-type': 'application/json' } })
-      },
+      async () => new Response(await document(), { headers: { 'content-type': 'application/json' } }),
       hidden,
     )
     .get(

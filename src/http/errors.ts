@@ -10,9 +10,12 @@ export function errors(log: Logger) {
   return new Elysia({ name: 'errors' }).onError({ as: 'global' }, ({ error, set }) => {
     const problem = toProblem(error)
     const requestId = String(set.headers['x-request-id'])
-    if (problem.status === 500) log.error({ err: problem.cause, request_id: requestId }, 'request failed')
-    else if (problem.status === 503) log.warn({ code: problem.code, request_id: requestId }, problem.message)
+    const told = { err: problem.cause, code: problem.code, request_id: requestId }
+    if (problem.status === 500) log.error(told, 'request failed')
+    else if (problem.status === 503) log.warn(told, problem.message)
     set.status = problem.status
+    // what was said of a success that did not come about
+    for (const name of ['location', 'link', 'x-total-count']) delete set.headers[name]
     Object.assign(set.headers, problem.headers, {
       'content-type': 'application/problem+json',
       'cache-control': 'no-store',

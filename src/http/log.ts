@@ -1,5 +1,6 @@
 /** The log: JSON lines in production, lines for people in development. */
-import pino, { type DestinationStream, type Logger } from 'pino'
+import type { Writable } from 'node:stream'
+import pino, { type Logger } from 'pino'
 import pretty from 'pino-pretty'
 import type { Settings } from '../settings'
 
@@ -15,10 +16,16 @@ function serializeError(error: unknown): Record<string, unknown> {
 /** @param destination where the lines go; standard output by default */
 export function createLog(
   { logLevel, production }: Pick<Settings, 'logLevel' | 'production'>,
-  destination?: DestinationStream,
+  destination?: Writable,
 ): Logger {
   const options = { level: logLevel, base: null, serializers: { err: serializeError } }
-  if (!production)
-    return pino(options, pretty({ sync: true, singleLine: true, translateTime: 'SYS:HH:MM:ss.l' }))
-  return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, destination ?? pino.destination(1))
+  if (production)
+    return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, destination ?? pino.destination(1))
+  const forPeople = {
+    sync: true,
+    singleLine: true,
+    translateTime: 'SYS:HH:MM:ss.l',
+    destination: destination ?? 1,
+  }
+  return pino(options, pretty(forPeople))
 }

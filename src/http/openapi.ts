@@ -128,8 +128,12 @@ function correctResponse(status: string, response: Operation['responses'][string
   const headers = { ...REQUEST_ID, ...HEADERS[status], ...(response.responseHeaders as Json) }
   if (response.codes) return { ...problemResponse(response.codes), headers }
   const schema = response.component ? response : response.content?.['application/json']?.schema
-  const types = { ...(schema && { 'application/json': schema }), ...(response.otherTypes as Json) }
-  return { description: SUCCESS[status] ?? 'Success', headers, ...(schema && { content: contentOf(types) }) }
+  const types = response.mediaTypes ?? { 'application/json': schema }
+  return {
+    description: SUCCESS[status] ?? 'Success',
+    headers,
+    ...(schema && { content: contentOf(types as Json) }),
+  }
 }
 
 function contentOf(types: Json): Json {
@@ -175,7 +179,7 @@ const OWN_KEYWORDS = new Set([
   'component',
   'codes',
   'responseHeaders',
-  'otherTypes',
+  'mediaTypes',
   '$id',
 ])
 

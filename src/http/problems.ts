@@ -44,7 +44,7 @@ type StatusOf<C extends ErrorCode> = (typeof PROBLEMS)[C]['status']
 export type ProblemStatus = StatusOf<ErrorCode>
 
 /** The status phrase, as RFC 9457 section 4.2.1 asks of the title beside `about:blank`. */
-export const TITLE_OF: Record<ProblemStatus, string> = {
+const TITLE_OF: Record<ProblemStatus, string> = {
   400: 'Bad Request',
   401: 'Unauthorized',
   403: 'Forbidden',

@@ -1,4 +1,4 @@
-/** What every request gets: an id, and one line in the log. */
+/** What every request gets: an id, and, but for preflights, one line in the log. */
 import { Elysia } from 'elysia'
 import type { Logger } from 'pino'
 
@@ -13,14 +13,14 @@ export function requests(log: Logger) {
       set.headers['x-request-id'] = given && ACCEPTED_ID.test(given) ? given : crypto.randomUUID()
       startedAt.set(request, performance.now())
     })
-    .onAfterResponse({ as: 'global' }, ({ request, route, set }) => {
+    .onAfterResponse({ as: 'global' }, ({ request, response, route, set }) => {
       const started = startedAt.get(request) ?? performance.now()
       log.info(
         {
           request_id: set.headers['x-request-id'],
           method: request.method,
           route: route?.replace(/(?<=.)\/$/, '') || undefined,
-          status: set.status ?? 200,
+          status: response instanceof Response ? response.status : (set.status ?? 200),
           ms: Math.round((performance.now() - started) * 10) / 10,
         },
         'request',

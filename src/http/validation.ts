@@ -4,15 +4,8 @@ import { type ValueError, ValueErrorType } from '@sinclair/typebox/errors'
 import { t } from 'elysia'
 import type { FieldError } from './problems'
 
-/**
- * Keywords of our own that any schema may have: `rule` finishes the sentence "title …" in a 422; `documented` is what
- * the OpenAPI document shows where the check is not plain JSON Schema; `component` is the schema's name there.
- */
-export interface Annotations {
-  rule?: string
-  documented?: Record<string, unknown>
-  component?: string
-}
+// Keywords of our own that any schema may have: `rule` finishes the sentence "title …" in a 422; `documented` is what the
+// OpenAPI document shows where the check is not plain JSON Schema.
 
 /** True for text without NUL (PostgreSQL has none) and without lone surrogates (they would change on the way). */
 export function isStorable(text: string): boolean {

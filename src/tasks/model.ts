@@ -110,13 +110,21 @@ export type TaskPage = typeof TaskPage.static
 /** The media type that asks for a `TaskPage` where an array is the default. */
 export const PAGE_TYPE = 'application/vnd.taskwell.page+json'
 
-export const TaskList = t.Array(Task, {
-  otherTypes: { [PAGE_TYPE]: TaskPage },
-  responseHeaders: {
-    Link: { description: 'While there are more: `<…>; rel="next"`', schema: { type: 'string' } },
-    'X-Total-Count': { description: 'With `count=true`', schema: { type: 'integer' } },
-  },
-})
+const TaskArray = t.Array(Task)
+
+/**
+ * Typed as the array alone: a typed client, which never asks for the page, would otherwise have to tell the two apart
+ * at every list.
+ */
+export const TaskList = t.Unsafe<Task[]>(
+  t.Union([TaskArray, TaskPage], {
+    mediaTypes: { 'application/json': TaskArray, [PAGE_TYPE]: TaskPage },
+    responseHeaders: {
+      Link: { description: 'While there are more: `<…>; rel="next"`', schema: { type: 'string' } },
+      'X-Total-Count': { description: 'With `count=true`', schema: { type: 'integer' } },
+    },
+  }),
+)
 
 const UserId = t.Optional(t.String({ description: "The token's subject, or `me`" }))
 

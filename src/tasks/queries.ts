@@ -41,7 +41,7 @@ export async function updateTask(
   const [task] = await sql<Task[]>`
     with owner as (
       update users set revision = users.revision + 1
-      -- a miss is no change
+      -- a miss is no change; of two at once the later may see this too early and leave a gap, which harms nothing
       where id = ${owner}
         and exists (select from tasks where user_id = ${owner} and id = ${id} and deleted_at is null)
       returning revision, clock_timestamp() as now

@@ -34,6 +34,9 @@ const OWN = [...SIGNED_IN_PROBLEMS, 'OWNER_MISMATCH', 'DATABASE_UNAVAILABLE'] as
 
 /** The routes below one of the two addresses; a `user_id` in the path must be the caller. */
 export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
+  const change = async ({ params, body, owner }: ChangeTask) =>
+    found(await queries.updateTask(sql, owner, params.id, body))
+
   return new Elysia()
     .use(signedIn(verify))
     .derive(async (context) => {
@@ -43,7 +46,9 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
     })
     .get(
       '/',
-      async ({ query, owner, request, set }) => {
+      async ({ query, owner, path, request, set }) => {
+        const sent = new URLSearchParams(request.url.split('?')[1])
+        refuseRepeated(sent)
         const list = listOf(owner, query)
         const limit = query.limit ?? DEFAULT_LIMIT
         const { tasks, total } = await LISTS[list.sort][list.order](sql, owner, {
@@ -58,9 +63,11 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
         const cursor = last && encodeCursor(list, last)
         const page = tasks.slice(0, limit)
         set.headers.vary = [set.headers.vary, 'Accept'].filter(Boolean).join(', ')
-        if (cursor) set.headers.link = `<${nextPage(request.url, cursor)}>; rel="next"`
+        if (cursor) set.headers.link = `<${path}?${nextQuery(sent, cursor)}>; rel="next"`
         if (total !== null) set.headers['x-total-count'] = String(total)
-        return wantsPage(request.headers.get('accept')) ? pageOf(page, cursor) : page
+        if (!wantsPage(request.headers.get('accept'))) return page
+        set.headers['content-type'] = PAGE_TYPE
+        return pageOf(page, cursor)
       },
       {
         params: OwnerParams,
@@ -78,10 +85,10 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
     )
     .post(
       '/',
-      async ({ body, owner, request, set }) => {
+      async ({ body, owner, path, set }) => {
         const task = await queries.createTask(sql, owner, body)
         set.status = 201
-        set.headers.location = `${new URL(request.url).pathname.replace(/\/$/, '')}/${task.id}`
+        set.headers.location = `${path.replace(/\/$/, '')}/${task.id}`
         return task
       },
       {
@@ -109,30 +116,24 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
         description: 'A task of somebody else answers as one that does not exist.',
       },
     })
-    .put(
-      '/:id',
-      async ({ params, body, owner }) => found(await queries.updateTask(sql, owner, params.id, body)),
-      {
-        ...changeTask,
-        detail: {
-          tags,
-          summary: 'Change a task',
-          description: 'The same as `PATCH`: what is left out stays as it is.',
-        },
+    .put('/:id', change, {
+      ...changeTask,
+      detail: {
+        tags,
+        operationId: 'putTask',
+        summary: 'Change a task',
+        description: 'The same as `PATCH`: what is left out stays as it is.',
       },
-    )
-    .patch(
-      '/:id',
-      async ({ params, body, owner }) => found(await queries.updateTask(sql, owner, params.id, body)),
-      {
-        ...changeTask,
-        detail: {
-          tags,
-          summary: 'Change a task',
-          description: 'Changes what is sent and leaves the rest; `null` clears the description.',
-        },
+    })
+    .patch('/:id', change, {
+      ...changeTask,
+      detail: {
+        tags,
+        operationId: 'patchTask',
+        summary: 'Change a task',
+        description: 'Changes what is sent and leaves the rest; `null` clears the description.',
       },
-    )
+    })
     .patch(
       '/:id/complete',
       async ({ params, body, owner }) =>
@@ -171,6 +172,12 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
     )
 }
 
+interface ChangeTask {
+  params: { id: number }
+  body: TaskUpdate
+  owner: string
+}
+
 const changeTask = {
   ...jsonBody,
   params: TaskParams,
@@ -206,12 +213,21 @@ function listOf(
   return { owner, completed: byField ?? byStatus, sort, order: order ?? (sort === 'title' ? 'asc' : 'desc') }
 }
 
-/** Relative, because behind a proxy only the client knows the host that it asked (RFC 8288 section 3.1). */
-function nextPage(requested: string, cursor: string): string {
-  const { pathname, searchParams } = new URL(requested)
-  searchParams.delete('skip')
-  searchParams.set('cursor', cursor)
-  return `${pathname}?${searchParams}`
+/** Which of the two would count? */
+function refuseRepeated(sent: URLSearchParams): void {
+  const repeated = [...new Set(sent.keys())].filter((name) => sent.getAll(name).length > 1)
+  if (repeated.length === 0) return
+  throw invalid(
+    ...repeated.map((pointer) => ({ in: 'query' as const, pointer, detail: 'must be sent once' })),
+  )
+}
+
+/** For a target without a host, because behind a proxy only the client knows which one it asked. */
+function nextQuery(sent: URLSearchParams, cursor: string): URLSearchParams {
+  const next = new URLSearchParams(sent)
+  next.delete('skip')
+  next.set('cursor', cursor)
+  return next
 }
 
 /** RFC 9110 section 12.5.1, as far as two representations need it: the page is sent only to who names it. */
@@ -220,12 +236,8 @@ function wantsPage(accept: string | null): boolean {
   return range !== undefined && !/;\s*q=0(?:\.0*)?\s*(?:;|$)/i.test(range)
 }
 
-/**
- * Elysia sends a `Response` as it is. The type is the array's, because a typed client, which never asks for the page,
- * would otherwise have to tell the two apart at every list.
- */
+/** In the type of `TaskList`, which says why. */
 function pageOf(tasks: Task[], cursor: string | undefined): Task[] {
   const page: TaskPage = { tasks, count: tasks.length, next_cursor: cursor ?? null }
-  const response: unknown = new Response(JSON.stringify(page), { headers: { 'content-type': PAGE_TYPE } })
-  return response as Task[]
+  return page as unknown as Task[]
 }

@@ -3,9 +3,9 @@
  * ordinary tests leave it out.
  */
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
-import { createServer } from 'node:net'
 import postgres from 'postgres'
 import { signAccessToken } from '../../src/auth/token'
+import { freePort } from '../../src/database/embedded'
 import { createSubject, type Run } from './subject'
 
 const SERVER_URL = process.env.DATABASE_URL
@@ -177,14 +177,4 @@ async function startServing(): Promise<Run> {
 async function isHealthy(): Promise<boolean> {
   const response = await fetch(`${ORIGIN}/health`).catch(() => undefined)
   return response?.ok ?? false
-}
-
-function freePort(): Promise<number> {
-  return new Promise((done, fail) => {
-    const server = createServer().once('error', fail)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => done(typeof address === 'object' && address ? address.port : 0))
-    })
-  })
 }

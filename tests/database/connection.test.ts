@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
-import { cleanUrl, exactlyOne, openDatabase } from '../../src/database/connection'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { cleanUrl, exactlyOne, isReachable, openDatabase } from '../../src/database/connection'
 import { fromDatabaseError } from '../../src/database/errors'
 import { testDatabase } from '../support/database'
 
@@ -9,6 +10,8 @@ describe('a URL', () => {
   test.each([
     ['postgres://u:p@h/d', 'postgres://u:p@h/d'],
     ['postgres://u:p@h/d?sslmode=require', 'postgres://u:p@h/d?sslmode=require'],
+    ['postgres://u:p@h/d?ssl=true', 'postgres://u:p@h/d?sslmode=require'],
+    ['postgres://u:p@h/d?ssl=false', 'postgres://u:p@h/d'],
     [
       'postgresql://u:p@ep-x-pooler.neon.tech/d?sslmode=require&channel_binding=require',
       'postgresql://u:p@ep-x-pooler.neon.tech/d?sslmode=require',
@@ -66,6 +69,36 @@ describe('a connection', () => {
       Array.prototype.indexOf = indexOf
     }
     expect(compared).toEqual([1000])
+  })
+})
+
+describe('a database that stops answering', () => {
+  test('is noticed after two seconds, and asked to cancel in vain without harm', async () => {
+    const { hostname, port } = new URL(url)
+    const sockets = new Set<Socket>()
+    const proxy = createServer((socket) => {
+      const upstream = connect(Number(port), hostname)
+      for (const each of [socket, upstream]) sockets.add(each.on('error', () => {}))
+      socket.pipe(upstream).pipe(socket)
+    })
+    await new Promise<void>((done) => proxy.listen(0, '127.0.0.1', done))
+    const address = proxy.address() as AddressInfo
+    const through = openDatabase({ url: url.replace(`:${port}/`, `:${address.port}/`), poolSize: 1 })
+    expect(await isReachable(through)).toBe(true)
+    // what is connected falls silent, and nobody else gets through
+    for (const socket of sockets) socket.unpipe().pause()
+    proxy.close()
+    const unhandled: unknown[] = []
+    const listener = (reason: unknown) => void unhandled.push(reason)
+    process.on('unhandledRejection', listener)
+    expect(await isReachable(through)).toBe(false)
+    // the refusal of the connection that was to carry the cancel has come by the time that another is refused
+    await expect(fetch(`http://127.0.0.1:${address.port}`)).rejects.toThrow()
+    await new Promise((done) => setImmediate(done))
+    process.off('unhandledRejection', listener)
+    expect(unhandled).toEqual([])
+    for (const socket of sockets) socket.destroy()
+    await through.end({ timeout: 0 })
   })
 })
 

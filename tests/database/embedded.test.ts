@@ -124,6 +124,12 @@ describe('the embedded database', () => {
     await again.stop()
   })
 
+  test('says what is wrong with a lock that is no lock, instead of naming another process', async () => {
+    const folder = await newFolder()
+    await Bun.write(join(folder, 'lock'), 'x'.repeat(4096))
+    await expect(startEmbedded(folder)).rejects.toThrow('not a database')
+  })
+
   test('says where its log is when it cannot start, and frees the folder', async () => {
     const folder = await newFolder()
     await (await startEmbedded(folder)).stop()

@@ -1,4 +1,5 @@
 /** The whole app on a database of its own, and requests to it without a network. */
+import { Writable } from 'node:stream'
 import { createApp } from '../../src/app'
 import { signAccessToken } from '../../src/auth/token'
 import { createLog } from '../../src/http/log'
@@ -40,11 +41,21 @@ export async function testApp(env: Record<string, string> = {}): Promise<TestApp
   const database = await testDatabase()
   const settings = testSettings(env)
   const logged: string[] = []
-  const log = createLog({ logLevel: 'trace', production: true }, { write: (line) => logged.push(line) })
+  const log = createLog({ logLevel: 'trace', production: true }, linesTo(logged))
   const app = createApp({ settings, sql: database.sql, log })
   const call: Call = async (method, path, options = {}) =>
     toAnswer(await app.handle(await toRequest(settings, method, path, options)))
   return { ...database, app, settings, call, logged }
+}
+
+/** Where a log can write, to be read. */
+export function linesTo(lines: string[]): Writable {
+  return new Writable({
+    write(line, _encoding, done) {
+      lines.push(String(line))
+      done()
+    },
+  })
 }
 
 async function toRequest(

@@ -334,6 +334,16 @@ describe('a parameter', () => {
     expect(answer.body.errors).toEqual([{ in: 'query', pointer: name, detail: expect.any(String) }])
   })
 
+  test.each(['limit=1&limit=2', 'limit=1&limit=1', 'status=all&sort=title&status=all'])(
+    'cannot be repeated: %s',
+    async (query) => {
+      const answer = await call('GET', `${TODOS}?${query}`, { as: 'x' })
+      const [pointer] = query.split('=')
+      expect(answer.status).toBe(422)
+      expect(answer.body.errors).toEqual([{ in: 'query', pointer, detail: 'must be sent once' }])
+    },
+  )
+
   test.each(['limit=200', 'limit=1', 'skip=10000', 'limit=010'])('can be %s', async (query) => {
     expect((await call('GET', `${TODOS}?${query}`, { as: 'x' })).status).toBe(200)
   })
