@@ -5,7 +5,7 @@ import { createVerify } from './auth/verify'
 import type { Sql } from './database/connection'
 import { cors } from './http/cors'
 import { docs } from './http/docs'
-import { errors, methodNotAllowed, methodsByPath } from './http/errors'
+import { errors, type InputSchemas, methodNotAllowed, methodsByPath } from './http/errors'
 import { health } from './http/health'
 import { requests } from './http/requests'
 import type { Settings } from './settings'
@@ -21,6 +21,7 @@ export interface Deps {
 export function createApp({ settings, sql, log }: Deps) {
   const verify = createVerify(settings)
   const tasks = taskRoutes({ sql, verify })
+  const schemas: InputSchemas = new Map()
   const api = new Elysia({
     // unknown keys are refused, not dropped
     normalize: false,
@@ -28,7 +29,7 @@ export function createApp({ settings, sql, log }: Deps) {
     // on, Elysia looks for the path behind the fourth letter of the host, and hosts may be shorter
     handler: { standardHostname: false },
   })
-    .use(errors(log))
+    .use(errors(log, schemas))
     .use(requests(log))
     .use(cors(settings.corsOrigins))
     .use(health(sql))
@@ -36,6 +37,7 @@ export function createApp({ settings, sql, log }: Deps) {
     .use(new Elysia({ prefix: '/api/:user_id/tasks' }).use(tasks))
   const app = api.use(docs(api))
 
+  for (const { method, path, hooks } of app.routes) schemas.set(`${method} ${path}`, hooks)
   for (const [path, allowed] of methodsByPath(app.routes)) {
     app.all(path, methodNotAllowed(allowed), { detail: { hide: true } })
   }

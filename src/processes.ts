@@ -40,21 +40,34 @@ export const { commandOf, parentOf } = process.platform === 'linux' ? procfs : p
 /** In milliseconds. */
 const POLL_INTERVAL = 500
 
+/** As npm names its process. */
+const NPX = /^npm exec /
+/** What npx puts between itself and us: a shell of its own, and `bun run`. */
+const LAUNCHER = /^(?:sh -c '?|\S*\/)?bun(?:\.exe)?'? run /
+/** What a process that was left behind belongs to, where that is not process 1. */
+const INIT = /systemd|init/
+
 /**
- * Resolves when the `npx` among a process's ancestors has ended; never without one. npm passes no signal on: killed,
- * `npx … run start` would leave the server behind.
+ * Resolves when the `npx` among a process's ancestors has ended, also if it has already; never without one. npm passes
+ * no signal on: killed, `npx … run start` would leave the server behind.
  *
  * @param pid where to begin to look
+ * @param bun the program that runs us; npx keeps its own in a folder `_npx`
  */
-export async function npxEnded(pid = process.ppid): Promise<void> {
-  const npx = findNpx(pid)
-  if (npx === undefined) return new Promise(() => {})
-  const command = commandOf(npx)
-  while (commandOf(npx) === command) await Bun.sleep(POLL_INTERVAL)
+export async function npxEnded(pid = process.ppid, bun = process.execPath): Promise<void> {
+  const isLeftBehind = bun.includes('/_npx/') && LAUNCHER.test(commandOf(pid)) && isInit(launchedBy(pid))
+  if (!isLeftBehind && !hasAncestor(pid, NPX)) return new Promise(() => {})
+  while (hasAncestor(pid, NPX)) await Bun.sleep(POLL_INTERVAL)
 }
 
-function findNpx(pid: number): number | undefined {
-  if (pid <= 1) return undefined
-  // npm's name for its own process
-  return commandOf(pid).startsWith('npm exec ') ? pid : findNpx(parentOf(pid))
+function hasAncestor(pid: number, command: RegExp): boolean {
+  return pid > 0 && (command.test(commandOf(pid)) || hasAncestor(parentOf(pid), command))
+}
+
+function launchedBy(pid: number): number {
+  return LAUNCHER.test(commandOf(pid)) ? launchedBy(parentOf(pid)) : pid
+}
+
+function isInit(pid: number): boolean {
+  return pid <= 1 || INIT.test(commandOf(pid))
 }

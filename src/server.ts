@@ -40,9 +40,12 @@ export async function serve(settings: Settings, log: Logger): Promise<Server> {
       reusePort: false,
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     })
-  } catch (error) {
+  } catch (cause) {
     await endDatabase()
-    throw error
+    const reason = cause instanceof Error ? cause.message : cause
+    throw new Error(`HOST and PORT: cannot listen on ${settings.host}, port ${settings.port}: ${reason}`, {
+      cause,
+    })
   }
   const { server } = app
   return {

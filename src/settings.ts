@@ -47,6 +47,10 @@ export class SettingsError extends Error {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : 'unknown error'
+}
+
 /** Collects faults instead of throwing at the first, so that one start shows all of them. */
 function reader(env: Environment) {
   const faults: string[] = []
@@ -229,5 +233,10 @@ export function loadSettings(env: Environment, developmentSecret: (dataDir: stri
     redisUrl: read.url('REDIS_URL', ['redis:', 'rediss:']),
   }
   if (read.faults.length > 0) throw new SettingsError(read.faults)
-  return Object.freeze({ ...settings, secret: secret ?? (jwks ? undefined : developmentSecret(dataDir)) })
+  if (secret !== undefined || jwks !== undefined) return Object.freeze({ ...settings, secret })
+  try {
+    return Object.freeze({ ...settings, secret: developmentSecret(dataDir) })
+  } catch (cause) {
+    throw new SettingsError([`DATA_DIR: a secret cannot be kept there (${codeOf(cause)})`])
+  }
 }

@@ -211,7 +211,7 @@ describe('serving with a database of its own', () => {
     const { url, stop } = await serve(env)
     const { code, stderr } = await run(['serve'], { ...env, PORT: new URL(url).port })
     expect(code).toBe(1)
-    expect(stderr).toMatch(/port/i)
+    expect(stderr).toContain('PORT')
     await stop('SIGTERM')
   })
 
@@ -229,6 +229,20 @@ describe('serving with a database of its own', () => {
     ])
     expect(await child.exited).toBe(0)
   })
+})
+
+test.each([
+  ['a host that is none', { HOST: '999.1.1.1', DATABASE_URL: databaseUrl }, 'HOST'],
+  [
+    'a folder that cannot be made',
+    { DATA_DIR: '/proc/nope', BETTER_AUTH_SECRET: 'x'.repeat(32) },
+    'DATA_DIR',
+  ],
+  ['a folder that is a file', { DATA_DIR: '/etc/passwd' }, 'DATA_DIR'],
+])('%s is named', async (_, env, name) => {
+  const { code, stderr } = await run(['serve'], env)
+  expect(code).toBe(1)
+  expect(stderr).toContain(name)
 })
 
 describe('a token', () => {

@@ -1,5 +1,8 @@
 import { expect, test } from 'bun:test'
-import { npxEnded, procfs, ps } from '../src/processes'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { commandOf, npxEnded, procfs, ps } from '../src/processes'
 
 const tables = process.platform === 'linux' ? { procfs, ps } : { ps }
 
@@ -30,7 +33,28 @@ test('the npx above a process is noticed when it ends', async () => {
   process.kill(pid)
 })
 
+test('an npx that ended before anybody looked is noticed by what it left behind', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'taskwell-left-'))
+  await writeFile(join(folder, 'stay.ts'), 'setInterval(() => {}, 1000)')
+  // the shell ends at once, and leaves a `bun run`
+  const shell = Bun.spawn(
+    ['sh', '-c', `"${process.execPath}" run "${folder}/stay.ts" > /dev/null 2>&1 & echo $!`],
+    {
+      stdout: 'pipe',
+    },
+  )
+  const pid = Number(await new Response(shell.stdout).text())
+  await shell.exited
+  // the shell's child is a shell before it is Bun
+  while (!commandOf(pid).startsWith(process.execPath)) await Bun.sleep(1)
+  await npxEnded(pid, '/home/ann/.npm/_npx/1/node_modules/bun/bin/bun')
+  const elsewhere = npxEnded(pid, '/usr/local/bin/bun').then(() => 'ended')
+  process.kill(pid)
+  await rm(folder, { recursive: true })
+  expect(await Promise.race([elsewhere, Promise.resolve('waiting')])).toBe('waiting')
+})
+
 test('without an npx there is no end to notice', async () => {
-  const outcome = await Promise.race([npxEnded(1).then(() => 'ended'), Promise.resolve('waiting')])
+  const outcome = await Promise.race([npxEnded(0).then(() => 'ended'), Promise.resolve('waiting')])
   expect(outcome).toBe('waiting')
 })

@@ -72,6 +72,13 @@ describe('an empty environment', () => {
   })
 })
 
+test('a folder that cannot keep the development secret is named', () => {
+  const failing = () => {
+    throw Object.assign(new Error('hunter2'), { code: 'EACCES' })
+  }
+  expect(() => loadSettings({}, failing)).toThrow(/DATA_DIR: .*EACCES/)
+})
+
 describe('the shared secret', () => {
   test('has two names', () => {
     expect(load({ BETTER_AUTH_SECRET: SECRET }).secret).toBe(SECRET)

@@ -70,6 +70,8 @@ function bearerToken(authorization: string | null): string {
   // two headers arrive joined by a comma, which no token has
   if (/[\s,]/.test(token) || token.length > MAX_TOKEN) throw new Problem('TOKEN_INVALID')
   if (token.split('.').length !== 3) throw new Problem('TOKEN_NOT_JWT')
+  // RFC 7515 section 2: no padding, which decoders let pass
+  if (!/^[\w-]+\.[\w-]+\.[\w-]*$/.test(token)) throw new Problem('TOKEN_INVALID')
   return token
 }
 

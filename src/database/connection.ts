@@ -59,9 +59,12 @@ export function exactlyOne<Row>(rows: readonly Row[]): Row {
 /** In milliseconds. */
 const READY_DEADLINE = 2000
 
-/** Asks the database for an answer; false if there is none within two seconds, whatever it is doing. */
+/**
+ * Asks the database for what every request needs, the schema; false if it is not there, or if there is no answer within
+ * two seconds, whatever the database is doing.
+ */
 export async function isReachable(sql: Sql): Promise<boolean> {
-  const query = sql<{ ready: number }[]>`select 1 as ready`
+  const query = sql`select from users limit 1`
   const deadline = Promise.withResolvers<boolean>()
   const timer = setTimeout(() => deadline.resolve(false), READY_DEADLINE)
   const answer = query.then(

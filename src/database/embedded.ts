@@ -40,7 +40,9 @@ export async function startEmbedded(dataDir: string): Promise<EmbeddedDatabase> 
   // before anything is written: where there is no server, there may be no folder to write to either
   const binaries = await findBinaries()
   const folder = resolve(dataDir)
-  await mkdir(folder, { recursive: true })
+  await mkdir(folder, { recursive: true }).catch(({ code }) => {
+    throw new Error(`DATA_DIR: the folder cannot be made or used (${code})`)
+  })
   const unlock = lockFolder(folder)
   try {
     const cluster = join(folder, 'postgres')

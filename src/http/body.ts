@@ -53,12 +53,21 @@ function isDeeperThan(levels: number, value: unknown): boolean {
   return levels === 0 || Object.values(value).some((each) => isDeeperThan(levels - 1, each))
 }
 
+/** A sender that goes away in the middle is not a fault of ours. */
 async function readBytes(request: Request): Promise<Uint8Array> {
-  if (request.headers.has('content-length')) return new Uint8Array(await request.arrayBuffer())
-  // a chunked body does not say how long it will be
+  try {
+    if (request.headers.has('content-length')) return new Uint8Array(await request.arrayBuffer())
+    return await readChunks(request)
+  } catch (cause) {
+    throw cause instanceof Problem ? cause : new Problem('MALFORMED_JSON', { cause })
+  }
+}
+
+/** A chunked body does not say how long it will be. */
+async function readChunks({ body }: Request): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of request.body ?? []) {
+  for await (const chunk of body ?? []) {
     size += chunk.byteLength
     if (size > MAX_BODY) throw new Problem('PAYLOAD_TOO_LARGE')
     chunks.push(chunk)

@@ -6,7 +6,6 @@ import favicon from 'swagger-ui-dist/favicon-32x32.png' with { type: 'file' }
 import swaggerStyle from 'swagger-ui-dist/swagger-ui.css' with { type: 'file' }
 import swaggerScript from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'file' }
 import { openApi } from './openapi'
-import { Problem } from './problems'
 import { NoQuery } from './validation'
 
 const hidden = { query: NoQuery, detail: { hide: true } }
@@ -70,6 +69,16 @@ async function redocWithoutForeignHosts(): Promise<string> {
   return script.replaceAll('https://cdn.redoc.ly/redoc/logo-mini.svg', '/docs/assets/favicon.png')
 }
 
+const ASSETS: Record<string, [type: keyof typeof TYPES, make: () => Promise<string | Blob>]> = {
+  'swagger-ui.js': ['js', () => Bun.file(swaggerScript).text()],
+  'swagger-ui.css': ['css', () => Bun.file(swaggerStyle).text()],
+  'swagger-start.js': ['js', async () => SWAGGER_START],
+  'redoc.js': ['js', redocWithoutForeignHosts],
+  'redoc-start.js': ['js', async () => REDOC_START],
+  // as bytes: for a file, Bun would answer ranges by itself, with errors of its own
+  'favicon.png': ['png', async () => new Blob([await Bun.file(favicon).bytes()])],
+}
+
 /** Makes it when it is first asked for; a failure is not kept. */
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined
@@ -85,16 +94,7 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
 /** @param api the routes to document */
 export function docs(api: AnyElysia) {
   const document = once(async () => JSON.stringify(await openApi(api)))
-  const redoc = once(redocWithoutForeignHosts)
-  const assets: Record<string, () => Response | Promise<Response>> = {
-    'swagger-ui.js': () => answer('js', Bun.file(swaggerScript)),
-    'swagger-ui.css': () => answer('css', Bun.file(swaggerStyle)),
-    'swagger-start.js': () => answer('js', SWAGGER_START),
-    'redoc.js': async () => answer('js', await redoc()),
-    'redoc-start.js': () => answer('js', REDOC_START),
-    'favicon.png': () => answer('png', Bun.file(favicon)),
-  }
-  return new Elysia({ name: 'docs' })
+  const pages = new Elysia({ name: 'docs' })
     .get('/', ({ redirect }) => redirect('/docs'), hidden)
     .get('/docs', SWAGGER_PAGE, hidden)
     .get('/redoc', REDOC_PAGE, hidden)
@@ -103,13 +103,9 @@ export function docs(api: AnyElysia) {
       async () => new Response(await document(), { headers: { 'content-type': 'application/json' } }),
       hidden,
     )
-    .get(
-      '/docs/assets/:file',
-      async ({ params: { file } }) => {
-        const asset = Object.hasOwn(assets, file) ? assets[file] : undefined
-        if (!asset) throw new Problem('NOT_FOUND')
-        return asset()
-      },
-      hidden,
-    )
+  for (const [name, [type, make]] of Object.entries(ASSETS)) {
+    const content = once(make)
+    pages.get(`/docs/assets/${name}`, async () => answer(type, await content()), hidden)
+  }
+  return pages
 }

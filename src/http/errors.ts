@@ -1,14 +1,24 @@
 /** Where every error becomes an answer. Used first, so that it covers every route and plugin after it. */
+import type { TSchema } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
 import { Elysia, NotFoundError, ValidationError } from 'elysia'
 import type { Logger } from 'pino'
 import { fromDatabaseError } from '../database/errors'
 import { invalid, Problem } from './problems'
-import { fieldErrors, placeOf } from './validation'
+import { fieldErrors, PLACES } from './validation'
 
-/** @param log where a 500 is told, with what made it */
-export function errors(log: Logger) {
-  return new Elysia({ name: 'errors' }).onError({ as: 'global' }, ({ error, set }) => {
-    const problem = toProblem(error)
+/** A route's schemas of what comes in, by method and path as it was registered. */
+export type InputSchemas = Map<string, { params?: TSchema; query?: TSchema; body?: TSchema }>
+
+/**
+ * @param log where a 500 or 503 is told, with what made it
+ * @param schemas those of all routes; may be filled later
+ */
+export function errors(log: Logger, schemas: InputSchemas) {
+  return new Elysia({ name: 'errors' }).onError({ as: 'global' }, (context) => {
+    const { error, set } = context
+    const problem =
+      error instanceof ValidationError ? fromValidation(error, context, schemas) : toProblem(error)
     const requestId = String(set.headers['x-request-id'])
     const told = { err: problem.cause, code: problem.code, request_id: requestId }
     if (problem.status === 500) log.error(told, 'request failed')
@@ -27,17 +37,32 @@ export function errors(log: Logger) {
 function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (error instanceof NotFoundError) return new Problem('NOT_FOUND')
-  if (error instanceof ValidationError) {
-    const place = placeOf(error.type)
-    const { validator } = error
-    // without a place it is an answer of ours that does not fit its schema
-    if (place && 'Errors' in validator) return invalid(...fieldErrors(place, validator.Errors(error.value)))
-  }
-  return fromDatabaseError(error) ?? internal(error)
+  return fromDatabaseError(error) ?? new Problem('INTERNAL_ERROR', { cause: error })
 }
 
-function internal(cause: unknown): Problem {
-  return new Problem('INTERNAL_ERROR', { cause })
+interface Input {
+  request: Request
+  route: string
+  params: unknown
+  query: unknown
+  body: unknown
+}
+
+/** In the order in which Elysia checks them. */
+const PARTS = ['params', 'query', 'body'] as const
+
+/** Elysia stops at the first part that is wrong; whoever sent it wants to know of all. */
+function fromValidation(error: ValidationError, input: Input, schemas: InputSchemas): Problem {
+  const first = PARTS.indexOf(error.type as (typeof PARTS)[number])
+  // an answer of ours that does not fit its schema
+  if (first === -1) return new Problem('INTERNAL_ERROR', { cause: error })
+  const method = input.request.method === 'HEAD' ? 'GET' : input.request.method
+  const route = schemas.get(`${method} ${input.route}`) ?? {}
+  const faults = PARTS.slice(first).flatMap((part) => {
+    const schema = route[part]
+    return schema ? fieldErrors(PLACES[part], Value.Errors(schema, input[part])) : []
+  })
+  return invalid(...faults)
 }
 
 interface Route {
@@ -47,10 +72,7 @@ interface Route {
 
 /** For each path, the methods it answers, for the 405 that any other method gets. */
 export function methodsByPath(routes: readonly Route[]): Map<string, string> {
-  const methods = Map.groupBy(
-    routes.filter(({ path }) => !path.includes('*')),
-    ({ path }) => path,
-  )
+  const methods = Map.groupBy(routes, ({ path }) => path)
   return new Map(
     [...methods].map(([path, all]) => [
       path,

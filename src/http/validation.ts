@@ -72,12 +72,8 @@ export const NoQuery = t.Unsafe<Record<string, never>>(t.Object({}, { additional
 
 const MAX_FIELD_ERRORS = 100
 
-const PLACES = { body: 'body', query: 'query', params: 'path', headers: 'header' } as const
-
-/** @returns where Elysia's name for a part of the request is in ours, or undefined for a response. */
-export function placeOf(type: string): FieldError['in'] | undefined {
-  return PLACES[type as keyof typeof PLACES]
-}
+/** Elysia's names for the parts of a request, and ours. */
+export const PLACES = { body: 'body', query: 'query', params: 'path' } as const
 
 /** Turns TypeBox's errors to ours: one for each field, in words that repeat no submitted value. */
 export function fieldErrors(place: FieldError['in'], errors: Iterable<ValueError>): FieldError[] {

@@ -116,6 +116,8 @@ describe('an error', () => {
     ['CONNECT_TIMEOUT'],
     ['ECONNREFUSED'],
     ['08006'],
+    ['28P01'],
+    ['3D000'],
     ['53300'],
     ['57P01'],
     ['57P03'],

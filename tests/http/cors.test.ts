@@ -15,6 +15,11 @@ const EXPOSED = [
   'Idempotency-Replayed',
 ]
 
+test('a preflight is answered where there is nothing too, so that the 404 can be read', async () => {
+  const headers = { origin: 'https://app.example', 'access-control-request-method': 'DELETE' }
+  expect((await call('OPTIONS', '/nothing', { headers })).status).toBe(204)
+})
+
 describe('an allowed origin', () => {
   test.each([
     ['a success', 'GET', '/health'],

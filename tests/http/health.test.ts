@@ -30,6 +30,14 @@ describe('with a database', () => {
   })
 })
 
+test('a database without the schema is not ready', async () => {
+  const { call, sql } = await testApp()
+  await sql`alter table users rename to gone`
+  expect(await call('GET', '/ready')).toMatchObject({ status: 503 })
+  await sql`alter table gone rename to users`
+  expect((await call('GET', '/ready')).status).toBe(200)
+})
+
 describe.each([
   ['refuses', (socket: { destroy(): void }) => socket.destroy()],
   ['accepts and says nothing', () => {}],
