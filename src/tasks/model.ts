@@ -34,6 +34,7 @@ export const Task = component(
       revision: t.Number({
         documented: {
           type: 'integer',
+          ...POSITIVE,
           description: "The owner's count of changes when this task last changed",
         },
       }),

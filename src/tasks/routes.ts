@@ -49,25 +49,13 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
       async ({ query, owner, path, request, set }) => {
         const sent = new URLSearchParams(request.url.split('?')[1])
         refuseRepeated(sent)
-        const list = listOf(owner, query)
-        const limit = query.limit ?? DEFAULT_LIMIT
-        const { tasks, total } = await LISTS[list.sort][list.order](sql, owner, {
-          completed: list.completed,
-          after: query.cursor === undefined ? undefined : decodeCursor(list, query.cursor),
-          // one more than asked for tells whether there is a next page
-          limit: limit + 1,
-          skip: query.skip ?? 0,
-          count: query.count === 'true',
-        })
-        const last = tasks.length > limit ? tasks[limit - 1] : undefined
-        const cursor = last && encodeCursor(list, last)
-        const page = tasks.slice(0, limit)
+        const { tasks, cursor, total } = await readPage(sql, listOf(owner, query), query)
         set.headers.vary = [set.headers.vary, 'Accept'].filter(Boolean).join(', ')
         if (cursor) set.headers.link = `<${path}?${nextQuery(sent, cursor)}>; rel="next"`
         if (total !== null) set.headers['x-total-count'] = String(total)
-        if (!wantsPage(request.headers.get('accept'))) return page
+        if (!wantsPage(request.headers.get('accept'))) return tasks
         set.headers['content-type'] = PAGE_TYPE
-        return pageOf(page, cursor)
+        return pageOf(tasks, cursor)
       },
       {
         params: OwnerParams,
@@ -211,6 +199,20 @@ function listOf(
     throw invalid({ in: 'query', pointer: 'skip', detail: 'cannot be used with `cursor`' })
   }
   return { owner, completed: byField ?? byStatus, sort, order: order ?? (sort === 'title' ? 'asc' : 'desc') }
+}
+
+/** @throws Problem VALIDATION_ERROR for a cursor of another list */
+async function readPage(sql: Sql, list: List, { limit = DEFAULT_LIMIT, cursor, skip = 0, count }: ListQuery) {
+  const { tasks, total } = await LISTS[list.sort][list.order](sql, list.owner, {
+    completed: list.completed,
+    after: cursor === undefined ? undefined : decodeCursor(list, cursor),
+    // one more than asked for tells whether there is a next page
+    limit: limit + 1,
+    skip,
+    count: count === 'true',
+  })
+  const last = tasks.length > limit ? tasks[limit - 1] : undefined
+  return { tasks: tasks.slice(0, limit), cursor: last && encodeCursor(list, last), total }
 }
 
 /** Which of the two would count? */
