@@ -1,7 +1,7 @@
-import { afterAll, describe, expect, test } from 'bun:test'
+import { afterAll, expect, test } from 'bun:test'
 import { signAccessToken } from '../../src/auth/token'
 import { testApp } from '../support/app'
-import { launchBrowser, skipReason } from '../support/browser'
+import { describeInBrowser } from '../support/browser'
 
 /** A site of another origin, with nothing on it. */
 function startSite(): string {
@@ -15,9 +15,7 @@ function startSite(): string {
   return `http://127.0.0.1:${server.port}`
 }
 
-describe.skipIf(skipReason !== '')(`calls from a page of another origin${skipReason}`, async () => {
-  if (skipReason) return
-  const browser = await launchBrowser()
+describeInBrowser('calls from a page of another origin', async (browser) => {
   const allowed = startSite()
   const stranger = startSite()
   const { app, settings } = await testApp({ CORS_ORIGINS: allowed })

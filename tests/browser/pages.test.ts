@@ -1,14 +1,12 @@
-import { afterAll, describe, expect, test } from 'bun:test'
+import { afterAll, expect, test } from 'bun:test'
 import type { Page } from 'playwright-core'
 import { signAccessToken } from '../../src/auth/token'
 import { testApp } from '../support/app'
-import { launchBrowser, skipReason } from '../support/browser'
+import { describeInBrowser } from '../support/browser'
 
 const SCREENSHOTS = process.env.SCREENSHOTS
 
-describe.skipIf(skipReason !== '')(`the pages${skipReason}`, async () => {
-  if (skipReason) return
-  const browser = await launchBrowser()
+describeInBrowser('the pages', async (browser) => {
   const { app, call, settings } = await testApp()
   app.listen({ port: 0, hostname: '127.0.0.1' })
   afterAll(async () => {

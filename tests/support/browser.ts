@@ -1,5 +1,5 @@
 /** A real, headless Chromium. */
-import { afterAll, setDefaultTimeout } from 'bun:test'
+import { afterAll, describe, setDefaultTimeout, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import { type Browser, chromium } from 'playwright-core'
 
@@ -17,15 +17,17 @@ if (!executablePath && process.env.REQUIRE_BROWSER) {
   throw new Error('There is no Chromium: install it, or name it in CHROMIUM')
 }
 
-/** Says in a test's name why it is skipped. */
-export const skipReason = executablePath ? '' : ' (skipped: no Chromium here; name one in CHROMIUM)'
+/** Describes what is seen in a browser; without one, that is skipped, and says so. */
+export function describeInBrowser(title: string, tests: (browser: Browser) => Promise<void>): void {
+  if (executablePath) describe(title, async () => tests(await launch(executablePath)))
+  else test.skip(`${title}: there is no Chromium here; name one in CHROMIUM`, () => {})
+}
 
-/** Starts Chromium for a test file; it ends with the file. */
-export async function launchBrowser(): Promise<Browser> {
+async function launch(executablePath: string): Promise<Browser> {
   // a page takes longer on a busy machine, and how long is not what is tested
   setDefaultTimeout(60_000)
   const browser = await chromium.launch({
-    ...(executablePath && { executablePath }),
+    executablePath,
     args: [
       '--no-sandbox',
       '--disable-gpu',
