@@ -7,6 +7,7 @@
  */
 // the compiler reads the server's sources for their types, and they are newer than many a frontend's `lib`
 /// <reference lib="es2024" />
+/// <reference types="bun" />
 import { type Treaty, treaty } from '@elysiajs/eden'
 import type { App } from './app'
 import type { ProblemBody } from './http/problems'

@@ -108,7 +108,7 @@ describe('serving with the embedded database', () => {
     const list = await fetch(`${second.url}/api/v1/todos`, { headers })
     expect(await list.json()).toMatchObject([{ title: 'kept' }])
     expect((await second.stop('SIGINT')).code).toBe(0)
-  }, 60_000)
+  })
 
   test('is refused while another process has the folder', async () => {
     const first = await serve({})
@@ -116,7 +116,7 @@ describe('serving with the embedded database', () => {
     expect(code).toBe(1)
     expect(stderr).toContain('Another Taskwell process is using')
     await first.stop('SIGTERM')
-  }, 60_000)
+  })
 
   test('changes its schema while it runs and while it does not', async () => {
     expect(await run(['db', 'status'], {})).toMatchObject({
@@ -129,7 +129,7 @@ describe('serving with the embedded database', () => {
       stdout: expect.stringContaining('Pending: 0'),
     })
     await stop('SIGTERM')
-  }, 60_000)
+  })
 
   test('keeps the development secret where only its owner can read it', async () => {
     expect((await stat(join(folder, 'secret'))).mode & 0o077).toBe(0)
@@ -147,7 +147,6 @@ test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
     expect(await child.exited).toBe(0)
     expect(isAlive(pid)).toBe(false)
   },
-  60_000,
 )
 
 test('the end of the npx that started it ends it too', async () => {
@@ -166,7 +165,7 @@ test('the end of the npx that started it ends it too', async () => {
   npx.kill('SIGKILL')
   expect(await output.rest()).toContain('npx has ended: stopping')
   expect(isAlive(pid)).toBe(false)
-}, 60_000)
+})
 
 test('a second signal ends it at once, and the embedded server with it', async () => {
   const { url, child, output } = await serve({})
@@ -188,7 +187,7 @@ test('a second signal ends it at once, and the embedded server with it', async (
   expect(child.exitCode).toBe(1)
   while (isAlive(pid)) await Bun.sleep(1)
   await writes.forget()
-}, 60_000)
+})
 
 describe('serving with a database of its own', () => {
   const env = { DATABASE_URL: databaseUrl, DATA_DIR: join(folder, 'unused') }

@@ -57,7 +57,7 @@ describe('a server', () => {
     await second.stop()
     await first.stop()
     await rm(folder, { recursive: true })
-  }, 60_000)
+  })
 })
 
 describe('the command', () => {
@@ -79,7 +79,7 @@ describe('the command', () => {
     expect(runningUrl(folder)).toBe(running.url)
     await running.stop()
     await rm(folder, { recursive: true })
-  }, 60_000)
+  })
 
   test.each([[['new']], [['sideways']], [[]]])('db %p is none', async (args) => {
     await expect(db(args, given)).rejects.toThrow('Usage')

@@ -67,10 +67,11 @@ async function readBytes(request: Request): Promise<Uint8Array> {
 async function readChunks({ body }: Request): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of body ?? []) {
-    size += chunk.byteLength
+  const reader = body?.getReader()
+  for (let next = await reader?.read(); next?.value; next = await reader?.read()) {
+    size += next.value.byteLength
     if (size > MAX_BODY) throw new Problem('PAYLOAD_TOO_LARGE')
-    chunks.push(chunk)
+    chunks.push(next.value)
   }
   return Buffer.concat(chunks)
 }

@@ -19,8 +19,11 @@ export function createLog(
   destination?: Writable,
 ): Logger {
   const options = { level: logLevel, base: null, serializers: { err: serializeError } }
-  if (production)
-    return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, destination ?? pino.destination(1))
+  if (production) {
+    // sync: written in the background, the last lines would come out of order, or not at all, when the process ends
+    const output = destination ?? pino.destination({ dest: 1, sync: true })
+    return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, output)
+  }
   const forPeople = {
     sync: true,
     singleLine: true,

@@ -44,7 +44,7 @@ describe('the OpenAPI document', () => {
     ).join('')
     await rm(folder, { recursive: true })
     expect(await lint.exited, output).toBe(0)
-  }, 60_000)
+  })
 
   test('has every route that is not a page', () => {
     const shown = operations.map(([name]) => name).toSorted()

@@ -1,5 +1,5 @@
 /** A real, headless Chromium. */
-import { afterAll, describe, setDefaultTimeout, test } from 'bun:test'
+import { afterAll, describe, test } from 'bun:test'
 import { existsSync } from 'node:fs'
 import { type Browser, chromium } from 'playwright-core'
 
@@ -24,8 +24,6 @@ export function describeInBrowser(title: string, tests: (browser: Browser) => Pr
 }
 
 async function launch(executablePath: string): Promise<Browser> {
-  // a page takes longer on a busy machine, and how long is not what is tested
-  setDefaultTimeout(60_000)
   const browser = await chromium.launch({
     executablePath,
     args: [
