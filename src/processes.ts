@@ -45,7 +45,7 @@ const NPX = /^npm exec /
 /** What npx puts between itself and us: a shell of its own, and `bun run`. */
 const LAUNCHER = /^(?:sh -c '?|\S*\/)?bun(?:\.exe)?'? run /
 /** What a process that was left behind belongs to, where that is not process 1. */
-const INIT = /systemd|init/
+const INIT = /^(?:\S*\/)?(?:systemd|init|tini|dumb-init)(?: |$)/
 
 /**
  * Resolves when the `npx` among a process's ancestors has ended, also if it has already; never without one. npm passes

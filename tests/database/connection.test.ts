@@ -133,7 +133,7 @@ describe('an error', () => {
     expect(problem?.message).not.toContain('secret')
   })
 
-  test.each([['23505'], ['42P01'], ['22P02'], ['']])('%p is none of that', (code) => {
+  test.each([['23505'], ['42P01'], ['22P02'], ['ENOENT'], ['']])('%p is none of that', (code) => {
     expect(fromDatabaseError(Object.assign(new Error('x'), { code }))).toBeUndefined()
   })
 

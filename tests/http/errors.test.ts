@@ -114,23 +114,22 @@ test('faults in every part of a request are named together', async () => {
 })
 
 describe('an unknown parameter', () => {
-  const paths = app.routes.filter(({ method }) => method !== 'ALL')
+  const routes = app.routes.filter(({ method }) => method !== 'ALL')
 
-  test.each(paths.map(({ method, path }) => [method, path] as const))(
+  test.each(routes.map(({ method, path }) => [method, path] as const))(
     'is 422 at %s %s',
     async (method, path) => {
-      const concrete = path.replace(':user_id', 'me').replace(':id', '1')
-      const answer = await call(method, `${concrete}?nope=1`, { as: 'ann', ...bodyFor(method, path) })
-      const named = { in: 'query', pointer: 'nope', detail: 'is not a known parameter' }
-      expect(answer).toMatchObject({ status: 422, body: { errors: [named] } })
+      const concrete = path.replace(':user_id', 'me').replaceAll(/:\w+/g, '1')
+      const answer = await call(method, `${concrete}?nope=1`, { as: 'ann' })
+      expect(answer.status).toBe(422)
+      // where a body is needed, its absence is named too
+      expect(answer.body.errors).toContainEqual({
+        in: 'query',
+        pointer: 'nope',
+        detail: 'is not a known parameter',
+      })
     },
   )
-
-  /** One that is valid there, so that the parameter alone is at fault. */
-  function bodyFor(method: string, path: string) {
-    const hasBody = ['POST', 'PUT', 'PATCH'].includes(method) && !path.endsWith('/complete')
-    return hasBody ? { body: { title: 'x' } } : {}
-  }
 })
 
 describe('what fails inside', () => {

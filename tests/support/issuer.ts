@@ -145,8 +145,7 @@ function createAuth(options: AuthOptions, emailTokens: Map<string, string>) {
     baseURL: publicUrl,
     secret,
     database: memoryAdapter({ user: [], session: [], account: [], verification: [], jwks: [] }),
-    // nobody signs in by password here, and scrypt would take most of the tests' time
-    emailAndPassword: { enabled: true, password: { hash: async () => 'not kept' } },
+    emailAndPassword: { enabled: true },
     emailVerification: {
       sendOnSignUp: true,
       sendVerificationEmail: async ({ user, token }) => void emailTokens.set(user.email, token),
