@@ -9,6 +9,7 @@ if (!DATABASE_URL) throw new Error('DATABASE_URL is not set: run `bun run lint:s
 const types = {
   // the driver's parser in src/database/connection.ts
   int8: 'number',
+  bytea: 'Buffer<ArrayBufferLike>',
   json: 'unknown',
   jsonb: 'unknown',
   // times leave the database as text: the driver's Date loses microseconds, and JSON has no Date
@@ -19,11 +20,12 @@ const types = {
 
 /**
  * SafeQL takes what a function gives for nullable, and for unknown if the function is ours. `rfc3339` gives
- * text, and null only for null, which the columns of these names never are (tests/sql-check.test.ts).
+ * text, and null only for null, which the columns of the first three names never are (tests/sql-check.test.ts).
  */
+const unknownOrNull = /(?:null|string|unknown) \| (?:null|string|unknown)/.source
 const renderedTimes = [
-  /\b(created_at|updated_at): (?:null|string|unknown) \| (?:null|string|unknown)/.source,
-  '$1: string',
+  [`\\b(created_at|updated_at|last_used_at): ${unknownOrNull}`, '$1: string'],
+  [`\\b(known_since): ${unknownOrNull}`, '$1: null | string'],
 ]
 
 const rules = {
@@ -55,7 +57,7 @@ export default [
     files: ['**/*.ts'],
     ...safeql.configs.connections({
       databaseUrl: DATABASE_URL,
-      targets: [{ tag: 'sql', transform: ['{type}[]', renderedTimes] }],
+      targets: [{ tag: 'sql', transform: ['{type}[]', ...renderedTimes] }],
       overrides: { types },
     }),
   },

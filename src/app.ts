@@ -1,11 +1,12 @@
 /** Every route of Taskwell on one page. */
 import { Elysia } from 'elysia'
 import type { Logger } from 'pino'
-import { createVerify } from './auth/verify'
+import { accountRoutes, signInRoutes, userRoutes } from './accounts/routes'
+import { createVerify, type Verify } from './auth/verify'
 import type { Sql } from './database/connection'
 import { cors } from './http/cors'
 import { docs } from './http/docs'
-import { errors, type InputSchemas, methodNotAllowed, methodsByPath } from './http/errors'
+import { errors, type InputSchemas, methodNotAllowed, methodsByPath, notFound } from './http/errors'
 import { health } from './http/health'
 import { requests } from './http/requests'
 import type { Settings } from './settings'
@@ -16,6 +17,8 @@ export interface Deps {
   sql: Sql
   log: Logger
 }
+
+const ME = '/api/v1/users/me'
 
 /** Puts the service together; does no I/O. */
 export function createApp({ settings, sql, log }: Deps) {
@@ -35,13 +38,25 @@ export function createApp({ settings, sql, log }: Deps) {
     .use(health(sql))
     .use(new Elysia({ prefix: '/api/v1/todos' }).use(tasks))
     .use(new Elysia({ prefix: '/api/:user_id/tasks' }).use(tasks))
+    .use(new Elysia({ prefix: ME }).use(userRoutes({ sql, verify })))
+    .use(accounts({ settings, sql, verify }))
   const app = api.use(docs(api))
 
   for (const { method, path, hooks } of app.routes) schemas.set(`${method} ${path}`, hooks)
   for (const [path, allowed] of methodsByPath(app.routes)) {
     app.all(path, methodNotAllowed(allowed), { detail: { hide: true } })
   }
+  // alone among what accounts add, it shares its path with something that stays: not 405, but gone like the rest
+  if (!settings.accounts) app.patch(`${ME}/`, notFound, { detail: { hide: true } })
   return app
+}
+
+/** Typed as always there, for the typed client; where they are off, nothing is at their paths. */
+function accounts({ settings, sql, verify }: Pick<Deps, 'settings' | 'sql'> & { verify: Verify }) {
+  const routes = new Elysia()
+    .use(new Elysia({ prefix: '/api/v1/auth' }).use(signInRoutes({ sql, settings })))
+    .use(new Elysia({ prefix: ME }).use(accountRoutes({ sql, verify })))
+  return settings.accounts ? routes : (new Elysia() as unknown as typeof routes)
 }
 
 export type App = ReturnType<typeof createApp>

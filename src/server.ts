@@ -4,6 +4,7 @@ import { createApp } from './app'
 import { openDatabase } from './database/connection'
 import { startEmbedded } from './database/embedded'
 import { migrate } from './database/migrations'
+import { startPurging } from './purge'
 import type { Settings } from './settings'
 
 export interface Server {
@@ -48,9 +49,11 @@ export async function serve(settings: Settings, log: Logger): Promise<Server> {
     })
   }
   const { server } = app
+  const stopPurging = startPurging(sql, log)
   return {
     url: urlOf(settings.host, server?.port ?? settings.port),
     async stop() {
+      stopPurging()
       await Promise.race([server?.stop(), Bun.sleep(DRAIN_DEADLINE)])
       await server?.stop(true)
       await endDatabase()

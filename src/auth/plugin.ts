@@ -1,6 +1,9 @@
 /** Makes a group of routes signed-in only. */
 import { Elysia } from 'elysia'
-import type { Verify } from './verify'
+import type { Sql } from '../database/connection'
+import { Problem } from '../http/problems'
+import { isDeleted } from './queries'
+import type { Caller, Verify } from './verify'
 
 /** What can go wrong before it is known who is calling. */
 export const SIGNED_IN_PROBLEMS = [
@@ -19,4 +22,14 @@ export function signedIn(verify: Verify) {
   return new Elysia({ name: 'signed-in' }).derive({ as: 'scoped' }, async ({ request }) => ({
     caller: await verify(request.headers.get('authorization')),
   }))
+}
+
+/**
+ * For a request that has found nothing of its caller's: is that because the user was deleted? Nothing is left of such
+ * a user, so one that has found something need not ask.
+ *
+ * @throws Problem TOKEN_INVALID
+ */
+export async function refuseDeleted(sql: Sql, caller: Caller): Promise<void> {
+  if (await isDeleted(sql, caller)) throw new Problem('TOKEN_INVALID')
 }

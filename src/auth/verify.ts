@@ -9,6 +9,10 @@ import { anyOf, remoteKeys } from './keys'
 export interface Caller {
   /** The token's subject. */
   id: string
+  /** When the token was issued, in seconds since 1970; null where it does not say. */
+  issuedAt: number | null
+  /** The session that the token belongs to, where it is one of Taskwell's own. */
+  sessionId: string | null
 }
 
 export type Verify = (authorization: string | null) => Promise<Caller>
@@ -107,14 +111,22 @@ function bind(issuers: readonly string[] = [], audiences: readonly string[] = []
   }
 }
 
-function toVerified({ sub, userId, exp }: JWTPayload): Verified {
+const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i
+
+function toVerified({ sub, userId, exp, iat, sid }: JWTPayload): Verified {
   const subject: unknown = sub === undefined || sub === '' ? userId : sub
   if (typeof subject !== 'string' || subject === '' || codePoints(subject) > 255 || !isStorable(subject)) {
     throw new errors.JWTInvalid('sub')
   }
   // `requiredClaims` has seen to it that `exp` is there
   const expires = (exp ?? 0) + CLOCK_TOLERANCE
-  return { caller: { id: subject }, until: Math.min(expires, Date.now() / 1000 + REMEMBERED_FOR) }
+  const caller = {
+    id: subject,
+    // jose checks neither claim
+    issuedAt: Number.isFinite(iat) ? Number(iat) : null,
+    sessionId: typeof sid === 'string' && UUID.test(sid) ? sid : null,
+  }
+  return { caller, until: Math.min(expires, Date.now() / 1000 + REMEMBERED_FOR) }
 }
 
 function toProblem(error: unknown): Problem {

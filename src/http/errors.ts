@@ -87,3 +87,8 @@ export function methodNotAllowed(allowed: string) {
     throw new Problem('METHOD_NOT_ALLOWED', { headers: { allow: allowed } })
   }
 }
+
+/** For what is switched off. */
+export function notFound(): never {
+  throw new Problem('NOT_FOUND')
+}

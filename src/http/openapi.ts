@@ -24,6 +24,8 @@ const DOCUMENTATION = {
   tags: [
     { name: 'Tasks', description: "The caller's tasks" },
     { name: 'Tasks of a user', description: 'The same tasks and answers, with the owner in the path' },
+    { name: 'Sign-in', description: 'For users without another issuer: e-mail and password for tokens' },
+    { name: 'Account', description: 'The caller, and where they are signed in' },
     { name: 'Health', description: 'For whoever runs the service' },
   ],
 }
@@ -71,8 +73,8 @@ function correctOperation(path: string, operation: Operation): Json {
   const ownParameters = parameters.filter((each) => each.in !== 'path' || path.includes(`{${each.name}}`))
   return {
     ...named,
-    // who declares a 401 wants a token
-    security: '401' in responses ? [{ bearer: [] }] : [],
+    // a 401 may also mean a wrong password; only who wants a token says that it is missing
+    security: responses['401']?.codes?.includes('TOKEN_MISSING') ? [{ bearer: [] }] : [],
     ...(ownParameters.length > 0 && { parameters: ownParameters.map(correctParameter) }),
     ...(requestBody && { requestBody: correctBody(requestBody) }),
     responses: Object.fromEntries(

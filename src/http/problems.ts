@@ -23,10 +23,23 @@ export const PROBLEMS = {
     detail: 'The token is not a JWT; a Better Auth session token is exchanged for one at /api/auth/token',
     headers: CHALLENGE,
   },
+  INVALID_CREDENTIALS: {
+    status: 401,
+    detail: 'The e-mail address or the password is wrong',
+    headers: { 'www-authenticate': 'Bearer' },
+  },
   OWNER_MISMATCH: { status: 403, detail: 'The path names another user than the token', headers: {} },
+  WRONG_PASSWORD: { status: 403, detail: 'The current password is wrong', headers: {} },
+  ACCOUNT_NOT_FOUND: {
+    status: 404,
+    detail: 'The user has no account here: another issuer looks after e-mail and password',
+    headers: {},
+  },
+  SESSION_NOT_FOUND: { status: 404, detail: 'There is no such session', headers: {} },
   TASK_NOT_FOUND: { status: 404, detail: 'There is no such task', headers: {} },
   NOT_FOUND: { status: 404, detail: 'There is nothing at this path', headers: {} },
   METHOD_NOT_ALLOWED: { status: 405, detail: 'The header Allow has the methods of this path', headers: {} },
+  EMAIL_TAKEN: { status: 409, detail: 'There is an account with this e-mail address', headers: {} },
   PAYLOAD_TOO_LARGE: { status: 413, detail: 'The body is larger than 65536 bytes', headers: {} },
   UNSUPPORTED_MEDIA_TYPE: {
     status: 415,
@@ -37,6 +50,11 @@ export const PROBLEMS = {
   INTERNAL_ERROR: { status: 500, detail: 'Internal server error', headers: {} },
   DATABASE_UNAVAILABLE: { status: 503, detail: 'The database cannot be used at the moment', headers: RETRY },
   KEYS_UNAVAILABLE: { status: 503, detail: "The token issuer's keys cannot be fetched", headers: RETRY },
+  OVERLOADED: {
+    status: 503,
+    detail: 'Too many requests are waiting to have a password checked',
+    headers: RETRY,
+  },
 } as const
 
 export type ErrorCode = keyof typeof PROBLEMS
@@ -50,6 +68,7 @@ const TITLE_OF: Record<ProblemStatus, string> = {
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  409: 'Conflict',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
   422: 'Unprocessable Content',

@@ -67,6 +67,9 @@ export function wholeNumber(pattern: string, rule: string, documented: Record<st
     .Encode(String)
 }
 
+/** A time in an answer, as the database's `rfc3339` renders it. */
+export const Moment = t.String({ documented: { type: 'string', format: 'date-time' } })
+
 /** For routes without parameters: a query of any kind is then a 422, as on every other route. */
 export const NoQuery = t.Unsafe<Record<string, never>>(t.Object({}, { additionalProperties: false }))
 

@@ -1,7 +1,7 @@
 /** What a task looks like, coming in and going out. */
 import { t } from 'elysia'
 import { component } from '../http/components'
-import { oneOf, text, wholeNumber } from '../http/validation'
+import { Moment, oneOf, text, wholeNumber } from '../http/validation'
 
 const strict = { additionalProperties: false }
 
@@ -17,8 +17,6 @@ const example = {
   updated_at: '2026-01-15T09:30:00.000Z',
   revision: 7,
 }
-
-const Moment = t.String({ documented: { type: 'string', format: 'date-time' } })
 
 export const Task = component(
   'Task',

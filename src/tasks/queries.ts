@@ -1,23 +1,29 @@
 /** The SQL of tasks: one function a statement, and the owner in each. */
+import type { Caller } from '../auth/verify'
 import { exactlyOne, type Sql } from '../database/connection'
 import type { Task, TaskCreate, TaskUpdate } from './model'
 
-/** Makes a task, and the user with the first of them. */
-export async function createTask(sql: Sql, owner: string, task: TaskCreate): Promise<Task> {
-  return exactlyOne(
-    await sql<Task[]>`
-      with owner as (
-        insert into users (id, revision) values (${owner}, 1)
-        on conflict (id) do update set revision = users.revision + 1
-        -- the clock is read when this user's other writers are done: times, ids and revisions have one order
-        returning id, revision, clock_timestamp() as now
-      )
-      insert into tasks (user_id, title, description, completed, created_at, updated_at, revision)
-      select id, ${task.title}, ${task.description ?? null}, ${task.completed ?? false}, now, now, revision
-      from owner
-      returning id, user_id, title, description, completed,
-        rfc3339(created_at) as created_at, rfc3339(updated_at) as updated_at, revision`,
-  )
+/** Makes a task, and the user with the first of them. @returns undefined for a token of a deleted user */
+export async function createTask(
+  sql: Sql,
+  { id, issuedAt }: Caller,
+  task: TaskCreate,
+): Promise<Task | undefined> {
+  const [created] = await sql<Task[]>`
+    with owner as (
+      insert into users (id, revision) values (${id}, 1)
+      on conflict (id) do update set revision = users.revision + 1
+      -- read from the row as it is once it is locked, so a deletion that has just ended counts
+      where not refuses_token(users.refuse_tokens_until, ${issuedAt})
+      -- the clock is read when this user's other writers are done: times, ids and revisions have one order
+      returning id, revision, clock_timestamp() as now
+    )
+    insert into tasks (user_id, title, description, completed, created_at, updated_at, revision)
+    select id, ${task.title}, ${task.description ?? null}, ${task.completed ?? false}, now, now, revision
+    from owner
+    returning id, user_id, title, description, completed,
+      rfc3339(created_at) as created_at, rfc3339(updated_at) as updated_at, revision`
+  return created
 }
 
 /** @returns undefined if there is no such task of this owner's */
@@ -88,9 +94,9 @@ export async function completeTask(
   return task
 }
 
-/** Leaves a tombstone. @returns false if there is no such task of this owner's */
-export async function deleteTask(sql: Sql, owner: string, id: number): Promise<boolean> {
-  const deleted = await sql<{ id: number }[]>`
+/** Leaves a tombstone. @returns its id, or undefined if there is no such task of this owner's */
+export async function deleteTask(sql: Sql, owner: string, id: number): Promise<number | undefined> {
+  const [deleted] = await sql<{ id: number }[]>`
     with owner as (
       update users set revision = users.revision + 1
       where id = ${owner}
@@ -101,7 +107,7 @@ export async function deleteTask(sql: Sql, owner: string, id: number): Promise<b
     from owner
     where user_id = ${owner} and id = ${id} and deleted_at is null
     returning id`
-  return deleted.length > 0
+  return deleted?.id
 }
 
 export interface ListOptions {

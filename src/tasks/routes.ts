@@ -1,7 +1,7 @@
 /** HTTP for tasks: one set of routes, mounted at both addresses. */
 import { Elysia, t } from 'elysia'
-import { SIGNED_IN_PROBLEMS, signedIn } from '../auth/plugin'
-import type { Verify } from '../auth/verify'
+import { refuseDeleted, SIGNED_IN_PROBLEMS, signedIn } from '../auth/plugin'
+import type { Caller, Verify } from '../auth/verify'
 import type { Sql } from '../database/connection'
 import { BODY_PROBLEMS, jsonBody } from '../http/body'
 import { invalid, Problem, problems } from '../http/problems'
@@ -34,22 +34,28 @@ const OWN = [...SIGNED_IN_PROBLEMS, 'OWNER_MISMATCH', 'DATABASE_UNAVAILABLE'] as
 
 /** The routes below one of the two addresses; a `user_id` in the path must be the caller. */
 export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
-  const change = async ({ params, body, owner }: ChangeTask) =>
-    found(await queries.updateTask(sql, owner, params.id, body))
+  async function found<T>(caller: Caller, task: T | undefined): Promise<T> {
+    if (task !== undefined) return task
+    await refuseDeleted(sql, caller)
+    throw new Problem('TASK_NOT_FOUND')
+  }
+  const change = async ({ params, body, caller }: ChangeTask) =>
+    found(caller, await queries.updateTask(sql, caller.id, params.id, body))
 
   return new Elysia()
     .use(signedIn(verify))
     .derive(async (context) => {
       // a path without parameters has no `params` at all, and their schema wants an object
       context.params ??= {}
-      return { owner: ownerOf(context.caller.id, context.params) }
+      refuseOther(context.caller.id, context.params)
     })
     .get(
       '/',
-      async ({ query, owner, path, request, set }) => {
+      async ({ query, caller, path, request, set }) => {
         const sent = new URLSearchParams(request.url.split('?')[1])
         refuseRepeated(sent)
-        const { tasks, cursor, total } = await readPage(sql, listOf(owner, query), query)
+        const { tasks, cursor, total } = await readPage(sql, listOf(caller.id, query), query)
+        if (tasks.length === 0) await refuseDeleted(sql, caller)
         set.headers.vary = [set.headers.vary, 'Accept'].filter(Boolean).join(', ')
         if (cursor) set.headers.link = `<${path}?${nextQuery(sent, cursor)}>; rel="next"`
         if (total !== null) set.headers['x-total-count'] = String(total)
@@ -73,8 +79,9 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
     )
     .post(
       '/',
-      async ({ body, owner, path, set }) => {
-        const task = await queries.createTask(sql, owner, body)
+      async ({ body, caller, path, set }) => {
+        const task = await queries.createTask(sql, caller, body)
+        if (!task) throw new Problem('TOKEN_INVALID')
         set.status = 201
         set.headers.location = `${path.replace(/\/$/, '')}/${task.id}`
         return task
@@ -93,17 +100,21 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
         },
       },
     )
-    .get('/:id', async ({ params, owner }) => found(await queries.findTask(sql, owner, params.id)), {
-      params: TaskParams,
-      query: NoQuery,
-      response: { 200: Task, ...problems(...OWN, 'VALIDATION_ERROR', 'TASK_NOT_FOUND') },
-      detail: {
-        tags,
-        operationId: 'readTask',
-        summary: 'Read a task',
-        description: 'A task of somebody else answers as one that does not exist.',
+    .get(
+      '/:id',
+      async ({ params, caller }) => found(caller, await queries.findTask(sql, caller.id, params.id)),
+      {
+        params: TaskParams,
+        query: NoQuery,
+        response: { 200: Task, ...problems(...OWN, 'VALIDATION_ERROR', 'TASK_NOT_FOUND') },
+        detail: {
+          tags,
+          operationId: 'readTask',
+          summary: 'Read a task',
+          description: 'A task of somebody else answers as one that does not exist.',
+        },
       },
-    })
+    )
     .put('/:id', change, {
       ...changeTask,
       detail: {
@@ -124,8 +135,8 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
     })
     .patch(
       '/:id/complete',
-      async ({ params, body, owner }) =>
-        found(await queries.completeTask(sql, owner, params.id, body?.completed)),
+      async ({ params, body, caller }) =>
+        found(caller, await queries.completeTask(sql, caller.id, params.id, body?.completed)),
       {
         ...jsonBody,
         params: TaskParams,
@@ -142,8 +153,8 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
     )
     .delete(
       '/:id',
-      async ({ params, owner, set }) => {
-        if (!(await queries.deleteTask(sql, owner, params.id))) throw new Problem('TASK_NOT_FOUND')
+      async ({ params, caller, set }) => {
+        await found(caller, await queries.deleteTask(sql, caller.id, params.id))
         set.status = 204
       },
       {
@@ -163,7 +174,7 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
 interface ChangeTask {
   params: { id: number }
   body: TaskUpdate
-  owner: string
+  caller: Caller
 }
 
 const changeTask = {
@@ -175,14 +186,8 @@ const changeTask = {
 }
 
 /** @throws Problem OWNER_MISMATCH, before anything is looked up */
-function ownerOf(caller: string, { user_id: named = 'me' }: { user_id?: string }): string {
-  if (named === 'me' || named === caller) return caller
-  throw new Problem('OWNER_MISMATCH')
-}
-
-function found(task: Task | undefined): Task {
-  if (task) return task
-  throw new Problem('TASK_NOT_FOUND')
+function refuseOther(caller: string, { user_id: named = 'me' }: { user_id?: string }): void {
+  if (named !== 'me' && named !== caller) throw new Problem('OWNER_MISMATCH')
 }
 
 /** @throws Problem VALIDATION_ERROR for parameters that contradict one another */

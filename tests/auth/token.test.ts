@@ -38,14 +38,25 @@ test('an access token names the first issuer and audience that are accepted, and
   })
   const token = await signAccessToken('ann', settings)
   expect(decodeJwt(token)).toMatchObject({ iss: 'https://a.example', aud: 'tasks' })
-  expect(await createVerify(settings)(`Bearer ${token}`)).toEqual({ id: 'ann' })
+  expect(await createVerify(settings)(`Bearer ${token}`)).toMatchObject({ id: 'ann' })
 })
 
 test('an access token is accepted where nothing is said of issuer and audience', async () => {
   const settings = testSettings()
   expect(await createVerify(settings)(`Bearer ${await signAccessToken('ann', settings)}`)).toEqual({
     id: 'ann',
+    issuedAt: NOW,
+    sessionId: null,
   })
+})
+
+test('an access token of a session names it, and no two are the same', async () => {
+  const settings = testSettings()
+  const session = '0198c1d2-7a5e-7c3b-9f10-2b1d6c5a4e3f'
+  const [one, two] = await Promise.all([1, 2].map(() => signAccessToken('ann', settings, session)))
+  expect(decodeJwt(one ?? '').sid).toBe(session)
+  expect(one).not.toBe(two)
+  expect(await createVerify(settings)(`Bearer ${one}`)).toMatchObject({ id: 'ann', sessionId: session })
 })
 
 test('nothing can be signed without a shared secret, and the error names its variable', () => {

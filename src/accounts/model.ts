@@ -1,0 +1,187 @@
+/** What a user, a sign-in and a session look like, coming in and going out. */
+import { FormatRegistry } from '@sinclair/typebox'
+import { t } from 'elysia'
+import { component } from '../http/components'
+import { codePoints, Moment, text } from '../http/validation'
+
+const strict = { additionalProperties: false }
+
+const nullable = <S extends Parameters<typeof t.Union>[0][number]>(schema: S) => t.Union([schema, t.Null()])
+
+export const User = component(
+  'User',
+  t.Object(
+    {
+      id: t.String({ description: "The subject of the user's tokens" }),
+      email: nullable(t.String()),
+      name: nullable(t.String()),
+      created_at: nullable(Moment),
+    },
+    {
+      ...strict,
+      description: 'A user; `null` for what is not known of one whom another issuer signs in',
+      examples: [
+        {
+          id: '0198c1d2-7a5e-7c3b-9f10-2b1d6c5a4e3f',
+          email: 'ann@example.com',
+          name: 'Ann',
+          created_at: '2026-01-15T09:30:00.000Z',
+        },
+      ],
+    },
+  ),
+)
+export type User = typeof User.static
+
+export const Tokens = component(
+  'Tokens',
+  t.Object(
+    {
+      access_token: t.String({ description: 'For `Authorization: Bearer <access_token>`' }),
+      token_type: t.Literal('bearer'),
+      expires_in: t.Number({
+        documented: { type: 'integer', description: 'How long the access token is valid, in seconds' },
+      }),
+      refresh_token: t.String({ description: 'Good for one call of `refresh`, for 30 days' }),
+      user: User,
+    },
+    { ...strict, description: 'A signed-in user (RFC 6749 section 5.1)' },
+  ),
+)
+export type Tokens = typeof Tokens.static
+
+/*
+ * RFC 5321 and 6531 without what nobody has: quoted local parts, addresses of hosts by number, domains of one label.
+ * Whether mail arrives there only a mail can tell.
+ */
+const LOCAL_PART = /^[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+(?:\.[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+)*$/u
+const LABEL = /^[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]{0,61}[\p{L}\p{M}\p{N}])?$/u
+const MAX_EMAIL = 254
+const MAX_LOCAL_PART = 64
+
+FormatRegistry.Set('email-address', (value) => {
+  // a code point is at most two UTF-16 units: what is far too long is not worth a pattern
+  if (value.length > MAX_EMAIL * 2 || codePoints(value) > MAX_EMAIL) return false
+  const at = value.lastIndexOf('@')
+  const localPart = value.slice(0, at)
+  const labels = value.slice(at + 1).split('.')
+  return (
+    codePoints(localPart) <= MAX_LOCAL_PART &&
+    LOCAL_PART.test(localPart) &&
+    labels.length > 1 &&
+    labels.every((label) => LABEL.test(label)) &&
+    !/^\p{N}/u.test(labels.at(-1) ?? '')
+  )
+})
+
+const Email = t.String({
+  format: 'email-address',
+  rule: `must be an e-mail address of at most ${MAX_EMAIL} characters`,
+  documented: {
+    type: 'string',
+    format: 'email',
+    maxLength: MAX_EMAIL,
+    description: 'Kept as sent, compared without case',
+  },
+})
+
+const Name = nullable(text('user-name', { min: 1, max: 100, notBlank: true, description: 'Kept as sent' }))
+
+const NewPassword = text('new-password', {
+  min: 8,
+  max: 128,
+  description: 'Neither the e-mail address nor one of the hundred commonest passwords',
+})
+
+/** Not held to the rules of a new one: that of an account from elsewhere may be older than they are. */
+const GivenPassword = text('given-password', { min: 1, max: 1000, description: 'As it was chosen' })
+
+export const Registration = component(
+  'Registration',
+  t.Object(
+    { email: Email, password: NewPassword, name: t.Optional(Name) },
+    {
+      ...strict,
+      description: 'A new account',
+      examples: [{ email: 'ann@example.com', password: 'correct horse battery staple', name: 'Ann' }],
+    },
+  ),
+)
+
+export const Credentials = component(
+  'Credentials',
+  t.Object(
+    { email: Email, password: GivenPassword },
+    {
+      ...strict,
+      description: 'Who signs in',
+      examples: [{ email: 'ann@example.com', password: 'correct horse battery staple' }],
+    },
+  ),
+)
+
+export const RefreshToken = component(
+  'RefreshToken',
+  t.Object(
+    { refresh_token: t.String({ rule: 'must be a string' }) },
+    { ...strict, description: 'What `register`, `login` or `refresh` answered last' },
+  ),
+)
+
+export const AccountUpdate = component(
+  'AccountUpdate',
+  t.Object(
+    { name: t.Optional(Name), email: t.Optional(Email), current_password: t.Optional(GivenPassword) },
+    {
+      ...strict,
+      minProperties: 1,
+      description: 'What is to change; an e-mail address needs the current password',
+      examples: [{ name: 'Ann Smith' }],
+    },
+  ),
+)
+export type AccountUpdate = typeof AccountUpdate.static
+
+export const PasswordChange = component(
+  'PasswordChange',
+  t.Object(
+    { current_password: GivenPassword, new_password: NewPassword },
+    { ...strict, description: 'The password in use, and the next' },
+  ),
+)
+
+const AccountDeletion = component(
+  'AccountDeletion',
+  t.Object(
+    { password: t.Optional(GivenPassword) },
+    { ...strict, description: "The account's password; users of another issuer have none" },
+  ),
+)
+
+/** `t.Optional` would let an empty object through unchecked. */
+export const OptionalAccountDeletion = t.Union([AccountDeletion, t.Undefined()])
+
+const SessionId = t.String({
+  pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$',
+  rule: 'must be a UUID',
+  documented: { type: 'string', format: 'uuid', description: "The session's id" },
+})
+
+export const SessionParams = t.Object({ id: SessionId }, strict)
+
+export const Session = component(
+  'Session',
+  t.Object(
+    {
+      id: t.String({ documented: { type: 'string', format: 'uuid' } }),
+      created_at: Moment,
+      last_used_at: t.String({
+        documented: { type: 'string', format: 'date-time', description: 'When it last got new tokens' },
+      }),
+      user_agent: nullable(t.String({ description: 'What the client said of itself then' })),
+      current: t.Boolean({ description: 'Whether the request came from it' }),
+    },
+    { ...strict, description: 'Where the caller is signed in' },
+  ),
+)
+export type Session = typeof Session.static

@@ -1,0 +1,391 @@
+/** The SQL of accounts and sessions: one function a statement. */
+import type { Caller } from '../auth/verify'
+import { exactlyOne, type Sql } from '../database/connection'
+import { Problem } from '../http/problems'
+
+/** What of a user is in every answer. */
+export interface UserRow {
+  id: string
+  email: string
+  name: string | null
+  created_at: string
+}
+
+export interface SessionRow extends UserRow {
+  session_id: string
+}
+
+/** A session to be, and the first of its refresh tokens. */
+export interface NewSession {
+  sessionId: string
+  tokenHash: Buffer
+  userAgent: string | null
+}
+
+export interface NewAccount extends NewSession {
+  userId: string
+  email: string
+  name: string | null
+  passwordHash: string
+}
+
+/** Makes user, account and session. @returns undefined if the e-mail address is taken */
+export async function createAccount(sql: Sql, account: NewAccount): Promise<SessionRow | undefined> {
+  const [created] = await sql<SessionRow[]>`
+    with account as (
+      -- foreign keys are checked when the statement ends: nothing else is made where the address is taken
+      insert into accounts (user_id, email, name, password_hash)
+      values (${account.userId}, ${account.email}, ${account.name}, ${account.passwordHash})
+      on conflict (email_key(email)) do nothing
+      returning user_id, email, name
+    ), owner as (
+      insert into users (id) select user_id from account
+      returning id, created_at
+    ), session as (
+      insert into sessions (id, user_id, user_agent)
+      select ${account.sessionId}::uuid, user_id, ${account.userAgent} from account
+      returning id, generation, expires_at
+    ), token as (
+      insert into refresh_tokens (token_hash, session_id, generation, expires_at)
+      select ${account.tokenHash}, id, generation, expires_at from session
+    )
+    select owner.id, account.email, account.name, rfc3339(owner.created_at) as created_at,
+      session.id as session_id
+    from account, owner, session`
+  return created
+}
+
+export interface PasswordRow {
+  user_id: string
+  email: string
+  password_hash: string
+}
+
+/** @returns undefined if nobody has this e-mail address */
+export async function findByEmail(sql: Sql, email: string): Promise<PasswordRow | undefined> {
+  const [account] = await sql<PasswordRow[]>`
+    select user_id, email, password_hash from accounts where email_key(email) = email_key(${email})`
+  return account
+}
+
+/** How many sessions an account may have; the one that was not used for longest makes way. */
+const MAX_SESSIONS = 100
+
+export interface SignIn extends NewSession {
+  userId: string
+  /** The one that the password has been checked against. */
+  passwordHash: string
+  /** Takes its place, if the parameters of hashing have changed. */
+  nextPasswordHash: string | null
+}
+
+/** Makes a session. @returns undefined if the password has changed since it was checked */
+export async function createSession(sql: Sql, signIn: SignIn): Promise<SessionRow | undefined> {
+  const [created] = await sql<SessionRow[]>`
+    with account as (
+      select user_id, email, name from accounts
+      where user_id = ${signIn.userId} and password_hash = ${signIn.passwordHash}
+      for no key update
+    ), rehashed as (
+      update accounts set password_hash = ${signIn.nextPasswordHash}
+      from account
+      where accounts.user_id = account.user_id and ${signIn.nextPasswordHash}::text is not null
+    ), surplus as (
+      delete from sessions
+      where id = any (array(
+        select id from sessions where user_id = (select user_id from account)
+        order by last_used_at desc
+        offset ${MAX_SESSIONS - 1}
+      ))
+    ), session as (
+      insert into sessions (id, user_id, user_agent)
+      select ${signIn.sessionId}::uuid, user_id, ${signIn.userAgent} from account
+      returning id, user_id, generation, expires_at
+    ), token as (
+      insert into refresh_tokens (token_hash, session_id, generation, expires_at)
+      select ${signIn.tokenHash}, id, generation, expires_at from session
+    )
+    select users.id, account.email, account.name, rfc3339(users.created_at) as created_at,
+      session.id as session_id
+    from account, session
+    join users on users.id = session.user_id`
+  return created
+}
+
+export interface Rotation {
+  /** The presented token's. */
+  tokenHash: Buffer
+  /** The next one's. */
+  nextTokenHash: Buffer
+  userAgent: string | null
+}
+
+/**
+ * Takes a refresh token and makes the next. One of the generation before is good once more within ten seconds, for
+ * the answer may have been lost; any later, or older, it ends its session (RFC 9700 section 4.14.2).
+ *
+ * @returns undefined if the token is not good: unknown, expired, or used
+ */
+export async function rotateToken(sql: Sql, rotation: Rotation): Promise<SessionRow | undefined> {
+  const [rotated] = await sql<SessionRow[]>`
+    with session as (
+      -- locked before the token is judged: of two uses at once, the second sees what the first has made of it
+      select sessions.id,
+        token.generation = sessions.generation as is_current,
+        token.generation = sessions.generation - 1
+          and clock_timestamp() < sessions.rotated_at + interval '10 seconds' as is_recent,
+        sessions.retried
+      from refresh_tokens as token
+      join sessions on sessions.id = token.session_id
+      where token.token_hash = ${rotation.tokenHash} and token.expires_at > clock_timestamp()
+      for no key update of sessions
+    ), ended as (
+      delete from sessions using session
+      where sessions.id = session.id and not (is_current or is_recent)
+    ), rotated as (
+      update sessions set
+        -- a retry gives a second token of the newest generation; whichever is used first makes the other one old
+        generation = sessions.generation + is_current::integer,
+        rotated_at = case when is_current then clock_timestamp() else sessions.rotated_at end,
+        retried = not is_current,
+        last_used_at = clock_timestamp(),
+        expires_at = clock_timestamp() + interval '30 days',
+        user_agent = ${rotation.userAgent}
+      from session
+      where sessions.id = session.id and (is_current or (is_recent and not session.retried))
+      returning sessions.id, sessions.user_id, sessions.generation, sessions.expires_at
+    ), token as (
+      insert into refresh_tokens (token_hash, session_id, generation, expires_at)
+      select ${rotation.nextTokenHash}, id, generation, expires_at from rotated
+    )
+    select users.id, accounts.email, accounts.name, rfc3339(users.created_at) as created_at,
+      rotated.id as session_id
+    from rotated
+    join accounts on accounts.user_id = rotated.user_id
+    join users on users.id = rotated.user_id`
+  return rotated
+}
+
+/** Ends the session that a refresh token belongs to, a used one as well; no harm if there is none. */
+export async function endSessionOf(sql: Sql, tokenHash: Buffer): Promise<void> {
+  await sql<{ id: string }[]>`
+    delete from sessions using refresh_tokens
+    where refresh_tokens.token_hash = ${tokenHash} and sessions.id = refresh_tokens.session_id
+    returning id`
+}
+
+export interface CallerRow {
+  /** The token is older than the end of its user, or belongs to a session that has ended. */
+  is_refused: boolean
+  has_account: boolean
+  email: string | null
+  name: string | null
+  known_since: string | null
+}
+
+/** What is known of the caller: always one row. */
+export async function findCaller(sql: Sql, { id, issuedAt, sessionId }: Caller): Promise<CallerRow> {
+  return exactlyOne(
+    await sql<CallerRow[]>`
+      select
+        coalesce(refuses_token(users.refuse_tokens_until, ${issuedAt}), false)
+          or (accounts.user_id is not null and ${sessionId}::uuid is not null
+            and not exists (select from sessions where user_id = ${id} and id = ${sessionId}::uuid)) as is_refused,
+        accounts.user_id is not null as has_account,
+        accounts.email, accounts.name, rfc3339(users.created_at) as known_since
+      from (select ${id}::text as id) as caller
+      left join users on users.id = caller.id
+      left join accounts on accounts.user_id = caller.id`,
+  )
+}
+
+/*
+ * In what follows, a token that names a session is good for as long as the session is. One that names none comes from
+ * somebody who shares the secret.
+ */
+
+/** @returns undefined if the caller has no account, or their session has ended */
+export async function findPassword(sql: Sql, { id, sessionId }: Caller): Promise<PasswordRow | undefined> {
+  const [account] = await sql<PasswordRow[]>`
+    select user_id, email, password_hash from accounts
+    where user_id = ${id}
+      and (${sessionId}::uuid is null
+        or exists (select from sessions where user_id = ${id} and id = ${sessionId}::uuid))`
+  return account
+}
+
+export interface AccountChange {
+  /** undefined leaves it. */
+  name: string | null | undefined
+  /** undefined leaves it; another one ends all other sessions. */
+  email: string | undefined
+  /** The one that the password has been checked against, if it has been. */
+  passwordHash: string | null
+}
+
+/**
+ * @returns undefined if the caller has no account, their session has ended, or their password has changed
+ * @throws Problem EMAIL_TAKEN
+ */
+export async function updateAccount(
+  sql: Sql,
+  { id, sessionId }: Caller,
+  { name, email, passwordHash }: AccountChange,
+): Promise<UserRow | undefined> {
+  const [changed] = await sql<UserRow[]>`
+    with account as (
+      update accounts set
+        name = case when ${name !== undefined}::boolean then ${name ?? null} else name end,
+        email = coalesce(${email ?? null}, email)
+      where user_id = ${id}
+        and (${passwordHash}::text is null or password_hash = ${passwordHash})
+        and (${sessionId}::uuid is null
+          or exists (select from sessions where user_id = ${id} and id = ${sessionId}::uuid))
+      returning user_id, email, name
+    ), ended as (
+      delete from sessions using account
+      where sessions.user_id = account.user_id and ${email ?? null}::text is not null
+        and sessions.id is distinct from ${sessionId}::uuid
+    )
+    select users.id, account.email, account.name, rfc3339(users.created_at) as created_at
+    from account
+    join users on users.id = account.user_id`.catch(refuseTaken)
+  return changed
+}
+
+function refuseTaken(error: unknown): never {
+  const constraint = error instanceof Error && 'constraint_name' in error && error.constraint_name
+  throw constraint === 'accounts_email_key' ? new Problem('EMAIL_TAKEN', { cause: error }) : error
+}
+
+/** Ends all other sessions too. @returns false if the password has changed since it was checked */
+export async function updatePassword(
+  sql: Sql,
+  { id, sessionId }: Caller,
+  passwordHash: string,
+  nextPasswordHash: string,
+): Promise<boolean> {
+  const changed = await sql<{ user_id: string }[]>`
+    with account as (
+      update accounts set password_hash = ${nextPasswordHash}
+      where user_id = ${id} and password_hash = ${passwordHash}
+      returning user_id
+    ), ended as (
+      delete from sessions using account
+      where sessions.user_id = account.user_id and sessions.id is distinct from ${sessionId}::uuid
+    )
+    select user_id from account`
+  return changed.length > 0
+}
+
+/*
+ * Deleting `users` takes everything with it by foreign key. The row that comes in its place refuses tokens that are
+ * still valid.
+ */
+
+/** Deletes an account and its user, for good. @returns false if the password has changed since it was checked */
+export async function deleteAccount(sql: Sql, { id }: Caller, passwordHash: string): Promise<boolean> {
+  const deleted = await sql<{ id: string }[]>`
+    with account as (
+      select user_id from accounts where user_id = ${id} and password_hash = ${passwordHash} for update
+    ), deleted as (
+      delete from users using account where users.id = account.user_id
+      returning users.id, users.revision
+    )
+    insert into users (id, revision, refuse_tokens_until)
+    select id, revision + 1, 'infinity' from deleted
+    returning id`
+  return deleted.length > 0
+}
+
+/** Deletes a user without an account. @returns false if there is one, or a write of this user's came between */
+export async function deleteUser(sql: Sql, { id, issuedAt }: Caller): Promise<boolean> {
+  const deleted = await sql<{ id: string }[]>`
+    with deleted as (
+      delete from users
+      where id = ${id} and not refuses_token(refuse_tokens_until, ${issuedAt})
+        and not exists (select from accounts where user_id = ${id})
+      returning revision
+    )
+    -- also for a user who never wrote: a token that may write tomorrow is refused as well
+    insert into users (id, revision, refuse_tokens_until)
+    select ${id}, coalesce((select revision from deleted), 0) + 1, clock_timestamp()
+    on conflict (id) do nothing
+    returning id`
+  return deleted.length > 0
+}
+
+export interface SessionEntry {
+  id: string
+  created_at: string
+  last_used_at: string
+  user_agent: string | null
+  current: boolean
+}
+
+/** Those that have not expired, the last used first. */
+export async function listSessions(sql: Sql, { id, sessionId }: Caller): Promise<SessionEntry[]> {
+  return sql<SessionEntry[]>`
+    select id, rfc3339(created_at) as created_at, rfc3339(last_used_at) as last_used_at, user_agent,
+      coalesce(id = ${sessionId}::uuid, false) as current
+    from sessions
+    where user_id = ${id} and expires_at > clock_timestamp()
+    order by last_used_at desc, id`
+}
+
+/** @returns false if the caller has no such session, or their own has ended */
+export async function endSession(sql: Sql, { id, sessionId }: Caller, endedId: string): Promise<boolean> {
+  const ended = await sql<{ id: string }[]>`
+    delete from sessions
+    where user_id = ${id} and id = ${endedId}::uuid
+      and (${sessionId}::uuid is null
+        or exists (select from sessions where user_id = ${id} and id = ${sessionId}::uuid))
+    returning id`
+  return ended.length > 0
+}
+
+/** Ends all sessions but the caller's. @returns false if the caller has no account, or their session has ended */
+export async function endOtherSessions(sql: Sql, { id, sessionId }: Caller): Promise<boolean> {
+  const accounts = await sql<{ user_id: string }[]>`
+    with account as (
+      select user_id from accounts
+      where user_id = ${id}
+        and (${sessionId}::uuid is null
+          or exists (select from sessions where user_id = ${id} and id = ${sessionId}::uuid))
+      -- nobody signs in meanwhile
+      for no key update
+    ), ended as (
+      delete from sessions using account
+      where sessions.user_id = account.user_id and sessions.id is distinct from ${sessionId}::uuid
+    )
+    select user_id from account`
+  return accounts.length > 0
+}
+
+/** How many rows one statement may take: locks are held for milliseconds only. */
+const PURGE_BATCH = 1000
+
+/** Deletes a batch of expired sessions and refresh tokens. @returns whether there may be more */
+export async function purgeExpired(sql: Sql): Promise<boolean> {
+  const { purged } = exactlyOne(
+    await sql<{ purged: number }[]>`
+      with ended as (
+        delete from sessions
+        where id = any (array(
+          select id from sessions where expires_at < clock_timestamp() limit ${PURGE_BATCH}
+          -- another process is busy with those
+          for update skip locked
+        ))
+        returning id
+      ), used as (
+        delete from refresh_tokens
+        where token_hash = any (array(
+          select token_hash from refresh_tokens where expires_at < clock_timestamp() limit ${PURGE_BATCH}
+          for update skip locked
+        ))
+        returning session_id
+      )
+      select (select count(*) from ended) + (select count(*) from used) as purged`,
+  )
+  return purged >= PURGE_BATCH
+}

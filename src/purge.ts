@@ -1,0 +1,29 @@
+/** Deletes what has expired, in the background. */
+import type { Logger } from 'pino'
+import { purgeExpired } from './accounts/queries'
+import type { Sql } from './database/connection'
+
+/** In milliseconds. */
+const INTERVAL = 3_600_000
+
+/**
+ * Purges now and every hour, batch after batch. Several processes do not wait for one another.
+ *
+ * @returns what stops it, after the batch under way
+ */
+export function startPurging(sql: Sql, log: Logger): () => void {
+  let isStopped = false
+  async function purge(): Promise<void> {
+    try {
+      while (!isStopped && (await purgeExpired(sql)));
+    } catch (err) {
+      if (!isStopped) log.warn({ err }, 'expired sessions could not be purged; the next try is in an hour')
+    }
+  }
+  void purge()
+  const timer = setInterval(purge, INTERVAL)
+  return () => {
+    isStopped = true
+    clearInterval(timer)
+  }
+}
