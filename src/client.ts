@@ -1,7 +1,8 @@
 /**
  * The typed client for frontends, in browsers, Node and Bun. Of the server it imports types alone.
  *
- *     const client = createClient('https://tasks.example', { token: () => session.accessToken() })
+ *     const client = createClient('https://tasks.example', { storage: localStorage })
+ *     await client.signIn({ email, password })
  *     const { data, error } = await client.api.v1.todos.get({ query: { limit: 10 } })
  *     for await (const task of allTasks(client, { status: 'pending' })) console.log(task.title)
  */
@@ -10,9 +11,11 @@
 /// <reference types="bun" />
 import { type Treaty, treaty } from '@elysiajs/eden'
 import type { App } from './app'
+import { createSession, type Session, type TokenStorage } from './client-session'
 import type { ProblemBody } from './http/problems'
 import type { ListQuery, Task } from './tasks/model'
 
+export type { TokenStorage } from './client-session'
 export type { ErrorCode, ProblemBody } from './http/problems'
 export type { Task, TaskCreate, TaskUpdate } from './tasks/model'
 
@@ -32,13 +35,36 @@ type RoutesWithOutage<Routes> = {
     : RoutesWithOutage<Routes[K]>
 }
 
-export type Client = Treaty.Sign<RoutesWithOutage<App['~Routes']>>
+type Calls = Treaty.Sign<RoutesWithOutage<App['~Routes']>>
+type SignInCalls = Calls['api']['v1']['auth']
+type Call<Post extends (body: never, options?: never) => unknown> = (
+  body: Parameters<Post>[0],
+  options?: Parameters<Post>[1],
+) => ReturnType<Post>
+
+/** Every route, and who is signed in. */
+export type Client = Calls & {
+  /** Makes an account and signs it in; answers as `api.v1.auth.register.post`. */
+  signUp: Call<SignInCalls['register']['post']>
+  /** Signs in; answers as `api.v1.auth.login.post`. */
+  signIn: Call<SignInCalls['login']['post']>
+  /** Forgets the tokens, then tells the server; where that cannot be told, the session there ends by itself. */
+  signOut(): Promise<void>
+}
 
 type Token = string | null | undefined
 
 export interface ClientOptions {
-  /** The access token, or what gives it: asked before every request, so that it can renew one. None: no header. */
+  /**
+   * The access token of another issuer, or what gives it: asked before every request, so that it can renew one. None:
+   * no header. Left out: that of who has signed in with this client.
+   */
   token?: Token | (() => Token | Promise<Token>)
+  /**
+   * Where who has signed in with this client stays so when the page is loaded anew: `localStorage`, say. A script that
+   * can read it can be them. Left out: nowhere.
+   */
+  storage?: TokenStorage
   /** Sends the requests instead of the global `fetch`. */
   fetcher?: (url: string, init: RequestInit) => Promise<Response>
 }
@@ -46,36 +72,115 @@ export interface ClientOptions {
 /**
  * Makes a client: Eden's treaty of every route, https://elysiajs.com/eden/treaty/overview.html.
  *
- *     const { api } = createClient('https://tasks.example', { token })
+ *     const { api, signIn } = createClient('https://tasks.example')
+ *     await signIn({ email, password })
  *     await api.v1.todos.post({ title: 'Buy milk' })
  *     await api({ user_id: 'me' }).tasks({ id: 42 }).complete.patch()
  *
  * A call resolves with `{ data, error }`; `error.status` tells which problem `error.value` is. Where no answer came,
  * because there is no connection or the call was aborted, it is a 503 with `NO_ANSWER`. Times stay text, and after a
- * 204 `data` is `''`.
+ * 204 `data` is `''`. Who has signed in stays so: the access token is renewed shortly before it ends, or when the
+ * server calls it expired, once for all requests that wait for it.
  *
  * @param url where the server is; it may have a path
- * @returns a client whose calls reject where `token` throws and where an answer breaks off; a path parameter that is
- *   empty, `.` or `..` throws a TypeError
+ * @returns a client whose calls reject where `token` or `storage` throws and where an answer breaks off; a path
+ *   parameter that is empty, `.` or `..` throws a TypeError
  */
-export function createClient(url: string, { token, fetcher = fetch }: ClientOptions = {}): Client {
+export function createClient(url: string, { token, storage, fetcher = fetch }: ClientOptions = {}): Client {
+  const send = answering(fetcher)
+  const session = createSession({
+    key: `taskwell ${url}`,
+    refresh: (refreshToken, signal) => refresh(routes.api.v1.auth, refreshToken, signal),
+    storage,
+  })
+  const ownToken = () => session.accessToken()
   const calls = treaty<App>(url, {
     // on, it would make a `Date` of a title that looks like one
     parseDate: false,
-    headers: async () => {
-      const current = typeof token === 'function' ? await token() : token
+    headers: async (path) => {
+      if (path.startsWith(SIGN_IN_PATH)) return {}
+      const given = token === undefined ? ownToken : token
+      const current = typeof given === 'function' ? await given() : given
       return current ? { authorization: `Bearer ${current}` } : {}
     },
     // Eden only calls it; `typeof fetch` has more under Bun
-    fetcher: answering(fetcher) as typeof fetch,
+    fetcher: (token === undefined ? renewing(session, send) : send) as typeof fetch,
   })
   // a proxy forgets the type, and Eden's lacks the outage
-  return withEncodedParams(calls) as Client
+  const routes = withEncodedParams(calls) as Calls
+  return withOwn(routes, accountCalls(routes.api.v1.auth, session))
+}
+
+const SIGN_IN_PATH = '/api/v1/auth/'
+
+type Send = NonNullable<ClientOptions['fetcher']>
+
+function accountCalls(auth: SignInCalls, session: Session): Omit<Client, keyof Calls> {
+  return {
+    async signUp(registration, options) {
+      const answer = await auth.register.post(registration, options)
+      if (answer.data) await session.begin(answer.data)
+      return answer
+    },
+    async signIn(credentials, options) {
+      const answer = await auth.login.post(credentials, options)
+      if (answer.data) await session.begin(answer.data)
+      return answer
+    },
+    async signOut() {
+      const refresh_token = await session.end()
+      if (refresh_token !== undefined) await auth.logout.post({ refresh_token }).catch(() => {})
+    },
+  }
+}
+
+/** Eden makes a call of every name. */
+function withOwn<Own extends object>(routes: Calls, own: Own): Calls & Own {
+  const both = new Proxy(routes, {
+    get: (target, key) => Reflect.get(Object.hasOwn(own, key) ? own : target, key),
+  })
+  // what the trap above makes of it
+  return both as Calls & Own
+}
+
+async function refresh(auth: SignInCalls, refresh_token: string, signal: AbortSignal) {
+  const { data, error } = await auth.refresh.post({ refresh_token }, { fetch: { signal } })
+  // whoever answers in the server's place, such as a hotel's sign-in page, may do so with 200
+  if (typeof data?.access_token === 'string') return data
+  return error?.value.error_code === 'TOKEN_INVALID' ? 'refused' : 'unknown'
+}
+
+/** Sends a request again, with a new token, if the server calls the session's own one expired. */
+function renewing(session: Session, send: Send): Send {
+  return async (url, init) => {
+    const response = await send(url, init)
+    if (response.status !== 401) return response
+    const headers = new Headers(init.headers)
+    const [, sent] = /^Bearer (.*)$/.exec(headers.get('authorization') ?? '') ?? []
+    if (sent === undefined || !(await isExpired(response))) return response
+    try {
+      const renewed = await session.renew(sent)
+      if (renewed === undefined) return response
+      headers.set('authorization', `Bearer ${renewed}`)
+      return await send(url, { ...init, headers })
+    } catch (cause) {
+      // the 401 would say that nobody is signed in
+      return noAnswer(cause)
+    }
+  }
+}
+
+async function isExpired(response: Response): Promise<boolean> {
+  const problem: unknown = await response
+    .clone()
+    .json()
+    .catch(() => undefined)
+  return isProblem(problem) && problem.error_code === 'TOKEN_EXPIRED'
 }
 
 /** Eden would resolve with an `Error` in place of a problem, which its types do not say. */
-function answering(send: NonNullable<ClientOptions['fetcher']>) {
-  return (url: string, init: RequestInit): Promise<Response> => send(url, init).catch(noAnswer)
+function answering(send: Send): Send {
+  return (url, init) => send(url, init).catch(noAnswer)
 }
 
 function noAnswer(cause: unknown): Response {

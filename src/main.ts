@@ -6,7 +6,7 @@ import { createLog } from './http/log'
 import { keptSecret } from './kept-secret'
 import { npxEnded } from './processes'
 import { serve } from './server'
-import { loadDatabaseSettings, loadSettings } from './settings'
+import { loadDatabaseSettings, loadSettings, type Settings } from './settings'
 
 const USAGE = 'Usage: serve | token <user> | db new <name> | db up | db down | db status | health'
 
@@ -26,7 +26,7 @@ async function runServer(): Promise<void> {
   const log = createLog(loaded)
   const server = await serve(loaded, log)
   log.info(`ready in ${Math.round(performance.now() - started)} ms`)
-  if (!loaded.production) print(welcome(server.url, loaded.secret !== undefined))
+  if (!loaded.production) print(welcome(server.url, loaded))
 
   log.info(`${await stopRequested}: stopping`)
   await server.stop()
@@ -54,15 +54,17 @@ function nextSignal(): Promise<string> {
   return promise
 }
 
-function welcome(url: string, hasSecret: boolean): string {
-  const token = hasSecret
-    ? 'bun run token <user>'
-    : 'sign in to your Better Auth app and GET /api/auth/token there'
+function welcome(url: string, { accounts, secret }: Settings): string {
+  const token =
+    secret === undefined
+      ? 'sign in to your Better Auth app and GET /api/auth/token there'
+      : 'bun run token <user>'
+  const tokens = accounts ? `POST ${url}/api/v1/auth/register, or ${token}` : token
   return `
   Taskwell listens on ${url}
 
   Docs    ${url}/docs
-  Token   ${token}
+  Token   ${tokens}
   Stop    Ctrl-C
 `
 }

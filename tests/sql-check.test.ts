@@ -59,11 +59,11 @@ test('a statement without a fault is not reported', () => {
 })
 
 // eslint.config.mjs takes it for granted
-test('a column named created_at or updated_at is never null', async () => {
+test('a column named created_at, updated_at or last_used_at is never null', async () => {
   const columns = await sql<{ nullable: boolean }[]>`
     select not attnotnull as nullable from pg_attribute
     join pg_class on pg_class.oid = attrelid and relkind = 'r' and relnamespace = 'public'::regnamespace
-    where attname in ('created_at', 'updated_at')`
+    where attname in ('created_at', 'updated_at', 'last_used_at')`
   expect(columns.length).toBeGreaterThan(0)
   expect(columns.filter(({ nullable }) => nullable)).toEqual([])
 })

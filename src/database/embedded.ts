@@ -219,7 +219,13 @@ async function startServer(
   binaries: Binaries,
 ): Promise<Server> {
   const port = await freePort()
-  const options = [`port=${port}`, 'listen_addresses=127.0.0.1', 'unix_socket_directories=']
+  const options = [
+    `port=${port}`,
+    'listen_addresses=127.0.0.1',
+    'unix_socket_directories=',
+    // an error's detail holds the values of the row: titles, e-mail addresses
+    'log_error_verbosity=terse',
+  ]
   const command = [binaries.postgres, '-D', cluster, ...options.flatMap((option) => ['-c', option])]
   const server = withLog(folder, (output) => spawn(launcher, command, output))
   // for an end that nobody planned, such as an uncaught exception; PostgreSQL recovers at the next start

@@ -47,13 +47,21 @@ const SWAGGER_PAGE = page(
   '<link rel="stylesheet" href="/docs/assets/swagger-ui.css">',
   '<div id="ui"></div><script src="/docs/assets/swagger-ui.js"></script><script src="/docs/assets/swagger-start.js"></script>',
 )
-const SWAGGER_START = `SwaggerUIBundle({
+/** Whoever signs in on the page is signed in on the page, as after *Authorize*. */
+const SWAGGER_START = `const ui = SwaggerUIBundle({
   url: '/openapi.json',
   dom_id: '#ui',
   deepLinking: true,
   persistAuthorization: true,
   tryItOutEnabled: true,
   validatorUrl: null,
+  responseInterceptor(response) {
+    const { access_token: token } = response.body ?? {}
+    if (response.ok && token && new URL(response.url).pathname.startsWith('/api/v1/auth/')) {
+      ui.preauthorizeApiKey('bearer', token)
+    }
+    return response
+  },
 })`
 
 const REDOC_PAGE = page(

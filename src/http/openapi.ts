@@ -22,9 +22,9 @@ const DOCUMENTATION = {
       'Every error is `application/problem+json` (RFC 9457) with a stable `error_code`.',
   },
   tags: [
+    { name: 'Sign-in', description: 'For users without another issuer: e-mail and password for tokens' },
     { name: 'Tasks', description: "The caller's tasks" },
     { name: 'Tasks of a user', description: 'The same tasks and answers, with the owner in the path' },
-    { name: 'Sign-in', description: 'For users without another issuer: e-mail and password for tokens' },
     { name: 'Account', description: 'The caller, and where they are signed in' },
     { name: 'Health', description: 'For whoever runs the service' },
   ],
@@ -38,19 +38,21 @@ export async function openApi(app: AnyElysia): Promise<Json> {
     .use(app)
   const response = await generator.handle(new Request('http://localhost/document'))
   const generated = (await response.json()) as Json & { paths: Record<string, Record<string, Operation>> }
+  const paths = Object.entries(generated.paths).map(([path, item]) => correctPath(path, item))
+  const used = new Set(paths.flatMap(([, item]) => Object.values(item).flatMap(({ tags }) => tags)))
   return {
     openapi: '3.1.0',
     info: DOCUMENTATION.info,
     servers: [{ url: '/' }],
-    tags: DOCUMENTATION.tags,
-    paths: Object.fromEntries(Object.entries(generated.paths).map(([path, item]) => correctPath(path, item))),
+    tags: DOCUMENTATION.tags.filter(({ name }) => used.has(name)),
+    paths: Object.fromEntries(paths),
     components: {
       securitySchemes: {
         bearer: {
           type: 'http',
           scheme: 'bearer',
           bearerFormat: 'JWT',
-          description: 'A JWT of the configured issuer',
+          description: 'The `access_token` of a sign-in here, or a JWT of the configured issuer',
         },
       },
       schemas: Object.fromEntries([...components].map(([name, schema]) => [name, plainSchema(schema, true)])),
@@ -58,7 +60,7 @@ export async function openApi(app: AnyElysia): Promise<Json> {
   }
 }
 
-function correctPath(path: string, item: Record<string, Operation>): [string, Json] {
+function correctPath(path: string, item: Record<string, Operation>): [string, Record<string, Json>] {
   const plain = path.length > 1 ? path.replace(/\/$/, '') : path
   const operations = Object.entries(item).map(([method, operation]) => [
     method,

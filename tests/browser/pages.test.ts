@@ -78,6 +78,52 @@ describeInBrowser('the pages', async (browser) => {
     await page.close()
   })
 
+  /** Sends what "Try it out" of an operation is to send. @returns the answer's status and body */
+  async function tryOut(page: Page, operation: string, body?: string) {
+    const block = page.locator(`#operations-${operation}`)
+    await block.locator('.opblock-summary').click()
+    if (body !== undefined) await block.locator('textarea.body-param__text').fill(body)
+    await block.locator('button.execute').click()
+    const live = block.locator('.live-responses-table')
+    await live.waitFor()
+    return {
+      status: await live.locator('.response-col_status').last().textContent(),
+      body: (await live.locator('.response-col_description .microlight').first().textContent()) ?? '',
+    }
+  }
+
+  test('what `login` answered is what Authorize takes', async () => {
+    const { page, complaints } = await open('/docs')
+    const account = { email: 'docs@example.com', password: 'correct horse battery' }
+    await call('POST', '/api/v1/auth/register', { body: account })
+    const login = await tryOut(page, 'Sign-in-login', JSON.stringify(account))
+    expect(login.status).toContain('200')
+    await screenshot(page, 'docs-login')
+
+    // the page has taken it already; taken by hand, it must be as good
+    await page.locator('button.authorize').first().click()
+    await page.locator('.auth-btn-wrapper button', { hasText: 'Logout' }).click()
+    await page.locator('.auth-container input').fill(JSON.parse(login.body).access_token)
+    await page.locator('.auth-btn-wrapper button.authorize').click()
+    await page.locator('.btn-done').click()
+    const user = await tryOut(page, 'Account-readUser')
+    expect(user.status).toContain('200')
+    expect(user.body).toContain(account.email)
+    expect(complaints).toEqual([])
+    await page.close()
+  })
+
+  test('who signs up on the page is signed in on the page', async () => {
+    const { page, complaints } = await open('/docs')
+    const account = { email: 'page@example.com', password: 'correct horse battery' }
+    expect((await tryOut(page, 'Sign-in-register', JSON.stringify(account))).status).toContain('201')
+    const user = await tryOut(page, 'Account-readUser')
+    await screenshot(page, 'docs-signed-up')
+    expect(user.body).toContain(account.email)
+    expect(complaints).toEqual([])
+    await page.close()
+  })
+
   test('ReDoc shows the reference and asks no other host', async () => {
     const { page, complaints, foreign } = await open('/redoc')
     await page.getByRole('heading', { name: 'Complete a task, or take it back' }).first().waitFor()

@@ -1,0 +1,175 @@
+/** Keeps a user of the typed client signed in: holds the tokens, and renews them in time, once for all who wait. */
+
+/** What `register`, `login` and `refresh` answer, as far as it matters here. */
+export interface TokenAnswer {
+  access_token: string
+  refresh_token: string
+  /** In seconds. */
+  expires_in: number
+  user: { id: string }
+}
+
+/** Where tokens outlive the page: `localStorage`, `sessionStorage`, or anything like them. */
+export interface TokenStorage {
+  getItem(key: string): string | null | Promise<string | null>
+  setItem(key: string, value: string): unknown
+  removeItem(key: string): unknown
+}
+
+export interface SessionOptions {
+  /** Names what is kept, and the lock that other tabs ask for. */
+  key: string
+  /** Calls `refresh`. @returns the new tokens, 'refused' if the token is not good, 'unknown' if there was no such answer */
+  refresh: (refreshToken: string, signal: AbortSignal) => Promise<TokenAnswer | 'refused' | 'unknown'>
+  /** None: the tokens are gone with the page. */
+  storage: TokenStorage | undefined
+}
+
+export interface Session {
+  /** Takes the tokens of a user who has just signed in. */
+  begin(answer: TokenAnswer): Promise<void>
+  /** Forgets the tokens, here and in the storage. @returns the refresh token, with which to tell the server */
+  end(): Promise<string | undefined>
+  /** @returns an access token that is good for a while, as far as can be known; undefined if nobody is signed in */
+  accessToken(): Promise<string | undefined>
+  /**
+   * Renews an access token that the server has called expired.
+   *
+   * @returns another one; undefined if nobody is signed in any more, or it was none of this session's
+   * @throws Error if the server could not be asked: whoever is signed in stays so
+   */
+  renew(expired: string): Promise<string | undefined>
+}
+
+interface Tokens {
+  /** Whose they are. */
+  user: string
+  access: string
+  refresh: string
+  /** In milliseconds since 1970, by the clock of this machine alone: it need not agree with the server's. */
+  renewAt: number
+}
+
+/** In milliseconds: how long before its end a token is renewed, or a tenth of its life if that is shorter. */
+const MARGIN = 30_000
+/** In milliseconds. The second try comes before the server takes a token that comes back for a stolen one, after 10 s. */
+const REFRESH_DEADLINE = 4000
+const RETRY_AFTER = 1000
+
+export function createSession({ key, refresh, storage }: SessionOptions): Session {
+  let tokens: Tokens | undefined
+  /** The access token before, which requests under way may have been sent with. */
+  let superseded: string | undefined
+  let loading: Promise<void> | undefined
+  let renewing: Promise<boolean> | undefined
+
+  async function load(): Promise<void> {
+    tokens = parse(await storage?.getItem(key))
+  }
+  async function save(next: Tokens | undefined): Promise<void> {
+    tokens = next
+    superseded = undefined
+    if (next) await storage?.setItem(key, JSON.stringify(next))
+    else await storage?.removeItem(key)
+  }
+  /** Another tab may have renewed, or ended, what both had. @returns whether it has */
+  async function takeFromOtherTab(known: Tokens): Promise<boolean> {
+    if (!storage) return false
+    const stored = parse(await storage.getItem(key))
+    if (stored?.refresh === known.refresh || tokens !== known) return false
+    // where somebody else has signed in, this page still shows the one before
+    tokens = stored?.user === known.user ? stored : undefined
+    superseded = known.access
+    return true
+  }
+  /** @returns false if the server could not be asked */
+  async function renewLocked(): Promise<boolean> {
+    const before = tokens
+    if (!before || (await takeFromOtherTab(before))) return true
+    const answer = await refreshTwice(before.refresh)
+    // whoever signed in or out meanwhile knows better
+    if (tokens !== before) return true
+    if (answer === 'unknown') return false
+    if (answer === 'refused') {
+      if (!(await takeFromOtherTab(before))) await save(undefined)
+      return true
+    }
+    await save(toTokens(answer))
+    superseded = before.access
+    return true
+  }
+  /** An answer that got lost has used the token up, but for the next seconds the server lets it try again. */
+  async function refreshTwice(refreshToken: string) {
+    const answer = await refresh(refreshToken, AbortSignal.timeout(REFRESH_DEADLINE))
+    if (answer !== 'unknown') return answer
+    await new Promise((done) => setTimeout(done, RETRY_AFTER))
+    return refresh(refreshToken, AbortSignal.timeout(REFRESH_DEADLINE))
+  }
+  /** All who wait share one call, in other tabs too. */
+  function renewOnce(): Promise<boolean> {
+    renewing ??= (storage ? withLock(key, renewLocked) : renewLocked()).finally(() => {
+      renewing = undefined
+    })
+    return renewing
+  }
+
+  return {
+    async begin(answer) {
+      await save(toTokens(answer))
+      loading = Promise.resolve()
+    },
+    async end() {
+      loading ??= load()
+      await loading
+      const ended = tokens
+      await save(undefined)
+      return ended?.refresh
+    },
+    async accessToken() {
+      loading ??= load()
+      await loading
+      if (tokens && tokens.renewAt <= Date.now()) await renewOnce()
+      return tokens?.access
+    },
+    async renew(expired) {
+      if (tokens?.access === expired && !(await renewOnce())) {
+        throw new Error('the tokens could not be renewed')
+      }
+      // one that was never ours is none of our business
+      return superseded === expired ? tokens?.access : undefined
+    },
+  }
+}
+
+function toTokens({ access_token, refresh_token, expires_in, user }: TokenAnswer): Tokens {
+  const life = expires_in * 1000
+  return {
+    user: user.id,
+    access: access_token,
+    refresh: refresh_token,
+    renewAt: Date.now() + life - Math.min(MARGIN, life / 10),
+  }
+}
+
+/** A storage holds whatever was put there. */
+function parse(text: string | null | undefined): Tokens | undefined {
+  try {
+    const stored = JSON.parse(text ?? '')
+    const { user, access, refresh, renewAt } = stored
+    const areTexts = [user, access, refresh].every((each) => typeof each === 'string')
+    return areTexts && typeof renewAt === 'number' ? stored : undefined
+  } catch {
+    return undefined
+  }
+}
+
+interface Locks {
+  request<T>(name: string, work: () => Promise<T>): Promise<T>
+}
+
+/** Among tabs of one origin, https://www.w3.org/TR/web-locks/; elsewhere there is nobody to wait for. */
+function withLock<T>(name: string, work: () => Promise<T>): Promise<T> {
+  // not every runtime that this is compiled for has it
+  const { navigator } = globalThis as { navigator?: { locks?: Locks } }
+  return navigator?.locks ? navigator.locks.request(name, work) : work()
+}
