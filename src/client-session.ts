@@ -27,7 +27,7 @@ export interface SessionOptions {
 
 export interface Session {
   /** Takes the tokens of a user who has just signed in. */
-  begin(answer: TokenAnswer): Promise<void>
+  start(answer: TokenAnswer): Promise<void>
   /** Forgets the tokens, here and in the storage. @returns the refresh token, with which to tell the server */
   end(): Promise<string | undefined>
   /** @returns an access token that is good for a while, as far as can be known; undefined if nobody is signed in */
@@ -55,54 +55,62 @@ const MARGIN = 30_000
 /** In milliseconds. The second try comes before the server takes a token that comes back for a stolen one, after 10 s. */
 const REFRESH_DEADLINE = 4000
 const RETRY_AFTER = 1000
+/** In milliseconds. Chromium may show a tab what another one has written only after the other one's lock. */
+const STORAGE_LAG = 50
 
 export function createSession({ key, refresh, storage }: SessionOptions): Session {
   let tokens: Tokens | undefined
-  /** The access token before, which requests under way may have been sent with. */
-  let superseded: string | undefined
+  /** Access tokens of the same user before, which requests under way may have been sent with. */
+  const superseded = new Set<string>()
   let loading: Promise<void> | undefined
   let renewing: Promise<boolean> | undefined
 
   async function load(): Promise<void> {
     tokens = parse(await storage?.getItem(key))
   }
+  function loaded(): Promise<void> {
+    loading ??= load().catch((error: unknown) => {
+      loading = undefined
+      throw error
+    })
+    return loading
+  }
   async function save(next: Tokens | undefined): Promise<void> {
     tokens = next
-    superseded = undefined
     if (next) await storage?.setItem(key, JSON.stringify(next))
     else await storage?.removeItem(key)
   }
-  /** Another tab may have renewed, or ended, what both had. @returns whether it has */
-  async function takeFromOtherTab(known: Tokens): Promise<boolean> {
-    if (!storage) return false
-    const stored = parse(await storage.getItem(key))
-    if (stored?.refresh === known.refresh || tokens !== known) return false
+  /**
+   * Whoever signed in or out here meanwhile knows better than a renewal; so does another tab, which may have renewed,
+   * or ended, what both had.
+   */
+  async function isOvertaken(known: Tokens): Promise<boolean> {
+    const stored = parse(await storage?.getItem(key))
+    if (tokens !== known) return true
+    if (!storage || stored?.refresh === known.refresh) return false
+    superseded.add(known.access)
     // where somebody else has signed in, this page still shows the one before
     tokens = stored?.user === known.user ? stored : undefined
-    superseded = known.access
     return true
   }
   /** @returns false if the server could not be asked */
   async function renewLocked(): Promise<boolean> {
     const before = tokens
-    if (!before || (await takeFromOtherTab(before))) return true
+    if (!before) return true
+    // of a tab that has slept for long, the other one's tokens may be due as well
+    if (await isOvertaken(before)) return isDue(tokens) ? renewLocked() : true
     const answer = await refreshTwice(before.refresh)
-    // whoever signed in or out meanwhile knows better
-    if (tokens !== before) return true
+    if (await isOvertaken(before)) return true
     if (answer === 'unknown') return false
-    if (answer === 'refused') {
-      if (!(await takeFromOtherTab(before))) await save(undefined)
-      return true
-    }
-    await save(toTokens(answer))
-    superseded = before.access
+    superseded.add(before.access)
+    await save(answer === 'refused' ? undefined : toTokens(answer))
     return true
   }
   /** An answer that got lost has used the token up, but for the next seconds the server lets it try again. */
   async function refreshTwice(refreshToken: string) {
     const answer = await refresh(refreshToken, AbortSignal.timeout(REFRESH_DEADLINE))
     if (answer !== 'unknown') return answer
-    await new Promise((done) => setTimeout(done, RETRY_AFTER))
+    await pause(RETRY_AFTER)
     return refresh(refreshToken, AbortSignal.timeout(REFRESH_DEADLINE))
   }
   /** All who wait share one call, in other tabs too. */
@@ -114,21 +122,25 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
   }
 
   return {
-    async begin(answer) {
+    async start(answer) {
+      // or what is still being read would take the place of these
+      await loaded()
+      superseded.clear()
       await save(toTokens(answer))
-      loading = Promise.resolve()
     },
     async end() {
-      loading ??= load()
-      await loading
+      await loaded()
       const ended = tokens
-      await save(undefined)
-      return ended?.refresh
+      if (!ended) return undefined
+      tokens = undefined
+      const stored = parse(await storage?.getItem(key))
+      // in another tab somebody else may have signed in
+      if (stored?.user === ended.user) await storage?.removeItem(key)
+      return ended.refresh
     },
     async accessToken() {
-      loading ??= load()
-      await loading
-      if (tokens && tokens.renewAt <= Date.now()) await renewOnce()
+      await loaded()
+      if (isDue(tokens)) await renewOnce()
       return tokens?.access
     },
     async renew(expired) {
@@ -136,9 +148,13 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
         throw new Error('the tokens could not be renewed')
       }
       // one that was never ours is none of our business
-      return superseded === expired ? tokens?.access : undefined
+      return superseded.has(expired) ? tokens?.access : undefined
     },
   }
+}
+
+function isDue(tokens: Tokens | undefined): boolean {
+  return tokens !== undefined && tokens.renewAt <= Date.now()
 }
 
 function toTokens({ access_token, refresh_token, expires_in, user }: TokenAnswer): Tokens {
@@ -171,5 +187,13 @@ interface Locks {
 function withLock<T>(name: string, work: () => Promise<T>): Promise<T> {
   // not every runtime that this is compiled for has it
   const { navigator } = globalThis as { navigator?: { locks?: Locks } }
-  return navigator?.locks ? navigator.locks.request(name, work) : work()
+  if (!navigator?.locks) return work()
+  return navigator.locks.request(name, async () => {
+    await pause(STORAGE_LAG)
+    return work()
+  })
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, milliseconds))
 }

@@ -11,7 +11,7 @@
 /// <reference types="bun" />
 import { type Treaty, treaty } from '@elysiajs/eden'
 import type { App } from './app'
-import { createSession, type Session, type TokenStorage } from './client-session'
+import { createSession, type Session, type TokenAnswer, type TokenStorage } from './client-session'
 import type { ProblemBody } from './http/problems'
 import type { ListQuery, Task } from './tasks/model'
 
@@ -119,12 +119,12 @@ function accountCalls(auth: SignInCalls, session: Session): Omit<Client, keyof C
   return {
     async signUp(registration, options) {
       const answer = await auth.register.post(registration, options)
-      if (answer.data) await session.begin(answer.data)
+      if (hasTokens(answer.data)) await session.start(answer.data)
       return answer
     },
     async signIn(credentials, options) {
       const answer = await auth.login.post(credentials, options)
-      if (answer.data) await session.begin(answer.data)
+      if (hasTokens(answer.data)) await session.start(answer.data)
       return answer
     },
     async signOut() {
@@ -132,6 +132,11 @@ function accountCalls(auth: SignInCalls, session: Session): Omit<Client, keyof C
       if (refresh_token !== undefined) await auth.logout.post({ refresh_token }).catch(() => {})
     },
   }
+}
+
+/** Whoever answers in the server's place, such as a hotel's sign-in page, may do so with 200. */
+function hasTokens(data: TokenAnswer | null | undefined): data is TokenAnswer {
+  return typeof data?.access_token === 'string'
 }
 
 /** Eden makes a call of every name. */
@@ -144,10 +149,12 @@ function withOwn<Own extends object>(routes: Calls, own: Own): Calls & Own {
 }
 
 async function refresh(auth: SignInCalls, refresh_token: string, signal: AbortSignal) {
-  const { data, error } = await auth.refresh.post({ refresh_token }, { fetch: { signal } })
-  // whoever answers in the server's place, such as a hotel's sign-in page, may do so with 200
-  if (typeof data?.access_token === 'string') return data
-  return error?.value.error_code === 'TOKEN_INVALID' ? 'refused' : 'unknown'
+  const call = auth.refresh.post({ refresh_token }, { fetch: { signal } })
+  // one that breaks off is as good as none
+  const answer = await call.catch(() => undefined)
+  if (hasTokens(answer?.data)) return answer.data
+  const problem: unknown = answer?.error?.value
+  return isProblem(problem) && problem.error_code === 'TOKEN_INVALID' ? 'refused' : 'unknown'
 }
 
 /** Sends a request again, with a new token, if the server calls the session's own one expired. */

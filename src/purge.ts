@@ -1,6 +1,6 @@
 /** Deletes what has expired, in the background. */
 import type { Logger } from 'pino'
-import { purgeExpired } from './accounts/queries'
+import { purgeRefreshTokens, purgeSessions } from './accounts/queries'
 import type { Sql } from './database/connection'
 
 /** In milliseconds. */
@@ -15,7 +15,9 @@ export function startPurging(sql: Sql, log: Logger): () => void {
   let isStopped = false
   async function purge(): Promise<void> {
     try {
-      while (!isStopped && (await purgeExpired(sql)));
+      for (const purgeBatch of [purgeSessions, purgeRefreshTokens]) {
+        while (!isStopped && (await purgeBatch(sql)));
+      }
     } catch (err) {
       if (!isStopped) log.warn({ err }, 'expired sessions could not be purged; the next try is in an hour')
     }

@@ -417,10 +417,13 @@ describe('a walk through all tasks', () => {
 })
 
 describe('what a frontend gets', () => {
-  test('the client imports Eden and nothing of the server', async () => {
-    const source = await Bun.file(join(root, 'src/client.ts')).text()
+  test.each([
+    ['client.ts', ['@elysiajs/eden', './client-session']],
+    ['client-session.ts', []],
+  ])('%s imports nothing of the server', async (file, expected) => {
+    const source = await Bun.file(join(root, 'src', file)).text()
     const imports = new Bun.Transpiler({ loader: 'ts' }).scanImports(source)
-    expect(imports.map(({ path }) => path)).toEqual(['@elysiajs/eden'])
+    expect(imports.map(({ path }) => path)).toEqual(expected)
   })
 
   test.each(['ts5', 'ts7'])('right calls compile with %s, and wrong ones do not', async (typescript) => {

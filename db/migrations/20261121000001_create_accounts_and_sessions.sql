@@ -14,10 +14,11 @@ create function refuses_token(refuse_tokens_until timestamptz, issued_at double 
   return refuse_tokens_until is not null and coalesce(to_timestamp(issued_at) <= refuse_tokens_until, true);
 
 -- What makes two e-mail addresses the same: letters whatever their case, and characters however they were composed.
--- Upper case, because it folds more than lower case does: ß and ss, ς and σ.
+-- Upper case folds what lower case does not, such as ß and ss or ς and σ; lower case first folds the few that are left,
+-- such as ẞ and ϴ; and a change of case may leave characters that compose.
 create function email_key(email text) returns text
   language sql immutable strict parallel safe
-  return upper(normalize(email, nfc) collate "und-x-icu");
+  return normalize(upper(lower(normalize(email, nfc) collate "und-x-icu") collate "und-x-icu"), nfc);
 
 create table accounts (
   user_id text not null,
@@ -30,7 +31,10 @@ create table accounts (
   constraint accounts_email_length check (char_length(email) between 3 and 254),
   constraint accounts_name_length check (char_length(name) between 1 and 100),
   -- What can be verified: argon2 as made here, bcrypt of users who were brought from elsewhere.
-  constraint accounts_password_hash_kind check (password_hash ~ '^\$(argon2(id|i|d)|2[aby])\$')
+  constraint accounts_password_hash_kind check (
+    password_hash ~ '^\$argon2(id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}$'
+    or password_hash ~ '^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$'
+  )
 );
 
 create unique index accounts_email_key on accounts (email_key(email));
@@ -58,6 +62,17 @@ create table sessions (
 create index sessions_by_user on sessions (user_id, last_used_at);
 create index sessions_by_expiry on sessions (expires_at);
 
+-- Ends all sessions of an account but one. Volatile: it looks at what is there when it is called, so that a statement
+-- which has waited for the account's row ends the session of a sign-in that it waited for.
+create function end_sessions(account_id text, kept_session_id uuid) returns bigint
+  language sql volatile
+begin atomic
+  with ended as (
+    delete from sessions where user_id = account_id and id is distinct from kept_session_id returning id
+  )
+  select count(*) from ended;
+end;
+
 -- Never changed once made. Used ones stay until they would have expired: one that comes back was stolen, or its
 -- successor was.
 create table refresh_tokens (
@@ -82,6 +97,7 @@ comment on table refresh_tokens is 'Hashes of refresh tokens, used ones too, unt
 -- migrate:down
 
 drop table refresh_tokens;
+drop function end_sessions(text, uuid);
 drop table sessions;
 drop table accounts;
 drop function email_key(text);

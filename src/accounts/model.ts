@@ -66,6 +66,7 @@ FormatRegistry.Set('email-address', (value) => {
   const localPart = value.slice(0, at)
   const labels = value.slice(at + 1).split('.')
   return (
+    at > 0 &&
     codePoints(localPart) <= MAX_LOCAL_PART &&
     LOCAL_PART.test(localPart) &&
     labels.length > 1 &&

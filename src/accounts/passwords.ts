@@ -76,7 +76,11 @@ export function refuseGuessable(password: string, email: string, pointer: string
   }
 }
 
-/** Whatever the case. */
+/** As `email_key` in the database compares. */
 export function isSame(password: string, email: string): boolean {
-  return prepare(password).toUpperCase() === prepare(email).toUpperCase()
+  return fold(password) === fold(email)
+}
+
+function fold(text: string): string {
+  return prepare(text).toLowerCase().toUpperCase().normalize('NFC')
 }

@@ -73,18 +73,19 @@ const MAX_SESSIONS = 100
 
 export interface SignIn extends NewSession {
   userId: string
-  /** The one that the password has been checked against. */
+  /** Those that have been checked. */
+  email: string
   passwordHash: string
   /** Takes its place, if the parameters of hashing have changed. */
   nextPasswordHash: string | null
 }
 
-/** Makes a session. @returns undefined if the password has changed since it was checked */
+/** Makes a session. @returns undefined if e-mail address or password has changed since */
 export async function createSession(sql: Sql, signIn: SignIn): Promise<SessionRow | undefined> {
   const [created] = await sql<SessionRow[]>`
     with account as (
       select user_id, email, name from accounts
-      where user_id = ${signIn.userId} and password_hash = ${signIn.passwordHash}
+      where user_id = ${signIn.userId} and email = ${signIn.email} and password_hash = ${signIn.passwordHash}
       for no key update
     ), rehashed as (
       update accounts set password_hash = ${signIn.nextPasswordHash}
@@ -217,7 +218,7 @@ export async function findPassword(sql: Sql, { id, sessionId }: Caller): Promise
 export interface AccountChange {
   /** undefined leaves it. */
   name: string | null | undefined
-  /** undefined leaves it; another one ends all other sessions. */
+  /** undefined leaves it; else all other sessions end. */
   email: string | undefined
   /** The one that the password has been checked against, if it has been. */
   passwordHash: string | null
@@ -232,7 +233,7 @@ export async function updateAccount(
   { id, sessionId }: Caller,
   { name, email, passwordHash }: AccountChange,
 ): Promise<UserRow | undefined> {
-  const [changed] = await sql<UserRow[]>`
+  const [changed] = await sql<(UserRow & { ended: number | null })[]>`
     with account as (
       update accounts set
         name = case when ${name !== undefined}::boolean then ${name ?? null} else name end,
@@ -242,20 +243,21 @@ export async function updateAccount(
         and (${sessionId}::uuid is null
           or exists (select from sessions where user_id = ${id} and id = ${sessionId}::uuid))
       returning user_id, email, name
-    ), ended as (
-      delete from sessions using account
-      where sessions.user_id = account.user_id and ${email ?? null}::text is not null
-        and sessions.id is distinct from ${sessionId}::uuid
     )
-    select users.id, account.email, account.name, rfc3339(users.created_at) as created_at
+    select users.id, account.email, account.name, rfc3339(users.created_at) as created_at,
+      case when ${email ?? null}::text is not null then end_sessions(user_id, ${sessionId}::uuid)::integer end as ended
     from account
     join users on users.id = account.user_id`.catch(refuseTaken)
-  return changed
+  if (!changed) return undefined
+  const { ended: _, ...user } = changed
+  return user
 }
 
 function refuseTaken(error: unknown): never {
-  const constraint = error instanceof Error && 'constraint_name' in error && error.constraint_name
-  throw constraint === 'accounts_email_key' ? new Problem('EMAIL_TAKEN', { cause: error }) : error
+  const { constraint_name, code } = error as { constraint_name?: unknown; code?: unknown }
+  // two users who want one another's address wait for one another, until PostgreSQL lets one of them fail
+  const isTaken = constraint_name === 'accounts_email_key' || code === '40P01'
+  throw isTaken ? new Problem('EMAIL_TAKEN', { cause: error }) : error
 }
 
 /** Ends all other sessions too. @returns false if the password has changed since it was checked */
@@ -265,16 +267,13 @@ export async function updatePassword(
   passwordHash: string,
   nextPasswordHash: string,
 ): Promise<boolean> {
-  const changed = await sql<{ user_id: string }[]>`
+  const changed = await sql<{ ended: number | null }[]>`
     with account as (
       update accounts set password_hash = ${nextPasswordHash}
       where user_id = ${id} and password_hash = ${passwordHash}
       returning user_id
-    ), ended as (
-      delete from sessions using account
-      where sessions.user_id = account.user_id and sessions.id is distinct from ${sessionId}::uuid
     )
-    select user_id from account`
+    select end_sessions(user_id, ${sessionId}::uuid)::integer as ended from account`
   return changed.length > 0
 }
 
@@ -346,46 +345,47 @@ export async function endSession(sql: Sql, { id, sessionId }: Caller, endedId: s
 
 /** Ends all sessions but the caller's. @returns false if the caller has no account, or their session has ended */
 export async function endOtherSessions(sql: Sql, { id, sessionId }: Caller): Promise<boolean> {
-  const accounts = await sql<{ user_id: string }[]>`
+  const accounts = await sql<{ ended: number | null }[]>`
     with account as (
       select user_id from accounts
       where user_id = ${id}
         and (${sessionId}::uuid is null
           or exists (select from sessions where user_id = ${id} and id = ${sessionId}::uuid))
-      -- nobody signs in meanwhile
       for no key update
-    ), ended as (
-      delete from sessions using account
-      where sessions.user_id = account.user_id and sessions.id is distinct from ${sessionId}::uuid
     )
-    select user_id from account`
+    select end_sessions(user_id, ${sessionId}::uuid)::integer as ended from account`
   return accounts.length > 0
 }
 
-/** How many rows one statement may take: locks are held for milliseconds only. */
+/** How many rows one statement may take: locks are held for milliseconds only. Only `now()` lets it use the index. */
 const PURGE_BATCH = 1000
 
-/** Deletes a batch of expired sessions and refresh tokens. @returns whether there may be more */
-export async function purgeExpired(sql: Sql): Promise<boolean> {
-  const { purged } = exactlyOne(
-    await sql<{ purged: number }[]>`
-      with ended as (
-        delete from sessions
-        where id = any (array(
-          select id from sessions where expires_at < clock_timestamp() limit ${PURGE_BATCH}
-          -- another process is busy with those
-          for update skip locked
-        ))
-        returning id
-      ), used as (
-        delete from refresh_tokens
-        where token_hash = any (array(
-          select token_hash from refresh_tokens where expires_at < clock_timestamp() limit ${PURGE_BATCH}
-          for update skip locked
-        ))
-        returning session_id
-      )
-      select (select count(*) from ended) + (select count(*) from used) as purged`,
-  )
-  return purged >= PURGE_BATCH
+/** Deletes a batch of expired sessions, with their refresh tokens. @returns whether there may be more */
+export async function purgeSessions(sql: Sql): Promise<boolean> {
+  const purged = await sql<{ id: string }[]>`
+    delete from sessions
+    where id = any (array(
+      select id from sessions where expires_at < now() limit ${PURGE_BATCH}
+      -- another process is busy with those
+      for update skip locked
+    ))
+    returning id`
+  return purged.length === PURGE_BATCH
+}
+
+/**
+ * Deletes a batch of expired refresh tokens. A statement of its own: it waits for nobody, so that nobody who waits for
+ * it can be waited for.
+ *
+ * @returns whether there may be more
+ */
+export async function purgeRefreshTokens(sql: Sql): Promise<boolean> {
+  const purged = await sql<{ session_id: string }[]>`
+    delete from refresh_tokens
+    where token_hash = any (array(
+      select token_hash from refresh_tokens where expires_at < now() limit ${PURGE_BATCH}
+      for update skip locked
+    ))
+    returning session_id`
+  return purged.length === PURGE_BATCH
 }

@@ -81,6 +81,7 @@ export function signInRoutes({ sql, settings }: { sql: Sql; settings: TokenSetti
         const refreshToken = newRefreshToken()
         const session = await queries.createSession(sql, {
           userId: account.user_id,
+          email: account.email,
           passwordHash: account.password_hash,
           nextPasswordHash: isOutdated(account.password_hash) ? await hashPassword(password) : null,
           ...newSession(refreshToken, request),

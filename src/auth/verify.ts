@@ -111,6 +111,9 @@ function bind(issuers: readonly string[] = [], audiences: readonly string[] = []
   }
 }
 
+/** In seconds since 1970: the year 10000, which no time in RFC 3339 reaches. */
+const LAST_MOMENT = 253_402_300_800
+
 const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i
 
 function toVerified({ sub, userId, exp, iat, sid }: JWTPayload): Verified {
@@ -123,7 +126,7 @@ function toVerified({ sub, userId, exp, iat, sid }: JWTPayload): Verified {
   const caller = {
     id: subject,
     // jose checks neither claim
-    issuedAt: Number.isFinite(iat) ? Number(iat) : null,
+    issuedAt: typeof iat === 'number' && iat >= 0 && iat < LAST_MOMENT ? iat : null,
     sessionId: typeof sid === 'string' && UUID.test(sid) ? sid : null,
   }
   return { caller, until: Math.min(expires, Date.now() / 1000 + REMEMBERED_FOR) }

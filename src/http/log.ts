@@ -7,9 +7,13 @@ import type { Settings } from '../settings'
 /** An error's message and fields may hold submitted values (PostgreSQL's `detail` does), so only these are kept. */
 function serializeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error }
-  const { name, stack } = error
+  const { name, message, stack } = error
   const { code, constraint_name } = error as { code?: unknown; constraint_name?: unknown }
-  const frames = stack?.split('\n').filter((line) => /^\s+at /.test(line))
+  // without the message first: its own lines may look like frames
+  const frames = stack
+    ?.replace(message, '')
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line))
   return { type: name, code, constraint: constraint_name, stack: frames?.join('\n') }
 }
 

@@ -55,9 +55,24 @@ export async function openApi(app: AnyElysia): Promise<Json> {
           description: 'The `access_token` of a sign-in here, or a JWT of the configured issuer',
         },
       },
-      schemas: Object.fromEntries([...components].map(([name, schema]) => [name, plainSchema(schema, true)])),
+      schemas: schemasOf(paths),
     },
   }
+}
+
+/** The named schemas that are referred to, directly or by one another, in the order of their definition. */
+function schemasOf(paths: unknown): Json {
+  const schemas = [...components].map(([name, schema]): [string, Json] => [name, plainSchema(schema, true)])
+  const used = new Set<string>()
+  const visit = (part: unknown) => {
+    for (const [, name = ''] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      if (used.has(name)) continue
+      used.add(name)
+      visit(schemas.find(([each]) => each === name))
+    }
+  }
+  visit(paths)
+  return Object.fromEntries(schemas.filter(([name]) => used.has(name)))
 }
 
 function correctPath(path: string, item: Record<string, Operation>): [string, Record<string, Json>] {

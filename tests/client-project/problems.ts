@@ -46,6 +46,102 @@ export async function explain({ api }: Client, id: number): Promise<string> {
   }
 }
 
+export async function explainSignUp(client: Client): Promise<string> {
+  const { error } = await client.signUp({ email: 'ann@example.com', password: 'secret' })
+  switch (error?.status) {
+    case undefined:
+      return ''
+    case 400:
+    case 413:
+    case 415:
+    case 500:
+      return error.value.detail
+    case 409: {
+      const code: 'EMAIL_TAKEN' = error.value.error_code
+      return code
+    }
+    case 422: {
+      const code: 'VALIDATION_ERROR' = error.value.error_code
+      return [code, ...(error.value.errors ?? []).map(({ pointer, detail }) => `${pointer} ${detail}`)].join()
+    }
+    case 503: {
+      const code: 'DATABASE_UNAVAILABLE' | 'OVERLOADED' | 'NO_ANSWER' = error.value.error_code
+      return code
+    }
+    default: {
+      const unhandled: never = error
+      return unhandled
+    }
+  }
+}
+
+export async function explainSignIn({ signIn }: Client): Promise<string> {
+  const { error } = await signIn({ email: 'ann@example.com', password: 'secret' })
+  switch (error?.status) {
+    case undefined:
+      return ''
+    case 400:
+    case 413:
+    case 415:
+    case 422:
+    case 500:
+    case 503:
+      return error.value.detail
+    case 401: {
+      const code: 'INVALID_CREDENTIALS' = error.value.error_code
+      return code
+    }
+    default: {
+      const unhandled: never = error
+      return unhandled
+    }
+  }
+}
+
+export async function explainNewPassword({ api }: Client): Promise<string> {
+  const body = { current_password: 'secret', new_password: 'another secret' }
+  const { error } = await api.v1.users.me.password.post(body)
+  switch (error?.status) {
+    case undefined:
+      return ''
+    case 400:
+    case 413:
+    case 415:
+    case 422:
+    case 500:
+      return error.value.detail
+    case 401: {
+      const code: 'TOKEN_MISSING' | 'TOKEN_EXPIRED' | 'TOKEN_INVALID' | 'TOKEN_NOT_JWT' =
+        error.value.error_code
+      return code
+    }
+    case 403: {
+      const code: 'WRONG_PASSWORD' = error.value.error_code
+      return code
+    }
+    case 404: {
+      const code: 'ACCOUNT_NOT_FOUND' = error.value.error_code
+      return code
+    }
+    case 503: {
+      const code: 'DATABASE_UNAVAILABLE' | 'KEYS_UNAVAILABLE' | 'OVERLOADED' | 'NO_ANSWER' =
+        error.value.error_code
+      return code
+    }
+    default: {
+      const unhandled: never = error
+      return unhandled
+    }
+  }
+}
+
+export async function explainEndedSession({ api }: Client, id: string): Promise<string> {
+  const { error } = await api.v1.users.me.sessions({ id }).delete()
+  if (error?.status !== 404) return ''
+  const code: 'SESSION_NOT_FOUND' | 'ACCOUNT_NOT_FOUND' = error.value.error_code
+  return code
+}
+
 export async function explainHealth(client: Client): Promise<string> {
   const { error } = await client.health.get()
   switch (error?.status) {

@@ -6,6 +6,7 @@ import {
   RequestError,
   type Task,
   type TaskCreate,
+  type TokenStorage,
 } from 'taskwell/client'
 
 export const withoutToken = createClient('https://tasks.example')
@@ -13,10 +14,65 @@ export const withToken = createClient('https://tasks.example', { token: 'a.b.c' 
 export const withTokenFunction = createClient('https://tasks.example', {
   token: () => localStorage.getItem('token'),
 })
+export const withLocalStorage = createClient('https://tasks.example', { storage: localStorage })
+export const withSessionStorage = createClient('https://tasks.example', { storage: sessionStorage })
 export const withEverything = createClient('https://tasks.example', {
   token: async () => undefined,
+  storage: localStorage,
   fetcher: (url, init) => fetch(url, { ...init, credentials: 'omit' }),
 })
+
+/** One behind promises, as on a phone. */
+const phone: TokenStorage = {
+  getItem: async (key) => (key === '' ? null : 'text'),
+  setItem: async (key, value) => [key, value],
+  removeItem: async () => {},
+}
+export const withAsyncStorage = createClient('https://tasks.example', { storage: phone })
+
+export async function signUp(client: Client, email: string, password: string): Promise<string> {
+  const { data, error, status } = await client.signUp({ email, password, name: null })
+  if (error) throw error
+  const { user, expires_in }: { user: { id: string; email: string | null }; expires_in: number } = data
+  return `${status} ${user.email} ${expires_in}`
+}
+
+export async function signIn({ signIn }: Client, signal: AbortSignal): Promise<string | undefined> {
+  const { data } = await signIn({ email: 'ann@example.com', password: 'secret' }, { fetch: { signal } })
+  return data?.user.id
+}
+
+export async function signOut(client: Client): Promise<void> {
+  await client.signOut()
+}
+
+export async function account({ api }: Client): Promise<string | null | undefined> {
+  const { me } = api.v1.users
+  const { data } = await me.get()
+  await me.patch({ name: 'Ann' })
+  await me.patch({ name: null })
+  const changed = await me.patch({ email: 'ann@example.com', current_password: 'secret' })
+  await me.password.post({ current_password: 'secret', new_password: 'another secret' })
+  await me.delete({ password: 'secret' })
+  // whom another issuer signs in has no password
+  await me.delete()
+  return changed.data?.email ?? data?.name ?? data?.created_at
+}
+
+export async function sessions({ api }: Client): Promise<string[]> {
+  const { sessions } = api.v1.users.me
+  const { data, error } = await sessions.get()
+  if (error) throw error
+  for (const { id, current } of data) if (!current) await sessions({ id }).delete()
+  await sessions.delete()
+  return data.map(({ user_agent, last_used_at, created_at }) => user_agent ?? last_used_at ?? created_at)
+}
+
+export async function tokensByHand({ api }: Client, refresh_token: string): Promise<string | undefined> {
+  const { data } = await api.v1.auth.refresh.post({ refresh_token })
+  await api.v1.auth.logout.post({ refresh_token })
+  return data?.access_token
+}
 
 export async function list({ api }: Client): Promise<Task[]> {
   const { data, error, response } = await api.v1.todos.get({

@@ -90,6 +90,60 @@ export async function wrongWalks(client: Client): Promise<void> {
   }
 }
 
+export async function wrongSignIns(client: Client): Promise<void> {
+  // @ts-expect-error no password
+  await client.signUp({ email: 'ann@example.com' })
+  // @ts-expect-error a field that accounts do not have
+  await client.signUp({ email: 'ann@example.com', password: 'secret', admin: true })
+  // @ts-expect-error a name is given when signing up
+  await client.signIn({ email: 'ann@example.com', password: 'secret', name: 'Ann' })
+  // @ts-expect-error two texts
+  await client.signIn('ann@example.com', 'secret')
+  // @ts-expect-error nothing
+  await client.signIn()
+  // @ts-expect-error a token is not for the page to give
+  await client.signOut('token')
+  // @ts-expect-error signing out has no answer
+  const { error } = await client.signOut()
+  // @ts-expect-error it is no route
+  await client.api.signOut()
+  return error
+}
+
+export async function wrongAccounts({ api }: Client): Promise<unknown[]> {
+  const { me } = api.v1.users
+  // @ts-expect-error null for an address
+  await me.patch({ email: null })
+  // @ts-expect-error a password has a route of its own
+  await me.patch({ password: 'secret' })
+  // @ts-expect-error a number for a name
+  await me.patch({ name: 1 })
+  // @ts-expect-error a text instead of a body
+  await me.delete('secret')
+  // @ts-expect-error no current password
+  await me.password.post({ new_password: 'another secret' })
+  // @ts-expect-error a method that the path does not have
+  await me.post({ name: 'Ann' })
+  // @ts-expect-error only oneself
+  await api.v1.users({ id: 'bob' }).get()
+  // @ts-expect-error another name for the id
+  await me.sessions({ session_id: 'x' }).delete()
+  // @ts-expect-error one session can only be ended
+  await me.sessions({ id: 'x' }).get()
+  const user = await me.get()
+  // @ts-expect-error a field that users do not have
+  const missing = user.data?.password
+  // @ts-expect-error what may be missing is null
+  const name: string = user.data?.name ?? null
+  const { data: sessions } = await me.sessions.get()
+  // @ts-expect-error tokens are not told
+  const token = sessions?.[0]?.refresh_token
+  const { data: tokens } = await api.v1.auth.refresh.post({ refresh_token: 'x' })
+  // @ts-expect-error another name for the token
+  const wrong = tokens?.token
+  return [missing, name, token, wrong]
+}
+
 export function wrongOptions(error: RequestError): void {
   // @ts-expect-error no address
   createClient()
@@ -99,6 +153,12 @@ export function wrongOptions(error: RequestError): void {
   createClient('https://tasks.example', { token: async () => ({ token: 'a.b.c' }) })
   // @ts-expect-error an option that there is not
   createClient('https://tasks.example', { tokens: 'a.b.c' })
+  // @ts-expect-error a storage that cannot forget
+  createClient('https://tasks.example', { storage: { getItem: () => null, setItem: () => {} } })
+  // @ts-expect-error a storage of numbers
+  createClient('https://tasks.example', { storage: { ...localStorage, getItem: () => 1 } })
+  // @ts-expect-error the name of a storage
+  createClient('https://tasks.example', { storage: 'localStorage' })
   // @ts-expect-error not every failure has a problem
   error.problem.error_code
 }

@@ -1,0 +1,162 @@
+import { afterAll, expect, test } from 'bun:test'
+import { join } from 'node:path'
+import { decodeJwt } from 'jose'
+import type { BrowserContext, Page } from 'playwright-core'
+import { signAccessToken } from '../../src/auth/token'
+import type { Client } from '../../src/client'
+import { testApp } from '../support/app'
+import { describeInBrowser } from '../support/browser'
+
+/** What the site's page puts there. */
+declare const client: Client
+
+/** A frontend of its own origin: one empty page, and the client as a bundler makes it for browsers. */
+async function startFrontend() {
+  const entrypoints = [join(import.meta.dir, '../../src/client.ts')]
+  const { outputs } = await Bun.build({ entrypoints, target: 'browser' })
+  const [bundle] = outputs
+  const html = (api: string) => `<!doctype html><title>frontend</title><link rel="icon" href="data:,">
+    <script type="module">
+      import { createClient } from '/client.js'
+      globalThis.client = createClient('${api}', { storage: localStorage })
+    </script>`
+  let page = ''
+  const server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    fetch: ({ url }) =>
+      url.endsWith('/client.js')
+        ? new Response(bundle, { headers: { 'content-type': 'text/javascript' } })
+        : new Response(page, { headers: { 'content-type': 'text/html' } }),
+  })
+  afterAll(() => server.stop(true))
+  return {
+    url: `http://127.0.0.1:${server.port}`,
+    showClientOf(api: string) {
+      page = html(api)
+    },
+  }
+}
+
+describeInBrowser('the client in pages', async (browser) => {
+  const frontend = await startFrontend()
+  const { app, settings } = await testApp({
+    CORS_ORIGINS: frontend.url,
+    AUTH_RATE_LIMIT_PER_MINUTE: '1000000',
+  })
+  app.listen({ port: 0, hostname: '127.0.0.1' })
+  afterAll(async () => {
+    await app.stop(true)
+  })
+  const api = `http://127.0.0.1:${app.server?.port}`
+  frontend.showClientOf(api)
+
+  /** A browser of its own, in which somebody has just signed up. */
+  async function signedUp() {
+    const context = await browser.newContext()
+    const requests: string[] = []
+    context.on('request', (request) => requests.push(`${request.method()} ${request.url().replace(api, '')}`))
+    const tab = await open(context)
+    const account = { email: `${crypto.randomUUID()}@example.com`, password: 'correct horse battery' }
+    const user = await tab.evaluate(async (given) => {
+      const { data } = await client.signUp(given)
+      return data?.user.id
+    }, account)
+    const count = (wanted: string) => requests.filter((request) => request === wanted).length
+    return { context, tab, account, user: String(user), count }
+  }
+
+  async function open(context: BrowserContext): Promise<Page> {
+    const page = await context.newPage()
+    await page.goto(frontend.url)
+    return page
+  }
+
+  /** The id of who is signed in, or why there is nobody. */
+  function whoIs(page: Page): Promise<string> {
+    return page.evaluate(async () => {
+      const { data, error } = await client.api.v1.users.me.get()
+      return data?.id ?? String(error?.value.error_code)
+    })
+  }
+
+  /** Lets the access token in the storage have ended, as after a night. */
+  async function sleepOver(page: Page): Promise<void> {
+    const stored = await page.evaluate(() => Object.entries(localStorage))
+    const [[key, text] = ['', '']] = stored
+    const tokens = JSON.parse(text)
+    const sessionId = String(decodeJwt(tokens.access).sid)
+    const access = await signAccessToken(tokens.user, { ...settings, jwtExpireMinutes: -1 }, sessionId)
+    const slept = JSON.stringify({ ...tokens, access, renewAt: 0 })
+    await page.evaluate((entry) => localStorage.setItem(...entry), [key, slept] as [string, string])
+  }
+
+  /** Keeps answers of `refresh` on the way until `pass` is called. */
+  async function holdRefresh(context: BrowserContext) {
+    const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
+    const { promise: passed, resolve: pass } = Promise.withResolvers<void>()
+    await context.route(`${api}/api/v1/auth/refresh`, async (route) => {
+      const response = await route.fetch()
+      reach()
+      await passed
+      // the page may be gone by now
+      await route.fulfill({ response }).catch(() => {})
+    })
+    return { reached, pass }
+  }
+
+  test('who has signed in stays so when the page is loaded anew, and in other tabs', async () => {
+    const { context, tab, user } = await signedUp()
+    await tab.reload()
+    expect([await whoIs(tab), await whoIs(await open(context))]).toEqual([user, user])
+    await context.close()
+  })
+
+  test('two tabs that wake at the same moment renew once, and both go on', async () => {
+    const { context, tab, user, count } = await signedUp()
+    await sleepOver(tab)
+    const tabs = [await open(context), await open(context)]
+    const { reached, pass } = await holdRefresh(context)
+    const seen = Promise.all(tabs.map(whoIs))
+    await reached
+    await tab.waitForFunction(async () => (await navigator.locks.query()).pending?.length === 1)
+    pass()
+    expect(await seen).toEqual([user, user])
+    expect(count('POST /api/v1/auth/refresh')).toBe(1)
+    // neither was sent with the token that had expired
+    expect(count('GET /api/v1/users/me')).toBe(2)
+    await context.close()
+  })
+
+  test('a page that is loaded anew during a renewal goes on', async () => {
+    const { context, tab, user, count } = await signedUp()
+    await sleepOver(tab)
+    await tab.reload()
+    const { reached, pass } = await holdRefresh(context)
+    const interrupted = whoIs(tab).catch(() => 'interrupted')
+    await reached
+    await tab.reload()
+    expect(await interrupted).toBe('interrupted')
+    pass()
+    expect(await whoIs(tab)).toBe(user)
+    expect(count('POST /api/v1/auth/refresh')).toBe(2)
+    await context.close()
+  })
+
+  test('signing out in one tab signs out the other at its next renewal, and leaves nothing behind', async () => {
+    const { context, tab, user, count } = await signedUp()
+    await sleepOver(tab)
+    const { reached, pass } = await holdRefresh(context)
+    const [renewing, other] = [await open(context), await open(context)]
+    const seen = whoIs(renewing)
+    await reached
+    await other.evaluate(() => client.signOut())
+    pass()
+    expect(await seen).toBe('TOKEN_MISSING')
+    expect(await tab.evaluate(() => localStorage.length)).toBe(0)
+    expect(await whoIs(await open(context))).toBe('TOKEN_MISSING')
+    expect(count('POST /api/v1/auth/logout')).toBe(1)
+    expect(user).not.toBe('undefined')
+    await context.close()
+  })
+})

@@ -1,0 +1,1016 @@
+import { afterAll, afterEach, describe, expect, setSystemTime, test } from 'bun:test'
+import { decodeJwt } from 'jose'
+import { signAccessToken } from '../src/auth/token'
+import { type Client, type ClientOptions, createClient, type TokenStorage } from '../src/client'
+import { testApp } from './support/app'
+
+const env = { RATE_LIMIT_PER_MINUTE: '1000000', AUTH_RATE_LIMIT_PER_MINUTE: '1000000' }
+const { app, settings, sql } = await testApp(env)
+app.listen({ hostname: '127.0.0.1', port: 0 })
+afterAll(() => app.stop(true))
+afterEach(() => {
+  setSystemTime()
+})
+
+const url = String(app.server?.url)
+const PASSWORD = 'correct horse battery staple'
+const REFRESH = '/api/v1/auth/refresh'
+const LOGOUT = '/api/v1/auth/logout'
+const LOGIN = '/api/v1/auth/login'
+const ME = '/api/v1/users/me'
+
+interface Sent {
+  path: string
+  token: string | undefined
+  body: unknown
+}
+type Intercept = (sent: Sent, deliver: () => Promise<Response>) => Promise<Response>
+
+/** Remembers what was sent; `intercept` may keep it from the server, or its answer from the client. */
+function recorder(intercept: Intercept = (_, deliver) => deliver()) {
+  const sent: Sent[] = []
+  const fetcher = (requested: string, init: RequestInit) => {
+    const authorization = new Headers(init.headers).get('authorization') ?? undefined
+    const { pathname: path } = new URL(requested)
+    const request = { path, token: authorization?.replace('Bearer ', ''), body: init.body }
+    sent.push(request)
+    return intercept(request, () => fetch(requested, init))
+  }
+  return {
+    sent,
+    fetcher,
+    /** All but those for tokens. */
+    calls: () => sent.filter(({ path }) => !path.startsWith('/api/v1/auth/')),
+    count: (wanted: string) => sent.filter(({ path }) => path === wanted).length,
+  }
+}
+
+interface Stored {
+  user: string
+  access: string
+  refresh: string
+  renewAt: number
+}
+
+/** Like `localStorage`; what is in it can be read and changed. */
+function memory() {
+  const content = new Map<string, string>()
+  return {
+    content,
+    getItem: (key: string) => content.get(key) ?? null,
+    setItem: (key: string, value: string) => void content.set(key, value),
+    removeItem: (key: string) => void content.delete(key),
+    tokens(): Stored {
+      const [text = ''] = content.values()
+      return JSON.parse(text)
+    },
+    change(changes: Partial<Stored>) {
+      const changed = JSON.stringify({ ...this.tokens(), ...changes })
+      for (const key of content.keys()) content.set(key, changed)
+    },
+  }
+}
+type Memory = ReturnType<typeof memory>
+
+/** The same behind promises, as IndexedDB is. */
+function slow({ getItem, setItem, removeItem }: Memory, milliseconds = 1): TokenStorage {
+  const after =
+    <Args extends unknown[], Result>(work: (...args: Args) => Result) =>
+    async (...args: Args) => {
+      await Bun.sleep(milliseconds)
+      return work(...args)
+    }
+  return { getItem: after(getItem), setItem: after(setItem), removeItem: after(removeItem) }
+}
+
+const newEmail = () => `${crypto.randomUUID()}@example.com`
+
+/** A user who has just signed up, in a page whose storage is `storage`. */
+async function signedUp({ intercept, ...options }: ClientOptions & { intercept?: Intercept } = {}) {
+  const storage = memory()
+  const recorded = recorder(intercept)
+  const client = createClient(url, { storage, fetcher: recorded.fetcher, ...options })
+  const account = { email: newEmail(), password: PASSWORD }
+  const { data, error } = await client.signUp(account)
+  if (error) throw error
+  return { client, storage, account, user: data.user, ...recorded }
+}
+
+/** A page that is opened where somebody is signed in already. */
+function open(storage: TokenStorage, intercept?: Intercept) {
+  const recorded = recorder(intercept)
+  return { client: createClient(url, { storage, fetcher: recorded.fetcher }), ...recorded }
+}
+
+/** Such a page, with what is stored read. */
+async function opened(storage: TokenStorage, intercept?: Intercept) {
+  const page = open(storage, intercept)
+  expect(await whoIs(page.client)).toEqual(expect.any(String))
+  return page
+}
+
+/** The id of who is signed in, or why there is nobody. */
+async function whoIs({ api }: Client): Promise<string> {
+  const { data, error } = await api.v1.users.me.get()
+  return data?.id ?? String(error?.value.error_code)
+}
+
+/** Has the server call the access token expired, unexpectedly for the client. */
+async function expire(storage: Memory): Promise<void> {
+  const { user, access } = storage.tokens()
+  const sessionId = String(decodeJwt(access).sid)
+  storage.change({ access: await signAccessToken(user, { ...settings, jwtExpireMinutes: -1 }, sessionId) })
+}
+
+/** The same, but the client knows it, as after a night. */
+async function sleepOver(storage: Memory): Promise<void> {
+  await expire(storage)
+  storage.change({ renewAt: Date.now() - 1 })
+}
+
+/** Moves the clock of client and server, but not the database's. */
+function minutesLater(minutes: number): void {
+  setSystemTime(Date.now() + minutes * 60_000)
+}
+
+/** Lets a used refresh token be too old for another try. */
+async function pastTheGrace(user: string): Promise<void> {
+  await sql<{ id: string }[]>`
+    update sessions set rotated_at = rotated_at - interval '11 seconds' where user_id = ${user} returning id`
+}
+
+async function sessionsOf(user: string): Promise<number> {
+  return (await sql<{ id: string }[]>`select id from sessions where user_id = ${user}`).length
+}
+
+/** What is waited for until somebody lets it go. */
+function gate() {
+  const { promise: passed, resolve: pass } = Promise.withResolvers<void>()
+  const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
+  return {
+    reached,
+    pass,
+    /** Answers of `refresh` stay on the way until `pass` is called. */
+    async intercept({ path }: Sent, deliver: () => Promise<Response>) {
+      const response = await deliver()
+      if (path !== REFRESH) return response
+      reach()
+      await passed
+      return response
+    },
+  }
+}
+
+describe('signing up', () => {
+  test('answers as `register` does', async () => {
+    const account = { email: newEmail(), password: PASSWORD, name: 'Ann' }
+    const { data, error, status } = await createClient(url).signUp(account)
+    expect({ error, status }).toEqual({ error: null, status: 201 })
+    expect(data?.user).toMatchObject({ email: account.email, name: 'Ann', id: expect.any(String) })
+  })
+
+  test('signs in', async () => {
+    const { client, user } = await signedUp()
+    expect(await whoIs(client)).toBe(user.id)
+  })
+
+  test.each([
+    ['an address that is taken', 409, 'EMAIL_TAKEN', (taken: string) => ({ email: taken.toUpperCase() })],
+    ['no address', 422, 'VALIDATION_ERROR', () => ({ email: 'nobody' })],
+    ['a password too short', 422, 'VALIDATION_ERROR', () => ({ password: 'short' })],
+  ])('with %s answers %d %s, and signs nobody in', async (_, status, error_code, wrong) => {
+    const { account } = await signedUp()
+    const client = createClient(url)
+    const { data, error } = await client.signUp({
+      email: newEmail(),
+      password: PASSWORD,
+      ...wrong(account.email),
+    })
+    expect(data).toBeNull()
+    expect(error?.value).toMatchObject({ status, error_code })
+    expect(await whoIs(client)).toBe('TOKEN_MISSING')
+  })
+})
+
+describe('signing in', () => {
+  test('answers as `login` does', async () => {
+    const { account, user } = await signedUp()
+    const { data, error, status } = await createClient(url).signIn(account)
+    expect({ error, status }).toEqual({ error: null, status: 200 })
+    expect(data).toMatchObject({ token_type: 'bearer', user })
+  })
+
+  test('lets every call after it carry the token, and no call for tokens', async () => {
+    const { account } = await signedUp()
+    const { client, sent } = open(memory())
+    const { data } = await client.signIn(account)
+    await client.api.v1.todos.post({ title: 'Buy milk' })
+    await client.api({ user_id: 'me' }).tasks.get()
+    await client.signIn(account)
+    const tokens = sent.map(({ token }) => token)
+    expect(tokens).toEqual([undefined, data?.access_token, data?.access_token, undefined])
+  })
+
+  test.each([
+    ['a wrong password', 401, 'INVALID_CREDENTIALS', { password: 'wrong' }],
+    ['an address without an account', 401, 'INVALID_CREDENTIALS', { email: 'nobody@example.com' }],
+    ['no address', 422, 'VALIDATION_ERROR', { email: '' }],
+  ])('with %s answers %d %s, and leaves who was signed in', async (_, status, error_code, wrong) => {
+    const { client, account, user } = await signedUp()
+    const { data, error } = await client.signIn({ ...account, ...wrong })
+    expect(data).toBeNull()
+    expect(error?.value).toMatchObject({ status, error_code })
+    expect(await whoIs(client)).toBe(user.id)
+  })
+
+  test('takes the place of who was signed in', async () => {
+    const ann = await signedUp()
+    const bob = await signedUp()
+    await ann.client.signIn(bob.account)
+    expect(await whoIs(ann.client)).toBe(bob.user.id)
+    expect(ann.storage.tokens().user).toBe(bob.user.id)
+  })
+
+  test('without a server is a 503, and leaves who was signed in', async () => {
+    const { client, account, user } = await signedUp({
+      intercept: ({ path }, deliver) => (path === LOGIN ? Promise.reject(new Error('gone')) : deliver()),
+    })
+    expect((await client.signIn(account)).error?.value).toMatchObject({
+      status: 503,
+      error_code: 'NO_ANSWER',
+    })
+    expect(await whoIs(client)).toBe(user.id)
+  })
+
+  test("with somebody else's page for an answer signs nobody in", async () => {
+    const { account } = await signedUp()
+    const { client } = open(memory(), async ({ path }, deliver) => (path === LOGIN ? hotel() : deliver()))
+    await client.signIn(account)
+    expect(await whoIs(client)).toBe('TOKEN_MISSING')
+  })
+
+  test('wins over what is still being read from the storage', async () => {
+    const ann = await signedUp()
+    const bob = await signedUp()
+    const read = Promise.withResolvers<void>()
+    const getItem = async (key: string) => {
+      const text = ann.storage.getItem(key)
+      await read.promise
+      return text
+    }
+    const { client } = open({ ...ann.storage, getItem }, async (_, deliver) => {
+      const response = await deliver()
+      setTimeout(read.resolve, 50)
+      return response
+    })
+    const [seen] = await Promise.all([whoIs(client), client.signIn(bob.account)])
+    expect(seen).toBe(ann.user.id)
+    expect(await whoIs(client)).toBe(bob.user.id)
+    expect(ann.storage.tokens().user).toBe(bob.user.id)
+  })
+})
+
+/** What a hotel's network answers before one has paid. */
+const hotel = () => new Response('<h1>Welcome</h1>', { headers: { 'content-type': 'text/html' } })
+
+describe('signing out', () => {
+  test('lets later calls go without a token', async () => {
+    const { client, calls } = await signedUp()
+    await client.signOut()
+    expect(await whoIs(client)).toBe('TOKEN_MISSING')
+    expect(calls().map(({ token }) => token)).toEqual([undefined])
+  })
+
+  test('ends the session on the server', async () => {
+    const { client, storage, user } = await signedUp()
+    const { refresh: refresh_token } = storage.tokens()
+    await client.signOut()
+    const { error } = await client.api.v1.auth.refresh.post({ refresh_token })
+    expect(error?.value).toMatchObject({ status: 401, error_code: 'TOKEN_INVALID' })
+    expect(await sessionsOf(user.id)).toBe(0)
+  })
+
+  test('empties the storage', async () => {
+    const { client, storage } = await signedUp()
+    await client.signOut()
+    expect(storage.content.size).toBe(0)
+  })
+
+  test('as the first thing that a page does ends the session as well', async () => {
+    const { storage, user } = await signedUp()
+    await open(storage).client.signOut()
+    expect({ stored: storage.content.size, sessions: await sessionsOf(user.id) }).toEqual({
+      stored: 0,
+      sessions: 0,
+    })
+  })
+
+  test.each([
+    ['without a server', () => Promise.reject(new Error('gone'))],
+    ['where the server fails', async () => new Response('', { status: 500 })],
+    ['where the answer breaks off', async () => brokenOff()],
+  ])('%s forgets all the same', async (_, answer) => {
+    const { client, storage } = await signedUp({
+      intercept: ({ path }, deliver) => (path === LOGOUT ? answer() : deliver()),
+    })
+    await client.signOut()
+    expect(storage.content.size).toBe(0)
+    expect(await whoIs(client)).toBe('TOKEN_MISSING')
+  })
+
+  test('when nobody is signed in does nothing', async () => {
+    const { client, sent } = open(memory())
+    await client.signOut()
+    expect(sent).toEqual([])
+  })
+
+  test('twice asks the server once', async () => {
+    const { client, count } = await signedUp()
+    await Promise.all([client.signOut(), client.signOut()])
+    await client.signOut()
+    expect(count(LOGOUT)).toBe(1)
+  })
+
+  test('and in again goes on', async () => {
+    const { client, account, user } = await signedUp()
+    await client.signOut()
+    await client.signIn(account)
+    expect(await whoIs(client)).toBe(user.id)
+  })
+})
+
+/** An answer whose connection ends in its midst. */
+function brokenOff(): Response {
+  const body = new ReadableStream({
+    start(controller) {
+      controller.enqueue(new TextEncoder().encode('{"access_token":"'))
+      controller.error(new Error('connection reset'))
+    },
+  })
+  return new Response(body, { headers: { 'content-type': 'application/json' } })
+}
+
+describe('a token of another issuer', () => {
+  test('wins over who has signed in', async () => {
+    const token = await signAccessToken('somebody else', settings)
+    for (const given of [token, async () => token]) {
+      const { client } = await signedUp({ token: given })
+      expect(await whoIs(client)).toBe('somebody else')
+    }
+  })
+
+  test.each([null, ''])('that is %p lets nobody act', async (token) => {
+    for (const given of [token, async () => token]) {
+      const { client } = await signedUp({ token: given })
+      expect(await whoIs(client)).toBe('TOKEN_MISSING')
+    }
+  })
+
+  test("that has expired is not replaced by the session's", async () => {
+    const token = await signAccessToken('somebody else', { ...settings, jwtExpireMinutes: -1 })
+    const { client, count, calls } = await signedUp({ token })
+    expect(await whoIs(client)).toBe('TOKEN_EXPIRED')
+    expect({ refreshes: count(REFRESH), calls: calls().length }).toEqual({ refreshes: 0, calls: 1 })
+  })
+
+  test('that has expired is not replaced even where the session had it first', async () => {
+    let token: string | undefined
+    const { fetcher, count } = recorder()
+    const client = createClient(url, { token: () => token, fetcher })
+    const { data } = await client.signUp({ email: newEmail(), password: PASSWORD })
+    token = data?.access_token
+    minutesLater(31)
+    expect(await whoIs(client)).toBe('TOKEN_EXPIRED')
+    expect(count(REFRESH)).toBe(0)
+  })
+
+  test("in a header of one request's own wins, and is not replaced when it has expired", async () => {
+    const { client, count, calls, user } = await signedUp()
+    const expired = await signAccessToken(user.id, { ...settings, jwtExpireMinutes: -1 })
+    const headers = { authorization: `Bearer ${expired}` }
+    const { error } = await client.api.v1.todos.get({ headers })
+    expect(error?.value).toMatchObject({ error_code: 'TOKEN_EXPIRED' })
+    expect({ refreshes: count(REFRESH), sent: calls().map(({ token }) => token) }).toEqual({
+      refreshes: 0,
+      sent: [expired],
+    })
+  })
+})
+
+describe('an access token near its end', () => {
+  test('is renewed before the request, 30 seconds before it ends', async () => {
+    const { client, storage, calls, count, user } = await signedUp()
+    minutesLater(29.4)
+    expect(await whoIs(client)).toBe(user.id)
+    expect(count(REFRESH)).toBe(0)
+    minutesLater(0.2)
+    expect(await whoIs(client)).toBe(user.id)
+    expect(count(REFRESH)).toBe(1)
+    expect(calls().at(-1)?.token).toBe(storage.tokens().access)
+  })
+
+  test('that lives for a minute is renewed when a tenth of it is left', async () => {
+    const short = await testApp({ JWT_EXPIRE_MINUTES: '1' })
+    short.app.listen({ hostname: '127.0.0.1', port: 0 })
+    try {
+      const { fetcher, count } = recorder()
+      const client = createClient(String(short.app.server?.url), { fetcher })
+      await client.signUp({ email: newEmail(), password: PASSWORD })
+      setSystemTime(Date.now() + 53_000)
+      await whoIs(client)
+      expect(count(REFRESH)).toBe(0)
+      setSystemTime(Date.now() + 2000)
+      await whoIs(client)
+      expect(count(REFRESH)).toBe(1)
+    } finally {
+      await short.app.stop(true)
+    }
+  })
+
+  test('is renewed once for fifty requests', async () => {
+    const { client, storage, calls, count, user } = await signedUp()
+    minutesLater(31)
+    const seen = await Promise.all(Array.from({ length: 50 }, () => whoIs(client)))
+    expect(new Set(seen)).toEqual(new Set([user.id]))
+    expect(count(REFRESH)).toBe(1)
+    expect(new Set(calls().map(({ token }) => token))).toEqual(new Set([storage.tokens().access]))
+  })
+
+  test('is renewed again and again', async () => {
+    const { client, count, user } = await signedUp()
+    for (let round = 1; round <= 5; round++) {
+      minutesLater(31)
+      expect(await whoIs(client)).toBe(user.id)
+      expect(count(REFRESH)).toBe(round)
+      await pastTheGrace(user.id)
+    }
+  })
+
+  test('serves on while it cannot be renewed', async () => {
+    const { client, user } = await signedUp({ intercept: failsRefresh() })
+    minutesLater(29.75)
+    expect(await whoIs(client)).toBe(user.id)
+  })
+})
+
+/** A server that answers everything but `refresh`. */
+function failsRefresh(): Intercept {
+  return ({ path }, deliver) => (path === REFRESH ? Promise.reject(new Error('gone')) : deliver())
+}
+
+describe('an access token that the server calls expired', () => {
+  test('is renewed, and the request sent again with its body', async () => {
+    const { storage, user } = await signedUp()
+    await expire(storage)
+    const { access: expired } = storage.tokens()
+    const { client, calls, count } = open(storage)
+    const { data } = await client.api.v1.todos.post({ title: 'Buy milk' })
+    expect(data).toMatchObject({ title: 'Buy milk', user_id: user.id })
+    expect(calls().map(({ token, body }) => [token, body])).toEqual([
+      [expired, '{"title":"Buy milk"}'],
+      [storage.tokens().access, '{"title":"Buy milk"}'],
+    ])
+    expect(count(REFRESH)).toBe(1)
+  })
+
+  test('is renewed once for fifty requests, each of which arrives once', async () => {
+    const { storage } = await signedUp()
+    await expire(storage)
+    const { client, count } = open(storage)
+    const titles = Array.from({ length: 50 }, (_, n) => `task ${n}`)
+    const made = await Promise.all(titles.map((title) => client.api.v1.todos.post({ title })))
+    expect(made.map(({ data }) => data?.title)).toEqual(titles)
+    expect(count(REFRESH)).toBe(1)
+    expect((await client.api.v1.todos.get({ query: { limit: 200 } })).data).toHaveLength(50)
+  })
+
+  test('is not renewed again for a request that comes back after the renewal', async () => {
+    const { storage, user } = await signedUp()
+    await expire(storage)
+    const late = Promise.withResolvers<void>()
+    const { client, calls, count } = open(storage, async (_, deliver) => {
+      const response = await deliver()
+      if (calls().length === 1) await late.promise
+      return response
+    })
+    const first = whoIs(client)
+    while (calls().length === 0) await Bun.sleep(1)
+    expect(await whoIs(client)).toBe(user.id)
+    late.resolve()
+    expect(await first).toBe(user.id)
+    expect(count(REFRESH)).toBe(1)
+  })
+
+  test('is not tried a third time', async () => {
+    const { storage } = await signedUp()
+    const expired = () => Response.json({ error_code: 'TOKEN_EXPIRED' }, { status: 401 })
+    const { client, calls, count } = open(storage, async ({ path }, deliver) =>
+      path === REFRESH ? deliver() : expired(),
+    )
+    expect(await whoIs(client)).toBe('TOKEN_EXPIRED')
+    expect({ refreshes: count(REFRESH), calls: calls().length }).toEqual({ refreshes: 1, calls: 2 })
+  })
+
+  test('and any other 401 is not the same', async () => {
+    const { storage } = await signedUp()
+    storage.change({ access: 'a.b.c' })
+    const { client, count } = open(storage)
+    expect(await whoIs(client)).toBe('TOKEN_INVALID')
+    expect(count(REFRESH)).toBe(0)
+  })
+
+  test.each([
+    ['', async () => ''],
+    [' and has been renewed', whoIs],
+  ])('of somebody who has left%s is not replaced by that of who came', async (_, meanwhile) => {
+    const ann = await signedUp()
+    const bob = await signedUp()
+    await expire(ann.storage)
+    const late = Promise.withResolvers<void>()
+    const page = open(ann.storage, async ({ path }, deliver) => {
+      const response = await deliver()
+      if (path === '/api/v1/todos') await late.promise
+      return response
+    })
+    const post = page.client.api.v1.todos.post({ title: "Ann's" })
+    while (page.calls().length === 0) await Bun.sleep(1)
+    await meanwhile(page.client)
+    await page.client.signIn(bob.account)
+    late.resolve()
+    expect((await post).error?.value).toMatchObject({ error_code: 'TOKEN_EXPIRED' })
+    expect((await bob.client.api.v1.todos.get()).data).toEqual([])
+  })
+})
+
+const NO_REFRESH_ANSWERS: [string, () => Promise<Response>][] = [
+  ['no answer', () => Promise.reject(new Error('gone'))],
+  ['an answer that breaks off', async () => brokenOff()],
+  ["a proxy's 502", async () => new Response('<h1>Bad Gateway</h1>', { status: 502 })],
+  ['a 503', async () => Response.json({ error_code: 'DATABASE_UNAVAILABLE' }, { status: 503 })],
+  ['a 429', async () => Response.json({ error_code: 'RATE_LIMITED' }, { status: 429 })],
+  ["a proxy's own 401", async () => new Response('Sign in first', { status: 401 })],
+  ['null', async () => Response.json(null, { status: 500 })],
+  ["somebody else's page, with 200", async () => hotel()],
+  ['JSON of somebody else, with 200', async () => Response.json({ ok: true })],
+  [
+    'what only says that it is JSON',
+    async () => new Response('<h1>', { headers: { 'content-type': 'application/json' } }),
+  ],
+]
+
+// each waits a second for its second try
+describe.concurrent('a refresh', () => {
+  test.each(NO_REFRESH_ANSWERS)('with %s makes the call a 503, and signs nobody out', async (_, answer) => {
+    const { storage, user } = await signedUp()
+    await sleepOver(storage)
+    const before = storage.tokens()
+    let isDown = true
+    const { client, count } = open(storage, ({ path }, deliver) =>
+      isDown && path === REFRESH ? answer() : deliver(),
+    )
+    const { data, error } = await client.api.v1.todos.get()
+    expect(data).toBeNull()
+    expect(error?.value).toMatchObject({ status: 503, error_code: 'NO_ANSWER' })
+    expect(count(REFRESH)).toBeGreaterThan(1)
+    expect(storage.tokens()).toEqual(before)
+    isDown = false
+    expect(await whoIs(client)).toBe(user.id)
+  })
+
+  test('while the whole server is down is the same', async () => {
+    const { storage, user } = await signedUp()
+    await sleepOver(storage)
+    let isDown = true
+    const { client } = open(storage, (_, deliver) => (isDown ? Promise.reject(new Error('gone')) : deliver()))
+    expect(await whoIs(client)).toBe('NO_ANSWER')
+    isDown = false
+    expect(await whoIs(client)).toBe(user.id)
+  })
+
+  test.each([
+    ['lost', () => Promise.reject(new Error('gone'))],
+    ['broken off', async () => brokenOff()],
+  ])('whose answer is %s is tried again, and the session goes on', async (_, lose) => {
+    const { storage, user } = await signedUp()
+    await sleepOver(storage)
+    let lost = 0
+    const { client, sent } = open(storage, async ({ path }, deliver) => {
+      const response = await deliver()
+      return path === REFRESH && lost++ === 0 ? lose() : response
+    })
+    expect(await whoIs(client)).toBe(user.id)
+    expect(sent.map(({ path }) => path)).toEqual([REFRESH, REFRESH, ME])
+    await pastTheGrace(user.id)
+    await sleepOver(storage)
+    expect(await whoIs(open(storage).client)).toBe(user.id)
+  })
+
+  test('that gets no answer at all is given up, and tried again', async () => {
+    const { storage, user } = await signedUp()
+    await sleepOver(storage)
+    const recorded = recorder()
+    let isFirst = true
+    const fetcher = (requested: string, init: RequestInit) => {
+      if (!requested.endsWith(REFRESH) || !isFirst) return recorded.fetcher(requested, init)
+      isFirst = false
+      return new Promise<Response>((_, reject) =>
+        init.signal?.addEventListener('abort', () => reject(init.signal?.reason)),
+      )
+    }
+    const client = createClient(url, { storage, fetcher })
+    expect(await whoIs(client)).toBe(user.id)
+    expect(recorded.count(REFRESH)).toBe(1)
+  })
+})
+
+describe('a session that was ended elsewhere', () => {
+  test.each<[string, (client: Client) => Promise<{ error: unknown }>]>([
+    ['by signing out everywhere else', ({ api }) => api.v1.users.me.sessions.delete()],
+    [
+      'by a new password',
+      ({ api }) =>
+        api.v1.users.me.password.post({ current_password: PASSWORD, new_password: `${PASSWORD}!` }),
+    ],
+    ['with its account', ({ api }) => api.v1.users.me.delete({ password: PASSWORD })],
+  ])('%s is signed out at the next renewal', async (_, end) => {
+    const { client, storage, account, calls, count } = await signedUp()
+    const elsewhere = createClient(url)
+    await elsewhere.signIn(account)
+    expect((await end(elsewhere)).error).toBeNull()
+    minutesLater(31)
+    expect(await whoIs(client)).toBe('TOKEN_MISSING')
+    expect(await whoIs(client)).toBe('TOKEN_MISSING')
+    expect(calls().map(({ token }) => token)).toEqual([undefined, undefined])
+    expect({ stored: storage.content.size, refreshes: count(REFRESH) }).toEqual({ stored: 0, refreshes: 1 })
+  })
+
+  test('one by one is too, and the others go on', async () => {
+    const { client, account, user } = await signedUp()
+    const elsewhere = await signedUp()
+    await elsewhere.client.signIn(account)
+    const { data = [] } = await elsewhere.client.api.v1.users.me.sessions.get()
+    const other = data?.find(({ current }) => !current)
+    await elsewhere.client.api.v1.users.me.sessions({ id: String(other?.id) }).delete()
+    minutesLater(31)
+    expect([await whoIs(client), await whoIs(elsewhere.client)]).toEqual(['TOKEN_MISSING', user.id])
+  })
+
+  test('while the server calls its token expired answers that 401', async () => {
+    const { storage, account } = await signedUp()
+    await expire(storage)
+    const elsewhere = createClient(url)
+    await elsewhere.signIn(account)
+    await elsewhere.api.v1.users.me.sessions.delete()
+    const { client } = open(storage)
+    expect([await whoIs(client), await whoIs(client)]).toEqual(['TOKEN_EXPIRED', 'TOKEN_MISSING'])
+    expect(storage.content.size).toBe(0)
+  })
+
+  test('lets one sign in again', async () => {
+    const { client, account, user } = await signedUp()
+    await sql<{ id: string }[]>`delete from sessions where user_id = ${user.id} returning id`
+    minutesLater(31)
+    expect(await whoIs(client)).toBe('TOKEN_MISSING')
+    await client.signIn(account)
+    expect(await whoIs(client)).toBe(user.id)
+  })
+})
+
+describe('the storage', () => {
+  test.each([
+    ['like `localStorage`', (storage: Memory) => storage],
+    ['behind promises', (storage: Memory) => slow(storage)],
+  ])('%s keeps who is signed in, through renewals, until they sign out', async (_, kind) => {
+    const { storage, account, user } = await signedUp()
+    const page = () => open(kind(storage)).client
+    await page().signOut()
+    await page().signIn(account)
+    expect(await whoIs(page())).toBe(user.id)
+    minutesLater(31)
+    expect(await whoIs(page())).toBe(user.id)
+    await pastTheGrace(user.id)
+    minutesLater(31)
+    expect(await whoIs(page())).toBe(user.id)
+    await page().signOut()
+    expect(await whoIs(page())).toBe('TOKEN_MISSING')
+  })
+
+  test('behind promises serves fifty requests at once', async () => {
+    const { storage, user } = await signedUp()
+    await expire(storage)
+    const { client, count } = open(slow(storage, 20))
+    const seen = await Promise.all(Array.from({ length: 50 }, () => whoIs(client)))
+    expect(new Set(seen)).toEqual(new Set([user.id]))
+    expect(count(REFRESH)).toBe(1)
+  })
+
+  test('that takes its time to keep new tokens has no request wait for a 401', async () => {
+    const { storage, user } = await signedUp()
+    await expire(storage)
+    const kept = Promise.withResolvers<void>()
+    const keeping = Promise.withResolvers<void>()
+    const setItem = async (key: string, value: string) => {
+      keeping.resolve()
+      await kept.promise
+      storage.setItem(key, value)
+    }
+    let calls = 0
+    const { client } = open({ ...storage, setItem }, async ({ path }, deliver) => {
+      const isLate = path !== REFRESH && ++calls === 2
+      const response = await deliver()
+      if (isLate) await keeping.promise
+      return response
+    })
+    const [first, late] = [whoIs(client), whoIs(client)]
+    expect(await late).toBe(user.id)
+    kept.resolve()
+    expect(await first).toBe(user.id)
+  })
+
+  test.each([
+    '',
+    'rubbish',
+    'null',
+    '[]',
+    '42',
+    '{}',
+    '{"user":"ann","access":"a.b.c","refresh":"x"}',
+    '{"user":null,"access":"a.b.c","refresh":"x","renewAt":1}',
+    '{"user":"ann","access":"a.b.c","refresh":"x","renewAt":"soon"}',
+  ])('with %p in it is as an empty one', async (rubbish) => {
+    const { storage, account, user } = await signedUp()
+    for (const key of storage.content.keys()) storage.content.set(key, rubbish)
+    const { client, sent } = open(storage)
+    await client.signOut()
+    expect(sent).toEqual([])
+    expect(await whoIs(client)).toBe('TOKEN_MISSING')
+    await client.signIn(account)
+    expect(await whoIs(client)).toBe(user.id)
+    expect(storage.tokens().user).toBe(user.id)
+  })
+
+  test('keeps two servers apart', async () => {
+    const { storage, user } = await signedUp()
+    const other = createClient(url.replace('127.0.0.1', 'localhost'), { storage })
+    expect(await whoIs(other)).toBe('TOKEN_MISSING')
+    await other.signUp({ email: newEmail(), password: PASSWORD })
+    await other.signOut()
+    expect(await whoIs(open(storage).client)).toBe(user.id)
+  })
+
+  test('gets one key, and nothing but tokens', async () => {
+    const { client, storage, account, user } = await signedUp()
+    storage.content.set('theme', 'dark')
+    await client.signIn(account)
+    minutesLater(31)
+    await whoIs(client)
+    expect([...storage.content.keys()]).toEqual([`taskwell ${url}`, 'theme'])
+    expect(storage.tokens()).toEqual({
+      user: user.id,
+      access: expect.any(String),
+      refresh: expect.any(String),
+      renewAt: expect.any(Number),
+    })
+    expect([...storage.content.values()].join()).not.toContain(PASSWORD)
+    await client.signOut()
+    expect([...storage.content]).toEqual([['theme', 'dark']])
+  })
+
+  test('left out forgets with the page, and not before', async () => {
+    const client = createClient(url)
+    const { data } = await client.signUp({ email: newEmail(), password: PASSWORD })
+    for (let round = 0; round < 3; round++) {
+      expect(await whoIs(client)).toBe(String(data?.user.id))
+      minutesLater(31)
+      await pastTheGrace(String(data?.user.id))
+    }
+    expect(await whoIs(createClient(url))).toBe('TOKEN_MISSING')
+  })
+
+  test('that fails rejects the call, and not those after it', async () => {
+    const { storage, user } = await signedUp()
+    let isFirst = true
+    const getItem = async (key: string) => {
+      if (!isFirst) return storage.getItem(key)
+      isFirst = false
+      throw new Error('the disk is gone')
+    }
+    const { client, sent } = open({ ...storage, getItem })
+    await expect(whoIs(client)).rejects.toThrow('the disk is gone')
+    expect(sent).toEqual([])
+    expect(await whoIs(client)).toBe(user.id)
+  })
+})
+
+describe('of two tabs', () => {
+  test('one takes the tokens that the other has renewed', async () => {
+    const { storage, user } = await signedUp()
+    const [one, other] = [await opened(storage), await opened(storage)]
+    minutesLater(31)
+    expect(await whoIs(one.client)).toBe(user.id)
+    await pastTheGrace(user.id)
+    expect(await whoIs(other.client)).toBe(user.id)
+    expect([one.count(REFRESH), other.count(REFRESH)]).toEqual([1, 0])
+    expect(other.calls().at(-1)?.token).toBe(storage.tokens().access)
+  })
+
+  test('one takes them too when the server has called its own expired', async () => {
+    const { storage, user } = await signedUp()
+    await expire(storage)
+    const { access: expired } = storage.tokens()
+    const tab = open(storage)
+    await tab.client.api.v1.todos.get({ headers: { authorization: '' } })
+    const renewed = open(storage)
+    expect(await whoIs(renewed.client)).toBe(user.id)
+    await pastTheGrace(user.id)
+    expect(await whoIs(tab.client)).toBe(user.id)
+    expect(tab.count(REFRESH)).toBe(0)
+    expect(tab.calls().map(({ token }) => token)).toEqual(['', expired, storage.tokens().access])
+  })
+
+  test('one that has slept for long renews what the other had renewed', async () => {
+    const { storage, user } = await signedUp()
+    const [one, sleeper] = [await opened(storage), await opened(storage)]
+    minutesLater(31)
+    await whoIs(one.client)
+    await pastTheGrace(user.id)
+    minutesLater(24 * 60)
+    expect(await whoIs(sleeper.client)).toBe(user.id)
+    expect({ refreshes: sleeper.count(REFRESH), calls: sleeper.calls().length }).toEqual({
+      refreshes: 1,
+      calls: 2,
+    })
+    expect(sleeper.calls().at(-1)?.token).toBe(storage.tokens().access)
+    await pastTheGrace(user.id)
+    expect(await whoIs(one.client)).toBe(user.id)
+    expect(one.count(REFRESH)).toBe(1)
+  })
+
+  /** Two tabs whose calls of `refresh` have both been answered, and no answer has arrived. */
+  async function renewingAtOnce() {
+    const { storage, user } = await signedUp()
+    const [first, second] = [gate(), gate()]
+    const one = await opened(storage, first.intercept)
+    const other = await opened(storage, second.intercept)
+    minutesLater(31)
+    const seen = [whoIs(one.client), whoIs(other.client)] as const
+    await Promise.all([first.reached, second.reached])
+    return { storage, user, tabs: [one, other] as const, seen, first, second }
+  }
+
+  test('that renewed at once, the later one takes the tokens of the earlier one', async () => {
+    const { storage, user, tabs, seen, first, second } = await renewingAtOnce()
+    first.pass()
+    expect(await seen[0]).toBe(user.id)
+    const { access } = storage.tokens()
+    second.pass()
+    expect(await seen[1]).toBe(user.id)
+    expect(storage.tokens().access).toBe(access)
+    expect(tabs.map(({ calls }) => calls().at(-1)?.token)).toEqual([access, access])
+  })
+
+  test('that renewed at once, both go on', async () => {
+    const { user, tabs, seen, first, second } = await renewingAtOnce()
+    first.pass()
+    second.pass()
+    expect(await Promise.all(seen)).toEqual([user.id, user.id])
+    for (const { client } of [...tabs, ...tabs]) {
+      await pastTheGrace(user.id)
+      minutesLater(31)
+      expect(await whoIs(client)).toBe(user.id)
+    }
+  })
+
+  test('one renews for both where there are Web Locks', async () => {
+    using _ = provideLocks()
+    const { storage, user } = await signedUp()
+    const { reached, pass, intercept } = gate()
+    const tabs = [await opened(storage, intercept), await opened(storage, intercept)]
+    tabs.push(await opened(storage, intercept))
+    minutesLater(31)
+    const seen = Promise.all(tabs.map(({ client }) => whoIs(client)))
+    await reached
+    pass()
+    expect(await seen).toEqual([user.id, user.id, user.id])
+    expect(tabs.reduce((sum, { count }) => sum + count(REFRESH), 0)).toBe(1)
+    expect(tabs.map(({ calls }) => calls().at(-1)?.token)).toEqual(tabs.map(() => storage.tokens().access))
+  })
+
+  test('one sees what the other has written, though it may come after the lock', async () => {
+    using _ = provideLocks()
+    const { storage, user } = await signedUp()
+    const setItem = (key: string, value: string) => void setTimeout(storage.setItem, 5, key, value)
+    const tabs = [await opened({ ...storage, setItem }), await opened(storage)]
+    minutesLater(31)
+    expect(await Promise.all(tabs.map(({ client }) => whoIs(client)))).toEqual([user.id, user.id])
+    expect(tabs.map(({ count }) => count(REFRESH))).toEqual([1, 0])
+  })
+
+  test('of two servers neither waits for the other', async () => {
+    using _ = provideLocks()
+    const { storage } = await signedUp()
+    const { reached, pass, intercept } = gate()
+    const held = await opened(storage, intercept)
+    const free = createClient(url.replace('127.0.0.1', 'localhost'), { storage })
+    const { data } = await free.signUp({ email: newEmail(), password: PASSWORD })
+    minutesLater(31)
+    const waiting = whoIs(held.client)
+    await reached
+    expect(await whoIs(free)).toBe(String(data?.user.id))
+    pass()
+    await waiting
+  })
+
+  test('one does not act as whoever signs in in the other', async () => {
+    const ann = await signedUp()
+    const bob = await signedUp()
+    const tab = await opened(ann.storage)
+    await open(ann.storage).client.signIn(bob.account)
+    minutesLater(31)
+    expect([await whoIs(tab.client), await whoIs(tab.client)]).toEqual(['TOKEN_MISSING', 'TOKEN_MISSING'])
+    expect(tab.count(REFRESH)).toBe(0)
+    expect(ann.storage.tokens().user).toBe(bob.user.id)
+  })
+
+  test('one that signs out leaves whoever has signed in in the other', async () => {
+    const ann = await signedUp()
+    const bob = await signedUp()
+    const [tab, other] = [await opened(ann.storage), await opened(ann.storage)]
+    await other.client.signIn(bob.account)
+    await tab.client.signOut()
+    expect({ ann: await sessionsOf(ann.user.id), bob: await sessionsOf(bob.user.id) }).toEqual({
+      ann: 0,
+      bob: 2,
+    })
+    minutesLater(31)
+    expect(await whoIs(other.client)).toBe(bob.user.id)
+  })
+
+  test('one in which nobody is signed in leaves whoever has signed in in the other', async () => {
+    const storage = memory()
+    const empty = open(storage)
+    expect(await whoIs(empty.client)).toBe('TOKEN_MISSING')
+    const { account, user } = await signedUp()
+    await open(storage).client.signIn(account)
+    await empty.client.signOut()
+    expect(await whoIs(open(storage).client)).toBe(user.id)
+  })
+
+  test('both are signed out by one, the other at its next renewal', async () => {
+    const { storage } = await signedUp()
+    const [one, other] = [await opened(storage), await opened(storage)]
+    await one.client.signOut()
+    minutesLater(31)
+    expect(await whoIs(other.client)).toBe('TOKEN_MISSING')
+    expect(other.count(REFRESH)).toBe(0)
+  })
+})
+
+/** Web Locks as far as they matter here: of all who ask for one name, one after the other. */
+function provideLocks(): Disposable {
+  const turns = new Map<string, Promise<unknown>>()
+  function request<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const turn = (turns.get(name) ?? Promise.resolve()).then(work, work)
+    turns.set(name, turn)
+    return turn
+  }
+  Object.defineProperty(navigator, 'locks', { value: { request }, configurable: true })
+  return { [Symbol.dispose]: () => void Reflect.deleteProperty(navigator, 'locks') }
+}
+
+describe.each(['here', 'in another tab'])('during a renewal, %s', (where) => {
+  /** A page that waits for new tokens, and the one in which something happens meanwhile. */
+  async function renewing() {
+    const { storage, user } = await signedUp()
+    const { reached, pass, intercept } = gate()
+    const page = await opened(storage, intercept)
+    const tab = where === 'here' ? page : await opened(storage)
+    minutesLater(31)
+    const seen = whoIs(page.client)
+    await reached
+    return { storage, user, page, tab, seen, pass }
+  }
+
+  test('signing out wins', async () => {
+    const { storage, user, page, tab, seen, pass } = await renewing()
+    await tab.client.signOut()
+    pass()
+    expect(await seen).toBe('TOKEN_MISSING')
+    expect(await whoIs(page.client)).toBe('TOKEN_MISSING')
+    expect({ stored: storage.content.size, sessions: await sessionsOf(user.id) }).toEqual({
+      stored: 0,
+      sessions: 0,
+    })
+  })
+
+  test('signing in wins', async () => {
+    const bob = await signedUp()
+    const { storage, page, tab, seen, pass } = await renewing()
+    await tab.client.signIn(bob.account)
+    pass()
+    const expected = where === 'here' ? bob.user.id : 'TOKEN_MISSING'
+    expect([await seen, await whoIs(page.client)]).toEqual([expected, expected])
+    expect(await whoIs(tab.client)).toBe(bob.user.id)
+    expect(storage.tokens().user).toBe(bob.user.id)
+  })
+})
