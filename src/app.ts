@@ -10,20 +10,25 @@ import { errors, type InputSchemas, methodNotAllowed, methodsByPath, notFound } 
 import { health } from './http/health'
 import { requests } from './http/requests'
 import type { Settings } from './settings'
+import { createLive, type Live } from './sync/live'
+import { syncRoutes } from './sync/routes'
 import { taskRoutes } from './tasks/routes'
 
 export interface Deps {
   settings: Settings
   sql: Sql
   log: Logger
+  /** For who has to end its streams; left out, the app makes its own. */
+  live?: Live
 }
 
 const ME = '/api/v1/users/me'
 
 /** Puts the service together; does no I/O. */
-export function createApp({ settings, sql, log }: Deps) {
+export function createApp({ settings, sql, log, live = createLive(sql, log) }: Deps) {
   const verify = createVerify(settings)
-  const tasks = taskRoutes({ sql, verify })
+  const tasks = taskRoutes({ sql, verify, onChange: live.changed })
+  const sync = syncRoutes({ sql, verify, live })
   const schemas: InputSchemas = new Map()
   const api = new Elysia({
     // unknown keys are refused, not dropped
@@ -36,8 +41,8 @@ export function createApp({ settings, sql, log }: Deps) {
     .use(requests(log))
     .use(cors(settings.corsOrigins))
     .use(health(sql))
-    .use(new Elysia({ prefix: '/api/v1/todos' }).use(tasks))
-    .use(new Elysia({ prefix: '/api/:user_id/tasks' }).use(tasks))
+    .use(new Elysia({ prefix: '/api/v1/todos' }).use(tasks).use(sync))
+    .use(new Elysia({ prefix: '/api/:user_id/tasks' }).use(tasks).use(sync))
     .use(new Elysia({ prefix: ME }).use(userRoutes({ sql, verify })))
     .use(accounts({ settings, sql, verify }))
   const app = api.use(docs(api))

@@ -11,20 +11,18 @@
 /// <reference types="bun" />
 import { type Treaty, treaty } from '@elysiajs/eden'
 import type { App } from './app'
-import { createSession, type Session, type TokenAnswer, type TokenStorage } from './client-session'
-import type { ProblemBody } from './http/problems'
-import type { ListQuery, Task } from './tasks/model'
+import { isProblem, type NoAnswer, noAnswer, RequestError } from './client/errors'
+import { retrying, type Send } from './client/retries'
+import { createSession, type Session, type TokenAnswer, type TokenStorage } from './client/session'
+import { type ChangeSource, createSync, type Sync, type SyncOptions, type TaskStore } from './client/sync'
+import type { ListQuery, Task, TaskUpdate } from './tasks/model'
 
-export type { TokenStorage } from './client-session'
+export { type NoAnswer, RequestError } from './client/errors'
+export type { TokenStorage } from './client/session'
+export type { Sync, SyncOptions, TaskStore } from './client/sync'
 export type { ErrorCode, ProblemBody } from './http/problems'
+export type { Change } from './sync/model'
 export type { Task, TaskCreate, TaskUpdate } from './tasks/model'
-
-/** Stands in for an answer that never came, so that a failed call always has a problem to read. */
-export interface NoAnswer extends Omit<ProblemBody, 'error_code'> {
-  status: 503
-  status_code: 503
-  error_code: 'NO_ANSWER'
-}
 
 type WithOutage<Responses> = Omit<Responses, 503> & {
   503: NoAnswer | (Responses extends { 503: infer Problem } ? Problem : never)
@@ -37,6 +35,7 @@ type RoutesWithOutage<Routes> = {
 
 type Calls = Treaty.Sign<RoutesWithOutage<App['~Routes']>>
 type SignInCalls = Calls['api']['v1']['auth']
+type TaskCalls = ReturnType<Calls['api']['v1']['todos']>
 type Call<Post extends (body: never, options?: never) => unknown> = (
   body: Parameters<Post>[0],
   options?: Parameters<Post>[1],
@@ -50,6 +49,18 @@ export type Client = Calls & {
   signIn: Call<SignInCalls['login']['post']>
   /** Forgets the tokens, then tells the server; where that cannot be told, the session there ends by itself. */
   signOut(): Promise<void>
+  /**
+   * Changes a task unless it has changed since it was read. Where it has, a function is asked again with the task as
+   * it is now; what is no function is answered with 412, and `current` in the problem.
+   */
+  update(task: Task, change: TaskUpdate | ((current: Task) => TaskUpdate)): ReturnType<TaskCalls['patch']>
+  /**
+   * Keeps a map of all tasks true, from now on: by changes and events, through lost connections and expired tokens.
+   *
+   *     const tasks = new Map<number, Task>()
+   *     const { ready, stop } = client.sync(tasks, { onChange: render })
+   */
+  sync(store: TaskStore, options?: SyncOptions): Sync
 }
 
 type Token = string | null | undefined
@@ -66,7 +77,12 @@ export interface ClientOptions {
    */
   storage?: TokenStorage
   /** Sends the requests instead of the global `fetch`. */
-  fetcher?: (url: string, init: RequestInit) => Promise<Response>
+  fetcher?: Send
+  /**
+   * How many times a request is sent again that got no answer, a 429 or a 503, where a second time does no harm: reads,
+   * and all that is done to tasks. 3 by default.
+   */
+  retries?: number
 }
 
 /**
@@ -86,8 +102,11 @@ export interface ClientOptions {
  * @returns a client whose calls reject where `token` or `storage` throws and where an answer breaks off; a path
  *   parameter that is empty, `.` or `..` throws a TypeError
  */
-export function createClient(url: string, { token, storage, fetcher = fetch }: ClientOptions = {}): Client {
-  const send = answering(fetcher)
+export function createClient(
+  url: string,
+  { token, storage, fetcher = fetch, retries = 3 }: ClientOptions = {},
+): Client {
+  const send = retrying(answering(fetcher), retries)
   const session = createSession({
     key: `taskwell ${url}`,
     refresh: (refreshToken, signal) => refresh(routes.api.v1.auth, refreshToken, signal),
@@ -108,14 +127,12 @@ export function createClient(url: string, { token, storage, fetcher = fetch }: C
   })
   // a proxy forgets the type, and Eden's lacks the outage
   const routes = withEncodedParams(calls) as Calls
-  return withOwn(routes, accountCalls(routes.api.v1.auth, session))
+  return withOwn(routes, { ...accountCalls(routes.api.v1.auth, session), ...taskCalls(routes.api.v1.todos) })
 }
 
 const SIGN_IN_PATH = '/api/v1/auth/'
 
-type Send = NonNullable<ClientOptions['fetcher']>
-
-function accountCalls(auth: SignInCalls, session: Session): Omit<Client, keyof Calls> {
+function accountCalls(auth: SignInCalls, session: Session): Pick<Client, 'signUp' | 'signIn' | 'signOut'> {
   return {
     async signUp(registration, options) {
       const answer = await auth.register.post(registration, options)
@@ -137,6 +154,49 @@ function accountCalls(auth: SignInCalls, session: Session): Omit<Client, keyof C
 /** Whoever answers in the server's place, such as a hotel's sign-in page, may do so with 200. */
 function hasTokens(data: TokenAnswer | null | undefined): data is TokenAnswer {
   return typeof data?.access_token === 'string'
+}
+
+/** How often a change is made anew because somebody else was quicker. */
+const MAX_CONFLICTS = 10
+
+function taskCalls(todos: Calls['api']['v1']['todos']): Pick<Client, 'update' | 'sync'> {
+  return {
+    async update(task, change) {
+      let current = task
+      for (let conflicts = 0; ; conflicts++) {
+        const body = typeof change === 'function' ? change(current) : change
+        const headers = { 'if-match': `"${current.revision}"` }
+        const answer = await todos({ id: task.id }).patch(body, { headers })
+        if (answer.error?.status !== 412) return answer
+        current = answer.error.value.current
+        // an answer that got lost, and was asked for again, leaves what was wanted
+        if (isLike(current, body)) return { ...answer, data: current, error: null, status: 200 }
+        if (typeof change !== 'function' || conflicts === MAX_CONFLICTS) return answer
+      }
+    },
+    sync(store, options = {}) {
+      const { changes, events } = todos
+      const source: ChangeSource = {
+        async read(since, signal) {
+          const query = since === undefined ? {} : { since }
+          const { data, error } = await changes.get({ query, fetch: { signal } })
+          if (error) throw new RequestError(error.status, error.value)
+          return data
+        },
+        async open(since, signal) {
+          const { error, response } = await events.get({ query: { since }, fetch: { signal } })
+          if (error) throw new RequestError(error.status, error.value)
+          // Eden's own reader of events, which begins when it is asked, says nothing of a connection that is silent
+          return response.body ?? new ReadableStream()
+        },
+      }
+      return createSync(source, store, options)
+    },
+  }
+}
+
+function isLike(task: Task, wanted: TaskUpdate): boolean {
+  return Object.entries(wanted).every(([field, value]) => task[field as keyof TaskUpdate] === value)
 }
 
 /** Eden makes a call of every name. */
@@ -188,19 +248,6 @@ async function isExpired(response: Response): Promise<boolean> {
 /** Eden would resolve with an `Error` in place of a problem, which its types do not say. */
 function answering(send: Send): Send {
   return (url, init) => send(url, init).catch(noAnswer)
-}
-
-function noAnswer(cause: unknown): Response {
-  const problem: NoAnswer = {
-    type: 'about:blank',
-    title: 'Service Unavailable',
-    status: 503,
-    detail: `The server gave no answer: ${cause instanceof Error ? cause.message : cause}`,
-    error_code: 'NO_ANSWER',
-    status_code: 503,
-    request_id: '',
-  }
-  return Response.json(problem, { status: 503, headers: { 'content-type': 'application/problem+json' } })
 }
 
 const METHODS = new Set<unknown>([
@@ -277,24 +324,4 @@ function nextCursor(link: string | null): string | undefined {
   const [, target] = /<([^>]*)>;\s*rel="next"/.exec(link ?? '') ?? []
   // the target is relative, and only its query is of interest
   return (target && new URL(target, 'http://localhost').searchParams.get('cursor')) || undefined
-}
-
-/** An answer that is no success, or none at all. */
-export class RequestError extends Error {
-  override readonly name = 'RequestError'
-  readonly status: number
-  /** What is wrong; undefined where the answer came from somebody else, such as a proxy. */
-  readonly problem: ProblemBody | NoAnswer | undefined
-
-  /** @param value the answer's body */
-  constructor(status: number, value: unknown) {
-    const problem = isProblem(value) ? value : undefined
-    super(problem?.detail ?? `The request failed with status ${status}`)
-    this.status = status
-    this.problem = problem
-  }
-}
-
-function isProblem(value: unknown): value is ProblemBody | NoAnswer {
-  return typeof value === 'object' && value !== null && 'error_code' in value
 }

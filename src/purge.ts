@@ -2,6 +2,8 @@
 import type { Logger } from 'pino'
 import { purgeRefreshTokens, purgeSessions } from './accounts/queries'
 import type { Sql } from './database/connection'
+import type { Settings } from './settings'
+import { purgeIdempotencyKeys, purgeTombstones } from './sync/queries'
 
 /** In milliseconds. */
 const INTERVAL = 3_600_000
@@ -11,15 +13,19 @@ const INTERVAL = 3_600_000
  *
  * @returns what stops it, after the batch under way
  */
-export function startPurging(sql: Sql, log: Logger): () => void {
+export function startPurging(sql: Sql, log: Logger, { trashDays }: Pick<Settings, 'trashDays'>): () => void {
+  const batches = [
+    () => purgeSessions(sql),
+    () => purgeRefreshTokens(sql),
+    () => purgeIdempotencyKeys(sql),
+    () => purgeTombstones(sql, trashDays),
+  ]
   let isStopped = false
   async function purge(): Promise<void> {
     try {
-      for (const purgeBatch of [purgeSessions, purgeRefreshTokens]) {
-        while (!isStopped && (await purgeBatch(sql)));
-      }
+      for (const purgeBatch of batches) while (!isStopped && (await purgeBatch()));
     } catch (err) {
-      if (!isStopped) log.warn({ err }, 'expired sessions could not be purged; the next try is in an hour')
+      if (!isStopped) log.warn({ err }, 'what has expired could not be purged; the next try is in an hour')
     }
   }
   void purge()

@@ -6,6 +6,7 @@ import { startEmbedded } from './database/embedded'
 import { migrate } from './database/migrations'
 import { startPurging } from './purge'
 import type { Settings } from './settings'
+import { createLive } from './sync/live'
 
 export interface Server {
   /** Where it listens, for people. */
@@ -27,7 +28,8 @@ export async function serve(settings: Settings, log: Logger): Promise<Server> {
   const database = await provideDatabase(settings)
   const { databasePoolSize: poolSize, databasePrepare: prepare } = settings
   const sql = openDatabase({ url: database.url, poolSize, prepare })
-  const app = createApp({ settings, sql, log })
+  const live = createLive(sql, log)
+  const app = createApp({ settings, sql, log, live })
   const endDatabase = async () => {
     await sql.end({ timeout: 5 })
     await database.stop()
@@ -49,11 +51,12 @@ export async function serve(settings: Settings, log: Logger): Promise<Server> {
     })
   }
   const { server } = app
-  const stopPurging = startPurging(sql, log)
+  const stopPurging = startPurging(sql, log, settings)
   return {
     url: urlOf(settings.host, server?.port ?? settings.port),
     async stop() {
       stopPurging()
+      live.close()
       await Promise.race([server?.stop(), Bun.sleep(DRAIN_DEADLINE)])
       await server?.stop(true)
       await endDatabase()

@@ -32,6 +32,8 @@ export interface Settings {
   rateLimitPerMinute: number
   authRateLimitPerMinute: number
   trustedProxyHops: number
+  /** How long deleted tasks can be restored, and other devices can learn of their end. */
+  trashDays: number
   redisUrl: string | undefined
 }
 
@@ -229,6 +231,7 @@ export function loadSettings(env: Environment, developmentSecret: (dataDir: stri
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
     rateLimitPerMinute: read.integer('RATE_LIMIT_PER_MINUTE', 600, 1, 1_000_000),
     authRateLimitPerMinute: read.integer('AUTH_RATE_LIMIT_PER_MINUTE', 10, 1, 1_000_000),
+    trashDays: read.integer('TRASH_DAYS', 30, 1, 36_500),
     trustedProxyHops: read.integer('TRUSTED_PROXY_HOPS', 0, 0, 100),
     redisUrl: read.url('REDIS_URL', ['redis:', 'rediss:']),
   }

@@ -162,7 +162,7 @@ describe('in the background', () => {
   test('all is purged at once, batch after batch', async () => {
     await makeSessions(2500, -1, [-1])
     const connection = one()
-    const stop = startPurging(connection, log())
+    const stop = startPurging(connection, log(), { trashDays: 30 })
     await settle(connection)
     stop()
     expect(await left()).toEqual({ sessions: 0, tokens: 0 })
@@ -174,7 +174,7 @@ describe('in the background', () => {
     const connection = one()
     await connection`select`
     jest.useFakeTimers()
-    const stop = startPurging(connection, log())
+    const stop = startPurging(connection, log(), { trashDays: 30 })
     await settle(connection)
     for (const _ of ['an hour', 'two hours']) {
       await makeSessions(1, -1)
@@ -197,7 +197,7 @@ describe('in the background', () => {
   test('when it is stopped only the batch under way is done', async () => {
     await makeSessions(2500, -1)
     const connection = one()
-    startPurging(connection, log())()
+    startPurging(connection, log(), { trashDays: 30 })()
     await settle(connection)
     expect(await left()).toEqual({ sessions: 1500, tokens: 0 })
     await connection.end()
@@ -205,7 +205,7 @@ describe('in the background', () => {
 
   test('a database that cannot be reached is told in the log, and does no harm', async () => {
     const connection = openDatabase({ url: 'postgres://nobody@127.0.0.1:1/none', poolSize: 1 })
-    const stop = startPurging(connection, log())
+    const stop = startPurging(connection, log(), { trashDays: 30 })
     await connection`select`.catch(() => {})
     while (logged.length === 0) await new Promise((done) => setImmediate(done))
     stop()
@@ -217,7 +217,7 @@ describe('in the background', () => {
 
   test('one that was stopped before says nothing of it', async () => {
     const connection = openDatabase({ url: 'postgres://nobody@127.0.0.1:1/none', poolSize: 1 })
-    startPurging(connection, log())()
+    startPurging(connection, log(), { trashDays: 30 })()
     for (const _ of [1, 2]) await connection`select`.catch(() => {})
     expect(logged).toEqual([])
     await connection.end()

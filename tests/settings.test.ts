@@ -42,6 +42,7 @@ describe('an empty environment', () => {
       rateLimitPerMinute: 600,
       authRateLimitPerMinute: 10,
       trustedProxyHops: 0,
+      trashDays: 30,
       redisUrl: undefined,
     })
   })

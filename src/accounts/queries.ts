@@ -291,8 +291,8 @@ export async function deleteAccount(sql: Sql, { id }: Caller, passwordHash: stri
       delete from users using account where users.id = account.user_id
       returning users.id, users.revision
     )
-    insert into users (id, revision, refuse_tokens_until)
-    select id, revision + 1, 'infinity' from deleted
+    insert into users (id, revision, purged_revision, refuse_tokens_until)
+    select id, revision + 1, revision + 1, 'infinity' from deleted
     returning id`
   return deleted.length > 0
 }
@@ -307,8 +307,9 @@ export async function deleteUser(sql: Sql, { id, issuedAt }: Caller): Promise<bo
       returning revision
     )
     -- also for a user who never wrote: a token that may write tomorrow is refused as well
-    insert into users (id, revision, refuse_tokens_until)
-    select ${id}, coalesce((select revision from deleted), 0) + 1, clock_timestamp()
+    insert into users (id, revision, purged_revision, refuse_tokens_until)
+    select ${id}, next, next, clock_timestamp()
+    from (select coalesce((select revision from deleted), 0) + 1 as next) as revision
     on conflict (id) do nothing
     returning id`
   return deleted.length > 0

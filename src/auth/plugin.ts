@@ -25,6 +25,24 @@ export function signedIn(verify: Verify) {
 }
 
 /**
+ * The same, for routes that may have their owner in the path: `user_id` must be the caller, or `me`. Anybody else is
+ * refused before anything is looked up, with Problem OWNER_MISMATCH.
+ */
+export function signedInOwner(verify: Verify) {
+  return new Elysia({ name: 'signed-in-owner' }).derive({ as: 'scoped' }, async (context) => {
+    const caller = await verify(context.request.headers.get('authorization'))
+    // a path without parameters has no `params` at all, and their schema wants an object
+    context.params ??= {}
+    const { user_id: named = 'me' }: { user_id?: string } = context.params
+    if (named !== 'me' && named !== caller.id) throw new Problem('OWNER_MISMATCH')
+    return { caller }
+  })
+}
+
+/** What can go wrong before an owner's routes are reached. */
+export const OWNER_PROBLEMS = [...SIGNED_IN_PROBLEMS, 'OWNER_MISMATCH', 'DATABASE_UNAVAILABLE'] as const
+
+/**
  * For a request that has found nothing of its caller's: is that because the user was deleted? Nothing is left of such
  * a user, so one that has found something need not ask.
  *

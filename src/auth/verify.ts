@@ -11,6 +11,8 @@ export interface Caller {
   id: string
   /** When the token was issued, in seconds since 1970; null where it does not say. */
   issuedAt: number | null
+  /** When the token expires, in seconds since 1970. */
+  expiresAt: number
   /** The session that the token belongs to, where it is one of Taskwell's own. */
   sessionId: string | null
 }
@@ -125,6 +127,7 @@ function toVerified({ sub, userId, exp, iat, sid }: JWTPayload): Verified {
   const expires = (exp ?? 0) + CLOCK_TOLERANCE
   const caller = {
     id: subject,
+    expiresAt: expires,
     // jose checks neither claim
     issuedAt: typeof iat === 'number' && iat >= 0 && iat < LAST_MOMENT ? iat : null,
     sessionId: typeof sid === 'string' && UUID.test(sid) ? sid : null,

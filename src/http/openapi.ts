@@ -9,6 +9,7 @@ import { type ErrorCode, type FieldError, Problem } from './problems'
 type Json = Record<string, unknown>
 type Operation = Json & {
   parameters?: Json[]
+  requestHeaders?: (keyof typeof REQUEST_HEADERS)[]
   requestBody?: { content: Record<string, { schema: Json }> }
   responses: Record<string, Json & { content?: Record<string, { schema: Json }>; codes?: ErrorCode[] }>
 }
@@ -84,8 +85,27 @@ function correctPath(path: string, item: Record<string, Operation>): [string, Re
   return [plain, Object.fromEntries(operations)]
 }
 
+/** What a request's header is for; Elysia's own schema of headers would have every request's parsed. */
+const REQUEST_HEADERS = {
+  'If-Match': 'Only if the task still has one of these ETags; else 412',
+  'If-None-Match': 'Only if it has changed since one of these ETags; else 304',
+  'Last-Event-ID': 'The `id` of the last event that arrived: goes on after it',
+  'Idempotency-Key': '1 to 255 visible ASCII characters: makes it safe to send the request again',
+}
+
+/** Spread into a route's `detail`. */
+export function documentedHeaders(...names: (keyof typeof REQUEST_HEADERS)[]) {
+  return { requestHeaders: names }
+}
+
+function headerParameter(name: keyof typeof REQUEST_HEADERS): Json {
+  const schema = { type: 'string' }
+  return { name, in: 'header', required: false, description: REQUEST_HEADERS[name], schema }
+}
+
 function correctOperation(path: string, operation: Operation): Json {
-  const { parameters = [], requestBody, responses, ...rest } = operation
+  const { parameters: generated = [], requestBody, responses, requestHeaders = [], ...rest } = operation
+  const parameters = [...generated, ...requestHeaders.map(headerParameter)]
   const named = path.startsWith('/api/{user_id}/') ? ofUser(rest) : rest
   const ownParameters = parameters.filter((each) => each.in !== 'path' || path.includes(`{${each.name}}`))
   return {
@@ -94,11 +114,14 @@ function correctOperation(path: string, operation: Operation): Json {
     security: responses['401']?.codes?.includes('TOKEN_MISSING') ? [{ bearer: [] }] : [],
     ...(ownParameters.length > 0 && { parameters: ownParameters.map(correctParameter) }),
     ...(requestBody && { requestBody: correctBody(requestBody) }),
-    responses: Object.fromEntries(
-      Object.entries(responses).map(([status, response]) => [status, correctResponse(status, response)]),
-    ),
+    responses: Object.fromEntries([
+      ...Object.entries(responses).map(([status, response]) => [status, correctResponse(status, response)]),
+      ...(responses['200']?.notModified ? [['304', NOT_MODIFIED]] : []),
+    ]),
   }
 }
+
+const NOT_MODIFIED = { description: 'Nothing has changed; there is no body' }
 
 /** Ids of operations are unique, and both addresses have the same routes. */
 function ofUser({ operationId, tags, ...rest }: Json): Json {
@@ -140,6 +163,7 @@ const HEADERS: Record<string, Json> = {
     },
   },
   401: { 'WWW-Authenticate': { description: 'RFC 6750', schema: { type: 'string' } } },
+  429: { 'Retry-After': { description: 'In seconds', schema: { type: 'integer' } } },
   503: { 'Retry-After': { description: 'In seconds', schema: { type: 'integer' } } },
 }
 
@@ -198,6 +222,7 @@ const OWN_KEYWORDS = new Set([
   'component',
   'codes',
   'responseHeaders',
+  'notModified',
   'mediaTypes',
   '$id',
 ])

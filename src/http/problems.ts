@@ -40,13 +40,33 @@ export const PROBLEMS = {
   NOT_FOUND: { status: 404, detail: 'There is nothing at this path', headers: {} },
   METHOD_NOT_ALLOWED: { status: 405, detail: 'The header Allow has the methods of this path', headers: {} },
   EMAIL_TAKEN: { status: 409, detail: 'There is an account with this e-mail address', headers: {} },
+  CURSOR_EXPIRED: {
+    status: 410,
+    detail: 'Changes since this cursor have been purged: start anew, without one',
+    headers: {},
+  },
+  PRECONDITION_FAILED: {
+    status: 412,
+    detail: 'The task has changed since; `current` is what it is now',
+    headers: {},
+  },
   PAYLOAD_TOO_LARGE: { status: 413, detail: 'The body is larger than 65536 bytes', headers: {} },
   UNSUPPORTED_MEDIA_TYPE: {
     status: 415,
     detail: 'The body must be application/json in UTF-8, and not compressed',
     headers: {},
   },
+  IDEMPOTENCY_KEY_REUSED: {
+    status: 422,
+    detail: 'The Idempotency-Key was used for another request',
+    headers: {},
+  },
   VALIDATION_ERROR: { status: 422, detail: 'The request has fields that are not valid', headers: {} },
+  RATE_LIMITED: {
+    status: 429,
+    detail: 'Too many at once; try again later',
+    headers: { 'retry-after': '60' },
+  },
   INTERNAL_ERROR: { status: 500, detail: 'Internal server error', headers: {} },
   DATABASE_UNAVAILABLE: { status: 503, detail: 'The database cannot be used at the moment', headers: RETRY },
   KEYS_UNAVAILABLE: { status: 503, detail: "The token issuer's keys cannot be fetched", headers: RETRY },
@@ -69,9 +89,12 @@ const TITLE_OF: Record<ProblemStatus, string> = {
   404: 'Not Found',
   405: 'Method Not Allowed',
   409: 'Conflict',
+  410: 'Gone',
+  412: 'Precondition Failed',
   413: 'Content Too Large',
   415: 'Unsupported Media Type',
   422: 'Unprocessable Content',
+  429: 'Too Many Requests',
   500: 'Internal Server Error',
   503: 'Service Unavailable',
 }
@@ -98,6 +121,9 @@ export const ProblemBody = component(
       status_code: t.Number({ documented: { type: 'integer', description: 'Repeats `status`' } }),
       request_id: t.String({ description: 'Repeats the header `X-Request-Id`' }),
       errors: t.Optional(t.Array(FieldError, { description: 'One entry for each field at fault' })),
+      current: t.Optional(
+        t.Unknown({ description: 'With `PRECONDITION_FAILED`: the resource as it is now' }),
+      ),
     },
     { additionalProperties: false, description: 'What went wrong (RFC 9457)' },
   ),
@@ -127,10 +153,18 @@ export function problems<const C extends readonly ErrorCode[]>(...codes: C) {
   return Object.fromEntries(responses) as ProblemResponses<C[number] | 'INTERNAL_ERROR'>
 }
 
+/** A `response` entry for one code whose problem has members of its own (RFC 9457 section 3.2). */
+export function problemWith<C extends ErrorCode, Members>(code: C) {
+  type Body = ProblemBody & { status: StatusOf<C>; status_code: StatusOf<C>; error_code: C } & Members
+  return t.Unsafe<Body>({ ...ProblemBody, codes: [code] })
+}
+
 interface ProblemOptions {
   errors?: FieldError[]
   /** Besides those that the code always has. */
   headers?: Record<string, string>
+  /** With PRECONDITION_FAILED: the resource as it is now. */
+  current?: unknown
   /** What made it; logged, never sent. */
   cause?: unknown
 }
@@ -141,13 +175,15 @@ export class Problem extends Error {
   readonly status: ProblemStatus
   readonly errors: FieldError[] | undefined
   readonly headers: Record<string, string>
+  readonly current: unknown
 
-  constructor(code: ErrorCode, { errors, headers, cause }: ProblemOptions = {}) {
+  constructor(code: ErrorCode, { errors, headers, current, cause }: ProblemOptions = {}) {
     super(PROBLEMS[code].detail, { cause })
     this.code = code
     this.status = PROBLEMS[code].status
     this.errors = errors
     this.headers = { ...PROBLEMS[code].headers, ...headers }
+    this.current = current
   }
 
   body(requestId: string): ProblemBody {
@@ -160,6 +196,7 @@ export class Problem extends Error {
       status_code: this.status,
       request_id: requestId,
       ...(this.errors && { errors: this.errors }),
+      ...(this.current !== undefined && { current: this.current }),
     }
   }
 }

@@ -1,46 +1,38 @@
 /** Where a page ended. Opaque to clients, and of use only to the list that gave it. */
-import { createHash } from 'node:crypto'
 import { invalid } from '../http/problems'
+import { seal, unseal } from '../http/seal'
+import type { Task } from './model'
 
 /** The last task of a page. */
 export interface Position {
-  id: number
+  /** Its id, or its revision where that is the order. */
+  number: number
   title: string
 }
 
 /** What a cursor is bound to: whose list, through which filter, in which order. */
-export interface List {
+export interface Order {
   owner: string
   completed: boolean | null
-  sort: 'created' | 'title'
+  sort: 'created' | 'title' | 'deleted'
   order: 'asc' | 'desc'
 }
 
-const DIGEST_LENGTH = 16
-
-/**
- * The digest is no secret: a cursor opens nothing that its sender could not read anyway. It tells a cursor of another
- * list, or one that was cut or changed on its way.
- */
-function seal({ owner, completed, sort, order }: List, position: string): string {
-  const digest = createHash('sha256')
-    .update(JSON.stringify([owner, completed, sort, order, position]))
-    .digest('base64url')
-  return digest.slice(0, DIGEST_LENGTH) + Buffer.from(position).toString('base64url')
-}
+const placeOf = ({ owner, completed, sort, order }: Order) => [owner, completed, sort, order]
 
 /** @returns text that is safe in a URL */
-export function encodeCursor(list: List, { id, title }: Position): string {
+export function encodeCursor(order: Order, last: Pick<Task, 'id' | 'title' | 'revision'>): string {
+  const number = order.sort === 'deleted' ? last.revision : last.id
   // the title itself, where it is the order: the task may have another one by the time of the next page
-  return seal(list, JSON.stringify(list.sort === 'title' ? [id, title] : [id, '']))
+  return seal(placeOf(order), JSON.stringify([number, order.sort === 'title' ? last.title : '']))
 }
 
 /** @throws Problem VALIDATION_ERROR for a cursor that this list did not give */
-export function decodeCursor(list: List, cursor: string): Position {
-  const position = Buffer.from(cursor.slice(DIGEST_LENGTH), 'base64url').toString()
-  if (seal(list, position) !== cursor) {
+export function decodeCursor(order: Order, cursor: string): Position {
+  const position = unseal(placeOf(order), cursor)
+  if (position === undefined) {
     throw invalid({ in: 'query', pointer: 'cursor', detail: 'must be a cursor of this list' })
   }
-  const [id, title] = JSON.parse(position) as [number, string]
-  return { id, title }
+  const [number, title] = JSON.parse(position) as [number, string]
+  return { number, title }
 }

@@ -1,6 +1,8 @@
 /** What a task looks like, coming in and going out. */
+import type { TSchema } from '@sinclair/typebox'
 import { t } from 'elysia'
 import { component } from '../http/components'
+import { problemWith } from '../http/problems'
 import { Moment, oneOf, text, wholeNumber } from '../http/validation'
 
 const strict = { additionalProperties: false }
@@ -41,6 +43,32 @@ export const Task = component(
   ),
 )
 export type Task = typeof Task.static
+
+const ETAG = { description: 'Made from the revision', schema: { type: 'string' } }
+const REPLAYED = {
+  description: '`true`: the first answer to this request, again',
+  schema: { type: 'string' },
+}
+
+/** The same with what its headers say. */
+export const TaggedTask = { ...Task, responseHeaders: { ETag: ETAG } }
+export const CreatedTask = { ...Task, responseHeaders: { ETag: ETAG, 'Idempotency-Replayed': REPLAYED } }
+
+/** The one problem that says more: what a client needs in order to try again. */
+export const PreconditionFailed = problemWith<'PRECONDITION_FAILED', { current: Task }>('PRECONDITION_FAILED')
+
+export const TrashedTask = component(
+  'TrashedTask',
+  t.Object(
+    { ...Task.properties, deleted_at: Moment },
+    {
+      ...strict,
+      description: 'A task in the trash',
+      examples: [{ ...example, deleted_at: example.updated_at }],
+    },
+  ),
+)
+export type TrashedTask = typeof TrashedTask.static
 
 const Title = text('task-title', { min: 1, max: 200, notBlank: true, description: 'Kept as sent, untrimmed' })
 const Description = text('task-description', { min: 0, max: 1000, description: '`null`: none' })
@@ -106,24 +134,38 @@ export const TaskPage = component(
 )
 export type TaskPage = typeof TaskPage.static
 
+export const TrashPage = component(
+  'TrashPage',
+  t.Object(
+    { ...TaskPage.properties, tasks: t.Array(TrashedTask) },
+    { ...strict, description: 'A page of the trash' },
+  ),
+)
+
 /** The media type that asks for a `TaskPage` where an array is the default. */
 export const PAGE_TYPE = 'application/vnd.taskwell.page+json'
-
-const TaskArray = t.Array(Task)
 
 /**
  * Typed as the array alone: a typed client, which never asks for the page, would otherwise have to tell the two apart
  * at every list.
  */
-export const TaskList = t.Unsafe<Task[]>(
-  t.Union([TaskArray, TaskPage], {
-    mediaTypes: { 'application/json': TaskArray, [PAGE_TYPE]: TaskPage },
-    responseHeaders: {
-      Link: { description: 'While there are more: `<…>; rel="next"`', schema: { type: 'string' } },
-      'X-Total-Count': { description: 'With `count=true`', schema: { type: 'integer' } },
-    },
-  }),
-)
+function listOf<Item extends TSchema>(item: Item, page: TSchema) {
+  const array = t.Array(item)
+  return t.Unsafe<Item['static'][]>(
+    t.Union([array, page], {
+      mediaTypes: { 'application/json': array, [PAGE_TYPE]: page },
+      responseHeaders: {
+        ETag: ETAG,
+        Link: { description: 'While there are more: `<…>; rel="next"`', schema: { type: 'string' } },
+        'X-Total-Count': { description: 'With `count=true`', schema: { type: 'integer' } },
+      },
+      notModified: true,
+    }),
+  )
+}
+
+export const TaskList = listOf(Task, TaskPage)
+export const TrashList = listOf(TrashedTask, TrashPage)
 
 const UserId = t.Optional(t.String({ description: "The token's subject, or `me`" }))
 
@@ -182,3 +224,15 @@ export const ListQuery = t.Object(
   strict,
 )
 export type ListQuery = typeof ListQuery.static
+
+const { limit, cursor, skip, count } = ListQuery.properties
+export const TrashQuery = t.Object({ limit, cursor, skip, count }, strict)
+
+export const DeleteQuery = t.Object(
+  {
+    permanent: t.Optional(
+      oneOf(['true', 'false'], '`true`: for good, and also what is in the trash; else it goes to the trash'),
+    ),
+  },
+  strict,
+)

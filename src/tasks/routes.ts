@@ -1,72 +1,91 @@
 /** HTTP for tasks: one set of routes, mounted at both addresses. */
 import { Elysia, t } from 'elysia'
-import { refuseDeleted, SIGNED_IN_PROBLEMS, signedIn } from '../auth/plugin'
+import { OWNER_PROBLEMS, refuseDeleted, signedInOwner } from '../auth/plugin'
 import type { Caller, Verify } from '../auth/verify'
 import type { Sql } from '../database/connection'
 import { BODY_PROBLEMS, jsonBody } from '../http/body'
-import { invalid, Problem, problems } from '../http/problems'
+import { isNamed, matchedRevisions, notModified, taskTag } from '../http/etags'
+import { type IdempotencyKey, idempotencyKey } from '../http/idempotency'
+import { documentedHeaders } from '../http/openapi'
+import { Problem, problems } from '../http/problems'
 import { NoQuery } from '../http/validation'
-import { decodeCursor, encodeCursor, type List } from './cursor'
+import * as lists from './list-queries'
 import {
-  DEFAULT_LIMIT,
+  CreatedTask,
+  DeleteQuery,
   ListQuery,
   OptionalTaskCompletion,
   OwnerParams,
   PAGE_TYPE,
-  Task,
+  PreconditionFailed,
+  TaggedTask,
+  type Task,
   TaskCreate,
   TaskList,
-  type TaskPage,
   TaskParams,
   TaskUpdate,
+  TrashList,
+  TrashQuery,
 } from './model'
+import { answerList, orderOf } from './pages'
 import * as queries from './queries'
 
 const LISTS = {
-  created: { asc: queries.listOldestFirst, desc: queries.listNewestFirst },
-  title: { asc: queries.listTitlesUp, desc: queries.listTitlesDown },
+  created: { asc: lists.listOldestFirst, desc: lists.listNewestFirst },
+  title: { asc: lists.listTitlesUp, desc: lists.listTitlesDown },
 }
 
 const tags = ['Tasks']
 
 /** What can go wrong with any of these routes. */
-const OWN = [...SIGNED_IN_PROBLEMS, 'OWNER_MISMATCH', 'DATABASE_UNAVAILABLE'] as const
+const OWN = [...OWNER_PROBLEMS, 'VALIDATION_ERROR'] as const
+const OF_A_TASK = [...OWN, 'TASK_NOT_FOUND'] as const
 
-/** The routes below one of the two addresses; a `user_id` in the path must be the caller. */
-export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
+interface Deps {
+  sql: Sql
+  verify: Verify
+  /** Told whose tasks have been changed. */
+  onChange: (userId: string) => void
+}
+
+/** The routes below one of the two addresses. */
+export function taskRoutes({ sql, verify, onChange }: Deps) {
   async function found<T>(caller: Caller, task: T | undefined): Promise<T> {
     if (task !== undefined) return task
     await refuseDeleted(sql, caller)
     throw new Problem('TASK_NOT_FOUND')
   }
-  const change = async ({ params, body, caller }: ChangeTask) =>
-    found(caller, await queries.updateTask(sql, caller.id, params.id, body))
+  /** For a write that has changed nothing: what is there, in the trash as well. */
+  async function stored(caller: Caller, id: number) {
+    const { is_deleted, ...current } = await found(caller, await queries.findAnyTask(sql, caller.id, id))
+    return { isDeleted: is_deleted, current }
+  }
+  /** What a write has changed; if that is nothing, then why. */
+  async function changed<T>(caller: Caller, id: number, result: T | undefined): Promise<T> {
+    if (result !== undefined) return result
+    const { isDeleted, current } = await stored(caller, id)
+    throw isDeleted ? new Problem('TASK_NOT_FOUND') : conflict(current)
+  }
+  const change = async ({ params: { id }, body, caller, request, set }: ChangeTask) => {
+    const task = await queries.updateTask(sql, caller.id, id, body, ifMatch(request))
+    return tagged(set, await changed(caller, id, task))
+  }
 
   return new Elysia()
-    .use(signedIn(verify))
-    .derive(async (context) => {
-      // a path without parameters has no `params` at all, and their schema wants an object
-      context.params ??= {}
-      refuseOther(context.caller.id, context.params)
+    .use(signedInOwner(verify))
+    .onAfterHandle(async ({ request, caller }) => {
+      if (request.method !== 'GET' && request.method !== 'HEAD') onChange(caller.id)
     })
     .get(
       '/',
       async ({ query, caller, path, request, set }) => {
-        const sent = new URLSearchParams(request.url.split('?')[1])
-        refuseRepeated(sent)
-        const { tasks, cursor, total } = await readPage(sql, listOf(caller.id, query), query)
-        if (tasks.length === 0) await refuseDeleted(sql, caller)
-        set.headers.vary = [set.headers.vary, 'Accept'].filter(Boolean).join(', ')
-        if (cursor) set.headers.link = `<${path}?${nextQuery(sent, cursor)}>; rel="next"`
-        if (total !== null) set.headers['x-total-count'] = String(total)
-        if (!wantsPage(request.headers.get('accept'))) return tasks
-        set.headers['content-type'] = PAGE_TYPE
-        return pageOf(tasks, cursor)
+        const order = orderOf(caller.id, query)
+        return answerList(LISTS[order.sort][order.order], order, { sql, caller, query, path, request, set })
       },
       {
         params: OwnerParams,
         query: ListQuery,
-        response: { 200: TaskList, ...problems(...OWN, 'VALIDATION_ERROR') },
+        response: { 200: TaskList, ...problems(...OWN) },
         detail: {
           tags,
           operationId: 'listTasks',
@@ -74,44 +93,76 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
           description:
             'Newest first, unless `sort` and `order` say otherwise. While there are more, the header `Link` leads to ' +
             `the next page. With \`Accept: ${PAGE_TYPE}\` the answer is a page object instead of an array.`,
+          ...documentedHeaders('If-None-Match'),
+        },
+      },
+    )
+    .get(
+      '/trash',
+      async ({ query, caller, path, request, set }) => {
+        const order = { owner: caller.id, completed: null, sort: 'deleted', order: 'desc' } as const
+        return answerList(lists.listTrash, order, { sql, caller, query, path, request, set })
+      },
+      {
+        params: OwnerParams,
+        query: TrashQuery,
+        response: { 200: TrashList, ...problems(...OWN) },
+        detail: {
+          tags,
+          operationId: 'listTrash',
+          summary: 'List deleted tasks',
+          description: 'The newest deletion first, with pages as tasks have them.',
+          ...documentedHeaders('If-None-Match'),
         },
       },
     )
     .post(
       '/',
-      async ({ body, caller, path, set }) => {
-        const task = await queries.createTask(sql, caller, body)
-        if (!task) throw new Problem('TOKEN_INVALID')
+      async ({ body, caller, path, request, set }) => {
+        const key = idempotencyKey(request, path, body)
+        const created = await queries.createTask(sql, caller, body, key)
+        const task = created ?? (await replayed(sql, caller, key))
+        if (!created) set.headers['idempotency-replayed'] = 'true'
         set.status = 201
         set.headers.location = `${path.replace(/\/$/, '')}/${task.id}`
-        return task
+        return tagged(set, task)
       },
       {
         ...jsonBody,
         params: OwnerParams,
         query: NoQuery,
         body: TaskCreate,
-        response: { 201: Task, ...problems(...OWN, ...BODY_PROBLEMS, 'VALIDATION_ERROR') },
+        response: { 201: CreatedTask, ...problems(...OWN, ...BODY_PROBLEMS, 'IDEMPOTENCY_KEY_REUSED') },
         detail: {
           tags,
           operationId: 'createTask',
           summary: 'Create a task',
-          description: "A user's first write also makes the user: a valid token is enough to begin.",
+          description:
+            "A user's first write also makes the user: a valid token is enough to begin. With an `Idempotency-Key`, " +
+            'the same request within 24 hours gets the first answer again.',
+          ...documentedHeaders('Idempotency-Key'),
         },
       },
     )
     .get(
       '/:id',
-      async ({ params, caller }) => found(caller, await queries.findTask(sql, caller.id, params.id)),
+      async ({ params, caller, request, set }) => {
+        const task = await found(caller, await queries.findTask(sql, caller.id, params.id))
+        if (isNamed(request.headers.get('if-none-match'), taskTag(task.revision))) {
+          return notModified(taskTag(task.revision))
+        }
+        return tagged(set, task)
+      },
       {
         params: TaskParams,
         query: NoQuery,
-        response: { 200: Task, ...problems(...OWN, 'VALIDATION_ERROR', 'TASK_NOT_FOUND') },
+        response: { 200: { ...TaggedTask, notModified: true }, ...problems(...OF_A_TASK) },
         detail: {
           tags,
           operationId: 'readTask',
           summary: 'Read a task',
           description: 'A task of somebody else answers as one that does not exist.',
+          ...documentedHeaders('If-None-Match'),
         },
       },
     )
@@ -122,6 +173,7 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
         operationId: 'putTask',
         summary: 'Change a task',
         description: 'The same as `PATCH`: what is left out stays as it is.',
+        ...documentedHeaders('If-Match'),
       },
     })
     .patch('/:id', change, {
@@ -131,41 +183,81 @@ export function taskRoutes({ sql, verify }: { sql: Sql; verify: Verify }) {
         operationId: 'patchTask',
         summary: 'Change a task',
         description: 'Changes what is sent and leaves the rest; `null` clears the description.',
+        ...documentedHeaders('If-Match'),
       },
     })
     .patch(
       '/:id/complete',
-      async ({ params, body, caller }) =>
-        found(caller, await queries.completeTask(sql, caller.id, params.id, body?.completed)),
+      async ({ params: { id }, body, caller, request, set }) => {
+        const task = await queries.completeTask(sql, caller.id, id, body?.completed, ifMatch(request))
+        return tagged(set, await changed(caller, id, task))
+      },
       {
         ...jsonBody,
         params: TaskParams,
         query: NoQuery,
         body: OptionalTaskCompletion,
-        response: { 200: Task, ...problems(...OWN, ...BODY_PROBLEMS, 'VALIDATION_ERROR', 'TASK_NOT_FOUND') },
+        response: {
+          200: TaggedTask,
+          412: PreconditionFailed,
+          ...problems(...OF_A_TASK, ...BODY_PROBLEMS),
+        },
         detail: {
           tags,
           operationId: 'completeTask',
           summary: 'Complete a task, or take it back',
           description: 'Toggles without a body. With one it sets, so that sending it twice does no harm.',
+          ...documentedHeaders('If-Match'),
+        },
+      },
+    )
+    .post(
+      '/:id/restore',
+      async ({ params: { id }, caller, request, set }) => {
+        const revisions = ifMatch(request)
+        const restored = await queries.restoreTask(sql, caller.id, id, revisions)
+        if (restored) return tagged(set, restored)
+        const { isDeleted, current } = await stored(caller, id)
+        // one that is back already is what was asked for: the first answer may have been lost
+        if (isDeleted || revisions?.includes(current.revision) === false) throw conflict(current)
+        return tagged(set, current)
+      },
+      {
+        params: TaskParams,
+        query: NoQuery,
+        response: { 200: TaggedTask, 412: PreconditionFailed, ...problems(...OF_A_TASK) },
+        detail: {
+          tags,
+          operationId: 'restoreTask',
+          summary: 'Bring a task back from the trash',
+          description: 'A task that is not in the trash is answered as it is.',
+          ...documentedHeaders('If-Match'),
         },
       },
     )
     .delete(
       '/:id',
-      async ({ params, caller, set }) => {
-        await found(caller, await queries.deleteTask(sql, caller.id, params.id))
+      async ({ params: { id }, query, caller, request, set }) => {
+        if (query.permanent === 'true') {
+          const ended = await queries.endTask(sql, caller.id, id, ifMatch(request))
+          if (ended === undefined) throw conflict((await stored(caller, id)).current)
+        } else {
+          await changed(caller, id, await queries.deleteTask(sql, caller.id, id, ifMatch(request)))
+        }
         set.status = 204
       },
       {
         params: TaskParams,
-        query: NoQuery,
-        response: { 204: t.Void(), ...problems(...OWN, 'VALIDATION_ERROR', 'TASK_NOT_FOUND') },
+        query: DeleteQuery,
+        response: { 204: t.Void(), 412: PreconditionFailed, ...problems(...OF_A_TASK) },
         detail: {
           tags,
           operationId: 'deleteTask',
           summary: 'Delete a task',
-          description: 'A second time answers 404.',
+          description:
+            'Moves it to the trash, from which it can be restored for some weeks. A second time answers 404. With ' +
+            '`permanent=true` it is gone at once, also from the trash.',
+          ...documentedHeaders('If-Match'),
         },
       },
     )
@@ -175,6 +267,8 @@ interface ChangeTask {
   params: { id: number }
   body: TaskUpdate
   caller: Caller
+  request: Request
+  set: Answer
 }
 
 const changeTask = {
@@ -182,69 +276,36 @@ const changeTask = {
   params: TaskParams,
   query: NoQuery,
   body: TaskUpdate,
-  response: { 200: Task, ...problems(...OWN, ...BODY_PROBLEMS, 'VALIDATION_ERROR', 'TASK_NOT_FOUND') },
+  response: { 200: TaggedTask, 412: PreconditionFailed, ...problems(...OF_A_TASK, ...BODY_PROBLEMS) },
 }
 
-/** @throws Problem OWNER_MISMATCH, before anything is looked up */
-function refuseOther(caller: string, { user_id: named = 'me' }: { user_id?: string }): void {
-  if (named !== 'me' && named !== caller) throw new Problem('OWNER_MISMATCH')
+/** What an answer's headers are written to. */
+interface Answer {
+  headers: Record<string, string | number | undefined>
 }
 
-/** @throws Problem VALIDATION_ERROR for parameters that contradict one another */
-function listOf(
-  owner: string,
-  { status = 'all', completed, sort = 'created', order, cursor, skip }: ListQuery,
-): List {
-  const byStatus = { all: null, pending: false, completed: true }[status]
-  const byField = completed === undefined ? null : completed === 'true'
-  if (byStatus !== null && byField !== null && byStatus !== byField) {
-    throw invalid({ in: 'query', pointer: 'completed', detail: 'contradicts `status`' })
-  }
-  if (cursor !== undefined && skip !== undefined) {
-    throw invalid({ in: 'query', pointer: 'skip', detail: 'cannot be used with `cursor`' })
-  }
-  return { owner, completed: byField ?? byStatus, sort, order: order ?? (sort === 'title' ? 'asc' : 'desc') }
+function tagged(set: Answer, task: Task): Task {
+  set.headers.etag = taskTag(task.revision)
+  return task
 }
 
-/** @throws Problem VALIDATION_ERROR for a cursor of another list */
-async function readPage(sql: Sql, list: List, { limit = DEFAULT_LIMIT, cursor, skip = 0, count }: ListQuery) {
-  const { tasks, total } = await LISTS[list.sort][list.order](sql, list.owner, {
-    completed: list.completed,
-    after: cursor === undefined ? undefined : decodeCursor(list, cursor),
-    // one more than asked for tells whether there is a next page
-    limit: limit + 1,
-    skip,
-    count: count === 'true',
-  })
-  const last = tasks.length > limit ? tasks[limit - 1] : undefined
-  return { tasks: tasks.slice(0, limit), cursor: last && encodeCursor(list, last), total }
+function ifMatch({ headers }: Request): queries.Revisions {
+  return matchedRevisions(headers.get('if-match'))
 }
 
-/** Which of the two would count? */
-function refuseRepeated(sent: URLSearchParams): void {
-  const repeated = [...new Set(sent.keys())].filter((name) => sent.getAll(name).length > 1)
-  if (repeated.length === 0) return
-  throw invalid(
-    ...repeated.map((pointer) => ({ in: 'query' as const, pointer, detail: 'must be sent once' })),
-  )
+function conflict(current: Task): Problem {
+  return new Problem('PRECONDITION_FAILED', { current, headers: { etag: taskTag(current.revision) } })
 }
 
-/** For a target without a host, because behind a proxy only the client knows which one it asked. */
-function nextQuery(sent: URLSearchParams, cursor: string): URLSearchParams {
-  const next = new URLSearchParams(sent)
-  next.delete('skip')
-  next.set('cursor', cursor)
-  return next
-}
-
-/** RFC 9110 section 12.5.1, as far as two representations need it: the page is sent only to who names it. */
-function wantsPage(accept: string | null): boolean {
-  const range = accept?.split(',').find((each) => each.split(';')[0]?.trim().toLowerCase() === PAGE_TYPE)
-  return range !== undefined && !/;\s*q=0(?:\.0*)?\s*(?:;|$)/i.test(range)
-}
-
-/** In the type of `TaskList`, which says why. */
-function pageOf(tasks: Task[], cursor: string | undefined): Task[] {
-  const page: TaskPage = { tasks, count: tasks.length, next_cursor: cursor ?? null }
-  return page as unknown as Task[]
+/**
+ * The first answer to a request that has come again.
+ *
+ * @throws Problem IDEMPOTENCY_KEY_REUSED, or TOKEN_INVALID where nothing was made because the user is deleted
+ */
+async function replayed(sql: Sql, caller: Caller, key: IdempotencyKey | undefined): Promise<Task> {
+  const stored = key && (await queries.findAnswer(sql, caller.id, key.key))
+  if (!stored) throw new Problem('TOKEN_INVALID')
+  if (!stored.fingerprint.equals(key.fingerprint)) throw new Problem('IDEMPOTENCY_KEY_REUSED')
+  // what `createTask` has stored
+  return stored.answer as Task
 }

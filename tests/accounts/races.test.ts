@@ -118,7 +118,12 @@ const accountOf = (email: string): queries.NewAccount => ({
 /** Before whatever happens to a user here: no token of theirs is newer than their end. */
 const A_MINUTE_AGO = Math.floor(Date.now() / 1000) - 60
 
-const callerOf = (id: string) => ({ id, issuedAt: A_MINUTE_AGO, sessionId: null })
+const callerOf = (id: string) => ({
+  id,
+  issuedAt: A_MINUTE_AGO,
+  expiresAt: Date.now() / 1000 + 3600,
+  sessionId: null,
+})
 
 function tokenOf(id: string): Promise<string> {
   return new SignJWT({ sub: id, iat: A_MINUTE_AGO })

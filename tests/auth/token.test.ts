@@ -46,6 +46,7 @@ test('an access token is accepted where nothing is said of issuer and audience',
   expect(await createVerify(settings)(`Bearer ${await signAccessToken('ann', settings)}`)).toEqual({
     id: 'ann',
     issuedAt: NOW,
+    expiresAt: NOW + 30 * 60 + 5,
     sessionId: null,
   })
 })

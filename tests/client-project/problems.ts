@@ -27,6 +27,10 @@ export async function explain({ api }: Client, id: number): Promise<string> {
       const code: 'PAYLOAD_TOO_LARGE' | 'UNSUPPORTED_MEDIA_TYPE' = error.value.error_code
       return code
     }
+    case 412: {
+      const code: 'PRECONDITION_FAILED' = error.value.error_code
+      return `${code} ${error.value.current.title}`
+    }
     case 422: {
       const code: 'VALIDATION_ERROR' = error.value.error_code
       return [code, ...(error.value.errors ?? []).map(({ pointer, detail }) => `${pointer} ${detail}`)].join()

@@ -76,9 +76,11 @@ async function toRequest(
   })
 }
 
-/** JSON is parsed; anything else stays text. */
+/** JSON is parsed; anything else stays text, and of a stream, which has no end, nothing is read. */
 export async function toAnswer(response: Response): Promise<Answer> {
-  const text = await response.text()
+  const isStream = response.headers.get('content-type') === 'text/event-stream'
+  if (isStream) await response.body?.cancel()
+  const text = isStream ? '' : await response.text()
   const isJson = /[/+]json/.test(response.headers.get('content-type') ?? '')
   return {
     status: response.status,

@@ -1,0 +1,43 @@
+/** What a call gives that did not succeed. */
+import type { ProblemBody } from '../http/problems'
+
+/** Stands in for an answer that never came, so that a failed call always has a problem to read. */
+export interface NoAnswer extends Omit<ProblemBody, 'error_code'> {
+  status: 503
+  status_code: 503
+  error_code: 'NO_ANSWER'
+}
+
+/** In the shape of any other problem. */
+export function noAnswer(cause: unknown): Response {
+  const problem: NoAnswer = {
+    type: 'about:blank',
+    title: 'Service Unavailable',
+    status: 503,
+    detail: `The server gave no answer: ${cause instanceof Error ? cause.message : cause}`,
+    error_code: 'NO_ANSWER',
+    status_code: 503,
+    request_id: '',
+  }
+  return Response.json(problem, { status: 503, headers: { 'content-type': 'application/problem+json' } })
+}
+
+/** An answer that is no success, or none at all. */
+export class RequestError extends Error {
+  override readonly name = 'RequestError'
+  readonly status: number
+  /** What is wrong; undefined where the answer came from somebody else, such as a proxy. */
+  readonly problem: ProblemBody | NoAnswer | undefined
+
+  /** @param value the answer's body */
+  constructor(status: number, value: unknown) {
+    const problem = isProblem(value) ? value : undefined
+    super(problem?.detail ?? `The request failed with status ${status}`)
+    this.status = status
+    this.problem = problem
+  }
+}
+
+export function isProblem(value: unknown): value is ProblemBody | NoAnswer {
+  return typeof value === 'object' && value !== null && 'error_code' in value
+}

@@ -1,0 +1,68 @@
+/** Sends requests again where that does no harm. */
+
+/** As `fetch`, but an answer that never came is a 503. */
+export type Send = (url: string, init: RequestInit) => Promise<Response>
+
+/** In milliseconds. */
+const FIRST_DELAY = 300
+/** In milliseconds; who is asked to wait longer is told so instead. */
+const LONGEST_DELAY = 10_000
+
+/** What the server makes safe to repeat: tasks, whose creation has an idempotency key. */
+const TASKS = /\/api\/(?:v1\/todos|[^/]+\/tasks)(?:[/?]|$)/
+
+/**
+ * A request that was refused for now (429) is sent again, and so is one that may or may not have been carried out (503,
+ * which stands for a lost connection as well), if a second time changes nothing. What makes a task gets a key for that.
+ *
+ * @param retries how many times at most
+ */
+export function retrying(send: Send, retries: number): Send {
+  return async (url, init) => {
+    const request = withKey(url, init)
+    let isUncertain = false
+    for (let attempt = 0; ; attempt++) {
+      const response = await send(url, request)
+      if (isUncertain && isDeleted(request, response)) return new Response(null, { status: 204 })
+      const delay = attempt < retries ? delayBefore(attempt, url, request, response) : undefined
+      if (delay === undefined || init.signal?.aborted) return response
+      isUncertain ||= response.status === 503
+      await response.body?.cancel()
+      await new Promise((done) => setTimeout(done, delay))
+    }
+  }
+}
+
+function withKey(url: string, init: RequestInit): RequestInit {
+  if (init.method !== 'POST' || !TASKS.test(url)) return init
+  const headers = new Headers(init.headers)
+  if (!headers.has('idempotency-key')) headers.set('idempotency-key', crypto.randomUUID())
+  return { ...init, headers }
+}
+
+/** It was there before the first time, so that one has deleted it. */
+function isDeleted({ method }: RequestInit, { status }: Response): boolean {
+  return method === 'DELETE' && status === 404
+}
+
+/** @returns milliseconds, or undefined if the request is not to be sent again */
+function delayBefore(
+  attempt: number,
+  url: string,
+  request: RequestInit,
+  response: Response,
+): number | undefined {
+  const { status, headers } = response
+  if (status !== 429 && !(status === 503 && isRepeatable(url, request))) return undefined
+  // between half of it and all of it, so that clients that failed together do not come back together
+  const backoff = FIRST_DELAY * 2 ** attempt * (0.5 + Math.random() / 2)
+  const asked = Number(headers.get('retry-after') ?? 0) * 1000
+  const delay = Math.max(backoff, asked)
+  return delay <= LONGEST_DELAY ? delay : undefined
+}
+
+function isRepeatable(url: string, { method, body }: RequestInit): boolean {
+  if (method === 'GET' || method === 'HEAD') return true
+  // without a body, `complete` toggles
+  return TASKS.test(url) && (method !== 'PATCH' || Boolean(body))
+}

@@ -1,0 +1,150 @@
+/** Keeps a map of tasks true: what is there, then what changes, as it happens. */
+import { EventSourceParserStream } from 'eventsource-parser/stream'
+import type { Change } from '../sync/model'
+import type { Task } from '../tasks/model'
+import { RequestError } from './errors'
+
+/** A `Map`, or what behaves like one, such as the reactive maps of user interfaces. */
+export type TaskStore = Pick<Map<number, Task>, 'get' | 'set' | 'delete' | 'keys'>
+
+export interface SyncOptions {
+  /** Where an earlier `sync` of the same store has got to, if the store outlived it; left out: the store begins anew. */
+  cursor?: string
+  /** Called after each change that the store has taken. */
+  onChange?: (change: Change) => void
+}
+
+export interface Sync {
+  /** Resolves once the store has all that the server had; rejects if that never comes. */
+  ready: Promise<void>
+  /** Resolves after `stop`; rejects with RequestError for an answer that trying again does not change, such as a 401. */
+  ended: Promise<void>
+  /** How far the store is; keep it beside a store that outlives the page. */
+  readonly cursor: string | undefined
+  stop(): void
+}
+
+export interface ChangeSource {
+  /** A page of changes. @throws RequestError */
+  read(
+    since: string | undefined,
+    signal: AbortSignal,
+  ): Promise<{ changes: Change[]; cursor: string; has_more: boolean }>
+  /** The events since. @throws RequestError */
+  open(since: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>
+}
+
+/** All in milliseconds. The server says something every 15 s: after three times that, the connection is dead. */
+const SILENCE = 45_000
+const FIRST_DELAY = 200
+const LONGEST_DELAY = 5000
+
+export function createSync(source: ChangeSource, store: TaskStore, options: SyncOptions): Sync {
+  const { onChange = () => {} } = options
+  const stopping = new AbortController()
+  const ready = Promise.withResolvers<void>()
+  // whoever waits for neither is not to be told by way of an unhandled rejection
+  ready.promise.catch(() => {})
+  let cursor = options.cursor
+  let failures = 0
+
+  /** Takes all that has come since the cursor; without one, all that is there, and nothing else stays in the store. */
+  async function catchUp(): Promise<void> {
+    const isNew = cursor === undefined
+    const seen = new Set<number>()
+    let since = cursor
+    for (let hasMore = true; hasMore; ) {
+      const page = await source.read(since, stopping.signal)
+      for (const change of page.changes) {
+        seen.add(change.id)
+        take(change, isNew)
+      }
+      since = page.cursor
+      hasMore = page.has_more
+    }
+    if (isNew) for (const id of [...store.keys()]) if (!seen.has(id)) store.delete(id)
+    cursor = since
+  }
+  /** @param isNew whatever the store has is older; else the caller may have put a newer one there, after a write */
+  function take(change: Change, isNew = false): void {
+    if (!isNew && (store.get(change.id)?.revision ?? 0) >= change.revision) return
+    if ('deleted' in change) store.delete(change.id)
+    else store.set(change.id, change)
+    onChange(change)
+  }
+  /** Takes events until the connection ends. */
+  async function follow(since: string): Promise<void> {
+    const connection = new AbortController()
+    const giveUp = () => connection.abort()
+    stopping.signal.addEventListener('abort', giveUp, { once: true })
+    let silence = setTimeout(giveUp, SILENCE)
+    const heard = () => {
+      clearTimeout(silence)
+      silence = setTimeout(giveUp, SILENCE)
+    }
+    try {
+      const body = await source.open(since, connection.signal)
+      failures = 0
+      for await (const { id, data } of eventsOf(body, heard)) {
+        take(JSON.parse(data))
+        cursor = id
+      }
+    } finally {
+      clearTimeout(silence)
+      stopping.signal.removeEventListener('abort', giveUp)
+      connection.abort()
+    }
+  }
+  async function run(): Promise<void> {
+    let isReady = false
+    while (!stopping.signal.aborted) {
+      try {
+        if (!isReady || cursor === undefined) {
+          await catchUp()
+          isReady = true
+          ready.resolve()
+        }
+        if (cursor !== undefined) await follow(cursor)
+      } catch (error) {
+        if (stopping.signal.aborted) return
+        const status = error instanceof RequestError ? error.status : 503
+        // what has happened since then is forgotten: begin anew
+        if (status === 410) cursor = undefined
+        else if (status < 500 && status !== 429) throw error
+        failures++
+      }
+      await pause(Math.min(FIRST_DELAY * 2 ** failures, LONGEST_DELAY))
+    }
+  }
+  function pause(milliseconds: number): Promise<void> {
+    return new Promise((done) => {
+      const timer = setTimeout(done, milliseconds)
+      stopping.signal.addEventListener('abort', () => {
+        clearTimeout(timer)
+        done()
+      })
+    })
+  }
+
+  const ended = run().finally(() => ready.reject(new Error('the synchronization has ended')))
+  ended.catch(() => {})
+  return {
+    ready: ready.promise,
+    ended,
+    get cursor() {
+      return cursor
+    },
+    stop: () => stopping.abort(),
+  }
+}
+
+async function* eventsOf(body: ReadableStream<Uint8Array>, heard: () => void) {
+  const events = body
+    .pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)
+    .pipeThrough(new EventSourceParserStream({ onComment: heard }))
+    .getReader()
+  for (let next = await events.read(); !next.done; next = await events.read()) {
+    heard()
+    yield { id: next.value.id ?? '', data: next.value.data }
+  }
+}

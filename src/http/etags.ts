@@ -1,0 +1,51 @@
+/** Entity tags: a task's is its revision, a list's the revision of its owner (RFC 9110 section 8.8.3). */
+
+/** A strong tag: the same revision is the same text, to the byte. */
+export function taskTag(revision: number): string {
+  return `"${revision}"`
+}
+
+/** A weak tag: the same tasks, whatever they look like. @param form tells apart what one address can answer */
+export function listTag(revision: number, form: string): string {
+  return `W/"${revision}-${form}"`
+}
+
+/** RFC 9110 section 8.8.3, a list of them, or `*`. */
+const TAGS = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g
+
+/**
+ * The revisions that `If-Match` lets through.
+ *
+ * @returns null if there is no such header, or it is `*`; a weak tag, or one that is none of ours, lets nothing through
+ */
+export function matchedRevisions(ifMatch: string | null): number[] | null {
+  if (ifMatch === null || ifMatch.trim() === '*') return null
+  const tags = ifMatch.match(TAGS) ?? []
+  return tags.flatMap((tag) => {
+    const [, revision] = /^"([1-9]\d{0,15})"$/.exec(tag) ?? []
+    return revision === undefined || !Number.isSafeInteger(Number(revision)) ? [] : [Number(revision)]
+  })
+}
+
+/** RFC 9110 section 15.4.5. Typed as what would have been answered: no other status has to be declared for it. */
+export function notModified(tag: string): never {
+  return new Response(null, { status: 304, headers: { etag: tag } }) as never
+}
+
+/** Whether `If-None-Match` names the tag; by weak comparison, as section 13.1.2 has it. */
+export function isNamed(ifNoneMatch: string | null, tag: string): boolean {
+  if (ifNoneMatch === null) return false
+  if (ifNoneMatch.trim() === '*') return true
+  const opaque = tag.replace(/^W\//, '')
+  return (ifNoneMatch.match(TAGS) ?? []).some((each) => each.replace(/^W\//, '') === opaque)
+}
+
+/** The revision of the list that the client has, if `If-None-Match` names one of this form. */
+export function knownRevision(ifNoneMatch: string | null, form: string): number | null {
+  const revisions = (ifNoneMatch?.match(TAGS) ?? []).flatMap((tag) => {
+    const [, revision, itsForm] = /^(?:W\/)?"(\d{1,15})-(.*)"$/.exec(tag) ?? []
+    return revision !== undefined && itsForm === form ? [Number(revision)] : []
+  })
+  // of several, the newest is the only one that can still be true
+  return revisions.length === 0 ? null : Math.max(...revisions)
+}

@@ -1,0 +1,140 @@
+/** Live updates: who listens to which user's changes, and one look a moment for all of them. */
+import type { Logger } from 'pino'
+import type { Sql } from '../database/connection'
+import { type ChangedTask, type NewsRow, readNews } from './queries'
+
+/** One stream. */
+export interface Listener {
+  userId: string
+  /** When its token was issued, in seconds since 1970; null where that does not say. */
+  issuedAt: number | null
+  /** What it has already. */
+  revision: number
+  /** Takes changes and the revision that they lead to, in order. */
+  send(changes: ChangedTask[], revision: number): void
+  /** Keeps the connection from looking dead. */
+  beat(): void
+  end(): void
+}
+
+export interface Live {
+  /** Begins to listen, to whatever has come since the listener's revision as well. @returns what stops it */
+  listen(listener: Listener): () => void
+  /** How many listen to this user here. */
+  count(userId: string): number
+  /** Something of this user's has been changed by this process: no need to wait for the next look. */
+  changed(userId: string): void
+  /** Ends all streams, and those that are still to come. */
+  close(): void
+}
+
+/** In milliseconds: changes made by other processes arrive within one look and the time it takes. */
+const LOOK_INTERVAL = 500
+const BEAT_INTERVAL = 15_000
+/** How many changes of one user one look takes; the rest follow at once. */
+const MAX_CHANGES = 500
+
+/**
+ * Looking, and not `listen`/`notify`, because that works through any pooler, and costs what is listened to and nothing
+ * for what is written: one statement a look for all users, and none while nobody listens.
+ */
+export function createLive(sql: Sql, log: Logger): Live {
+  const byUser = new Map<string, Set<Listener>>()
+  /** Of whom there is news, as far as this process knows. */
+  const hinted = new Set<string>()
+  let isRunning = false
+  let isClosed = false
+  let wake = () => {}
+  let beats: Timer | undefined
+
+  async function run(): Promise<void> {
+    let lookedAt = Number.NEGATIVE_INFINITY
+    while (byUser.size > 0) {
+      if (hinted.size === 0) await nap(lookedAt + LOOK_INTERVAL - performance.now())
+      const isDue = performance.now() - lookedAt >= LOOK_INTERVAL
+      const userIds = [...(isDue ? byUser.keys() : hinted)]
+      hinted.clear()
+      if (isDue) lookedAt = performance.now()
+      await look(userIds)
+    }
+    isRunning = false
+    clearInterval(beats)
+  }
+  /** Until then, or until there is a hint. */
+  async function nap(milliseconds: number): Promise<void> {
+    if (milliseconds <= 0) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const timer = setTimeout(resolve, milliseconds)
+    wake = resolve
+    await promise
+    clearTimeout(timer)
+  }
+  async function look(userIds: string[]): Promise<void> {
+    const listened = userIds.filter((id) => byUser.has(id))
+    if (listened.length === 0) return
+    try {
+      const revisions = listened.map((id) => Math.min(...listenersOf(id).map(({ revision }) => revision)))
+      for (const news of await readNews(sql, listened, revisions, MAX_CHANGES)) deliver(news)
+    } catch (err) {
+      // once the database is back, a look finds all that has come meanwhile
+      log.warn({ err }, 'live updates could not be read')
+    }
+  }
+  function deliver({ user_id, revision, refuse_tokens_until, changes: found }: NewsRow): void {
+    const changes = found ?? []
+    const last = changes.length < MAX_CHANGES ? undefined : changes.at(-1)
+    if (last) hinted.add(user_id)
+    for (const listener of listenersOf(user_id)) {
+      if (isRefused(listener, refuse_tokens_until)) listener.end()
+      else forward(listener, changes, last?.revision ?? revision)
+    }
+  }
+  function listenersOf(userId: string): Listener[] {
+    return [...(byUser.get(userId) ?? [])]
+  }
+  function beat(): void {
+    for (const userId of byUser.keys()) for (const listener of listenersOf(userId)) listener.beat()
+  }
+  function changed(userId: string): void {
+    if (!byUser.has(userId)) return
+    hinted.add(userId)
+    wake()
+  }
+
+  return {
+    listen(listener) {
+      const { userId } = listener
+      if (isClosed) queueMicrotask(() => listener.end())
+      byUser.set(userId, (byUser.get(userId) ?? new Set()).add(listener))
+      changed(userId)
+      if (!isRunning) {
+        isRunning = true
+        beats = setInterval(beat, BEAT_INTERVAL)
+        void run()
+      }
+      return () => {
+        byUser.get(userId)?.delete(listener)
+        if (byUser.get(userId)?.size === 0) byUser.delete(userId)
+      }
+    },
+    count: (userId) => byUser.get(userId)?.size ?? 0,
+    changed,
+    close() {
+      isClosed = true
+      for (const userId of byUser.keys()) for (const listener of listenersOf(userId)) listener.end()
+      wake()
+    },
+  }
+}
+
+function isRefused({ issuedAt }: Listener, refuseTokensUntil: number | null): boolean {
+  return refuseTokensUntil !== null && (issuedAt === null || issuedAt <= refuseTokensUntil)
+}
+
+/** Listeners of one user may have come at different times. */
+function forward(listener: Listener, changes: ChangedTask[], revision: number): void {
+  if (revision <= listener.revision) return
+  const news = changes.filter((change) => change.revision > listener.revision)
+  listener.revision = revision
+  listener.send(news, revision)
+}

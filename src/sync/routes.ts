@@ -1,0 +1,110 @@
+/** HTTP for staying in step: changes since a moment, and changes as they happen. Mounted at both addresses. */
+import { Elysia, t } from 'elysia'
+import { OWNER_PROBLEMS, signedInOwner } from '../auth/plugin'
+import type { Caller, Verify } from '../auth/verify'
+import type { Sql } from '../database/connection'
+import { documentedHeaders } from '../http/openapi'
+import { Problem, problems } from '../http/problems'
+import { OwnerParams } from '../tasks/model'
+import { decodePosition, encodePosition, type Position } from './cursor'
+import { eventStream, noStream } from './events'
+import type { Live } from './live'
+import { Changes, ChangesQuery, EventsQuery, MAX_CHANGES, toChange } from './model'
+import { type ChangesRow, readChanges } from './queries'
+
+const tags = ['Tasks']
+
+const OWN = [...OWNER_PROBLEMS, 'VALIDATION_ERROR', 'CURSOR_EXPIRED'] as const
+
+/** How many streams a user may have on one process. */
+const MAX_STREAMS = 20
+
+interface Deps {
+  sql: Sql
+  verify: Verify
+  live: Live
+}
+
+export function syncRoutes({ sql, verify, live }: Deps) {
+  return new Elysia()
+    .use(signedInOwner(verify))
+    .get(
+      '/changes',
+      async ({ query: { since, limit = MAX_CHANGES }, caller }) => {
+        const position = since === undefined ? null : decodePosition(caller.id, since, 'query')
+        // one more than asked for tells whether there are more
+        const row = await readChanges(sql, caller, position, limit + 1)
+        refuseLost(row, position)
+        const found = row.changes ?? []
+        const changes = found.slice(0, limit)
+        const has_more = found.length > limit
+        const revision = has_more ? (changes.at(-1)?.revision ?? 0) : row.revision
+        const begun = position?.begun ?? row.revision
+        return {
+          changes: changes.map(toChange),
+          cursor: encodePosition(caller.id, { revision, begun }),
+          has_more,
+        }
+      },
+      {
+        params: OwnerParams,
+        query: ChangesQuery,
+        response: { 200: Changes, ...problems(...OWN) },
+        detail: {
+          tags,
+          operationId: 'readChanges',
+          summary: 'Read what has changed',
+          description:
+            'In the order in which it happened: whoever applies page after page has the same tasks as the server, ' +
+            'whatever is written meanwhile. Without `since`, all that is there now. After some weeks deletions are ' +
+            'forgotten, and a cursor from before is 410: start anew.',
+        },
+      },
+    )
+    .get(
+      '/events',
+      async ({ query: { since }, caller, request, server }) => {
+        const position = positionOf(caller, request.headers.get('last-event-id'), since)
+        const row = await readChanges(sql, caller, position, 0)
+        refuseLost(row, position)
+        if (live.count(caller.id) >= MAX_STREAMS) throw new Problem('RATE_LIMITED')
+        if (request.method === 'HEAD') return noStream()
+        // a stream is idle most of the time; what is dead is found by the beats
+        server?.timeout(request, 0)
+        return eventStream(live, caller, position ?? { revision: row.revision, begun: row.revision })
+      },
+      {
+        params: OwnerParams,
+        query: EventsQuery,
+        response: { 200: EVENTS, ...problems(...OWN, 'RATE_LIMITED') },
+        detail: {
+          tags,
+          operationId: 'streamEvents',
+          summary: 'Follow changes as they happen',
+          description:
+            'Server-sent events: each `data` is a change, its `id` the cursor after it. Begins after `Last-Event-ID` ' +
+            'or `since`, or now. Ends when the token expires; at most 20 at a time.',
+          ...documentedHeaders('Last-Event-ID'),
+        },
+      },
+    )
+}
+
+/** Typed as text, which is what arrives; Elysia passes a `Response` on as it is. */
+const EVENTS = t.Unsafe<string>(t.Any({ mediaTypes: { 'text/event-stream': { type: 'string' } } }))
+
+/** The header wins: `EventSource` sends it, with the same address, when it connects anew. */
+function positionOf({ id }: Caller, lastEventId: string | null, since: string | undefined): Position | null {
+  if (lastEventId) return decodePosition(id, lastEventId, 'header')
+  return since === undefined ? null : decodePosition(id, since, 'query')
+}
+
+/** @throws Problem TOKEN_INVALID for a deleted user, CURSOR_EXPIRED where changes since the position are lost */
+function refuseLost(row: ChangesRow, position: Position | null): void {
+  if (row.is_refused) throw new Problem('TOKEN_INVALID')
+  if (position === null) return
+  const isPurged = row.purged_revision > Math.max(position.revision, position.begun)
+  // a database that was restored from a backup knows less than its clients
+  const isAhead = position.revision > row.revision
+  if (isPurged || isAhead) throw new Problem('CURSOR_EXPIRED')
+}

@@ -1,0 +1,101 @@
+/** A list in HTTP: its order, its pages, and the links between them. */
+import type { Caller } from '../auth/verify'
+import type { Sql } from '../database/connection'
+import { knownRevision, listTag, notModified } from '../http/etags'
+import { invalid, Problem } from '../http/problems'
+import { decodeCursor, encodeCursor, type Order } from './cursor'
+import type { List } from './list-queries'
+import { DEFAULT_LIMIT, type ListQuery, PAGE_TYPE, type Task, type TaskPage } from './model'
+
+/** @throws Problem VALIDATION_ERROR for parameters that contradict one another */
+export function orderOf(
+  owner: string,
+  { status = 'all', completed, sort = 'created', order }: ListQuery,
+): Order & { sort: 'created' | 'title' } {
+  const byStatus = { all: null, pending: false, completed: true }[status]
+  const byField = completed === undefined ? null : completed === 'true'
+  if (byStatus !== null && byField !== null && byStatus !== byField) {
+    throw invalid({ in: 'query', pointer: 'completed', detail: 'contradicts `status`' })
+  }
+  return { owner, completed: byField ?? byStatus, sort, order: order ?? (sort === 'title' ? 'asc' : 'desc') }
+}
+
+interface ListRequest {
+  sql: Sql
+  caller: Caller
+  query: Pick<ListQuery, 'limit' | 'cursor' | 'skip' | 'count'>
+  path: string
+  request: Request
+  set: { headers: Record<string, string | number | undefined> }
+}
+
+/**
+ * Reads a page and writes its headers.
+ *
+ * @returns the tasks, or the page object in their type (`TaskList` says why), or 304
+ * @throws Problem VALIDATION_ERROR, or TOKEN_INVALID for a user who has been deleted
+ */
+export async function answerList<Item extends Task>(
+  list: List<Item>,
+  order: Order,
+  { sql, caller, query, path, request, set }: ListRequest,
+): Promise<Item[]> {
+  const { limit = DEFAULT_LIMIT, cursor, skip, count } = query
+  const sent = new URLSearchParams(request.url.split('?')[1])
+  refuseRepeated(sent)
+  if (cursor !== undefined && skip !== undefined) {
+    throw invalid({ in: 'query', pointer: 'skip', detail: 'cannot be used with `cursor`' })
+  }
+  const form = wantsPage(request.headers.get('accept')) ? 'page' : 'array'
+  const { is_refused, revision, total, tasks } = await list(sql, caller, {
+    completed: order.completed,
+    after: cursor === undefined ? undefined : decodeCursor(order, cursor),
+    // one more than asked for tells whether there is a next page
+    limit: limit + 1,
+    skip: skip ?? 0,
+    count: count === 'true',
+    known: knownRevision(request.headers.get('if-none-match'), form),
+  })
+  if (is_refused) throw new Problem('TOKEN_INVALID')
+  const tag = listTag(revision, form)
+  set.headers.vary = [set.headers.vary, 'Accept'].filter(Boolean).join(', ')
+  if (tasks === null) return notModified(tag)
+  set.headers.etag = tag
+  const last = tasks.length > limit ? tasks[limit - 1] : undefined
+  const next = last && encodeCursor(order, last)
+  if (next) set.headers.link = `<${path}?${nextQuery(sent, next)}>; rel="next"`
+  if (total !== null) set.headers['x-total-count'] = String(total)
+  const page = tasks.slice(0, limit)
+  if (form === 'array') return page
+  set.headers['content-type'] = PAGE_TYPE
+  return pageOf(page, next)
+}
+
+/** Which of the two would count? */
+function refuseRepeated(sent: URLSearchParams): void {
+  const repeated = [...new Set(sent.keys())].filter((name) => sent.getAll(name).length > 1)
+  if (repeated.length === 0) return
+  throw invalid(
+    ...repeated.map((pointer) => ({ in: 'query' as const, pointer, detail: 'must be sent once' })),
+  )
+}
+
+/** For a target without a host, because behind a proxy only the client knows which one it asked. */
+function nextQuery(sent: URLSearchParams, cursor: string): URLSearchParams {
+  const next = new URLSearchParams(sent)
+  next.delete('skip')
+  next.set('cursor', cursor)
+  return next
+}
+
+/** RFC 9110 section 12.5.1, as far as two representations need it: the page is sent only to who names it. */
+function wantsPage(accept: string | null): boolean {
+  const range = accept?.split(',').find((each) => each.split(';')[0]?.trim().toLowerCase() === PAGE_TYPE)
+  return range !== undefined && !/;\s*q=0(?:\.0*)?\s*(?:;|$)/i.test(range)
+}
+
+/** In the type of `TaskList`, which says why. */
+function pageOf<Item extends Task>(tasks: Item[], cursor: string | undefined): Item[] {
+  const page: TaskPage = { tasks, count: tasks.length, next_cursor: cursor ?? null }
+  return page as unknown as Item[]
+}
