@@ -12,7 +12,7 @@
 import { type Treaty, treaty } from '@elysiajs/eden'
 import type { App } from './app'
 import { isProblem, type NoAnswer, noAnswer, RequestError } from './client/errors'
-import { retrying, type Send } from './client/retries'
+import { isUncertain, retrying, type Send } from './client/retries'
 import { createSession, type Session, type TokenAnswer, type TokenStorage } from './client/session'
 import { type ChangeSource, createSync, type Sync, type SyncOptions, type TaskStore } from './client/sync'
 import type { ListQuery, Task, TaskUpdate } from './tasks/model'
@@ -106,7 +106,7 @@ export function createClient(
   url: string,
   { token, storage, fetcher = fetch, retries = 3 }: ClientOptions = {},
 ): Client {
-  const send = retrying(answering(fetcher), retries)
+  const send = answering(fetcher)
   const session = createSession({
     key: `taskwell ${url}`,
     refresh: (refreshToken, signal) => refresh(routes.api.v1.auth, refreshToken, signal),
@@ -123,7 +123,7 @@ export function createClient(
       return current ? { authorization: `Bearer ${current}` } : {}
     },
     // Eden only calls it; `typeof fetch` has more under Bun
-    fetcher: (token === undefined ? renewing(session, send) : send) as typeof fetch,
+    fetcher: retrying(token === undefined ? renewing(session, send) : send, retries) as typeof fetch,
   })
   // a proxy forgets the type, and Eden's lacks the outage
   const routes = withEncodedParams(calls) as Calls
@@ -169,8 +169,10 @@ function taskCalls(todos: Calls['api']['v1']['todos']): Pick<Client, 'update' | 
         const answer = await todos({ id: task.id }).patch(body, { headers })
         if (answer.error?.status !== 412) return answer
         current = answer.error.value.current
-        // an answer that got lost, and was asked for again, leaves what was wanted
-        if (isLike(current, body)) return { ...answer, data: current, error: null, status: 200 }
+        // an answer that got lost, and was asked for again, leaves what was wanted; else, what a function makes of the
+        // task as it was may look the same and still be somebody else's, such as a count that both have raised
+        const isOurs = typeof change !== 'function' || isUncertain(answer.response)
+        if (isOurs && isLike(current, body)) return { ...answer, data: current, error: null, status: 200 }
         if (typeof change !== 'function' || conflicts === MAX_CONFLICTS) return answer
       }
     },

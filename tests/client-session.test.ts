@@ -621,6 +621,23 @@ describe.concurrent('a refresh', () => {
     expect(await whoIs(client)).toBe(user.id)
     expect(recorded.count(REFRESH)).toBe(1)
   })
+
+  test('that the server is slow to answer is waited for at the second try', async () => {
+    const { storage, user } = await signedUp()
+    await sleepOver(storage)
+    const recorded = recorder()
+    const fetcher = async (requested: string, init: RequestInit) => {
+      const response = await recorded.fetcher(requested, init)
+      if (!requested.endsWith(REFRESH)) return response
+      // longer than the first try is given
+      await Bun.sleep(4500)
+      init.signal?.throwIfAborted()
+      return response
+    }
+    const client = createClient(url, { storage, fetcher })
+    expect(await whoIs(client)).toBe(user.id)
+    expect(recorded.count(REFRESH)).toBe(2)
+  })
 })
 
 describe('a session that was ended elsewhere', () => {

@@ -3,6 +3,7 @@ import { purgeRefreshTokens, purgeSessions } from '../src/accounts/queries'
 import { openDatabase, type Sql } from '../src/database/connection'
 import { createLog } from '../src/http/log'
 import { startPurging } from '../src/purge'
+import { purgeIdempotencyKeys, purgeTombstones } from '../src/sync/queries'
 import { linesTo } from './support/app'
 import { testDatabase } from './support/database'
 
@@ -41,6 +42,32 @@ async function left(): Promise<{ sessions: number; tokens: number }> {
 async function purgeOnce(on: Sql = sql): Promise<boolean[]> {
   return [await purgeSessions(on), await purgeRefreshTokens(on)]
 }
+
+/** Does the one thing in a transaction that stays open, and another meanwhile. */
+async function during<T>(first: (holder: Sql) => Promise<unknown>, meanwhile: () => Promise<T>): Promise<T> {
+  const holder = await sql.reserve()
+  await holder`begin`
+  try {
+    await first(holder)
+    return await meanwhile()
+  } finally {
+    await holder`commit`
+    holder.release()
+  }
+}
+
+/** Fails where it would have to wait for another. */
+async function impatiently<T>(action: (on: Sql) => Promise<T>): Promise<T> {
+  const impatient = await sql.reserve()
+  await impatient`set lock_timeout = '2s'`
+  try {
+    return await action(impatient)
+  } finally {
+    await impatient`reset lock_timeout`
+    impatient.release()
+  }
+}
+const purgeWithoutWaiting = () => impatiently(purgeOnce)
 
 describe('a purge', () => {
   test('takes the sessions that have expired, with their tokens, and leaves the others', async () => {
@@ -93,34 +120,6 @@ describe('two purges at once', () => {
     while ((await purgeOnce()).includes(true));
   }
 
-  /** Does the one thing in a transaction that stays open, and another meanwhile. */
-  async function during<T>(
-    first: (holder: Sql) => Promise<unknown>,
-    meanwhile: () => Promise<T>,
-  ): Promise<T> {
-    const holder = await sql.reserve()
-    await holder`begin`
-    try {
-      await first(holder)
-      return await meanwhile()
-    } finally {
-      await holder`commit`
-      holder.release()
-    }
-  }
-
-  /** Fails where it would have to wait for another. */
-  async function purgeWithoutWaiting(): Promise<boolean[]> {
-    const impatient = await sql.reserve()
-    await impatient`set lock_timeout = '2s'`
-    try {
-      return await purgeOnce(impatient)
-    } finally {
-      await impatient`reset lock_timeout`
-      impatient.release()
-    }
-  }
-
   test('take all that there is', async () => {
     await makeSessions(5000, -1, [-1, -1])
     await Promise.all([purgeAll(), purgeAll()])
@@ -139,6 +138,143 @@ describe('two purges at once', () => {
     await during((holder) => holder`select from sessions limit 1 for no key update`, purgeWithoutWaiting)
     expect((await left()).sessions).toBe(1)
   })
+})
+
+describe('tombstones and keys', () => {
+  const DAYS = 30
+
+  /** Makes users with tombstones that are so many days old, each user one of each. */
+  async function makeTombstones(users: number, ages: number[], ended = false): Promise<void> {
+    await sql`
+      with owner as (
+        insert into users (id, revision) select 'user-' || n, ${ages.length} from generate_series(1, ${users}) as n
+        returning id
+      )
+      insert into tasks (user_id, title, created_at, updated_at, deleted_at, revision, ended)
+      select id, case when ${ended}::boolean then '' else 'x' end, now(), now(),
+        now() - age * interval '1 day', ordinality, ${ended}::boolean
+      from owner, unnest(${ages}::double precision[]) with ordinality as ages (age)`
+  }
+
+  /** Half of them expired. */
+  async function makeKeys(count: number): Promise<void> {
+    await sql`
+      insert into idempotency_keys (user_id, key, fingerprint, answer, expires_at)
+      select 'ann', n::text, sha256(''), '{}', clock_timestamp() + (n % 2 * 2 - 1) * interval '1 hour'
+      from generate_series(1, ${count}) as n`
+  }
+
+  const revisionsLeft = async () =>
+    (await sql`select revision from tasks order by user_id, revision`).map(({ revision }) => revision)
+  const usersLeft = async () => [
+    ...(await sql`select id, revision, purged_revision as purged from users where id <> 'ann' order by id`),
+  ]
+  const keysLeft = async () => (await sql`select from idempotency_keys`).length
+  const rest = () => purgeTombstones(sql, DAYS)
+
+  test.each([false, true])('old enough are taken, ended for good or not: %p', async (ended) => {
+    await makeTombstones(1, [40, 29.9, 30.1, 0], ended)
+    expect(await rest()).toBe(false)
+    expect(await revisionsLeft()).toEqual([2, 4])
+    expect(await usersLeft()).toEqual([{ id: 'user-1', revision: 4, purged: 3 }])
+  })
+
+  test('of several users are noted for each of them', async () => {
+    await makeTombstones(2, [31, 31])
+    await sql`update tasks set deleted_at = now() where user_id = 'user-2' and revision = 2`
+    await rest()
+    expect((await usersLeft()).map(({ purged }) => purged)).toEqual([2, 1])
+  })
+
+  test('that are older never make it seem that less is gone', async () => {
+    await makeTombstones(1, [31, 0, 31])
+    await rest()
+    await sql`update tasks set deleted_at = now() - interval '31 days'`
+    await rest()
+    expect(await revisionsLeft()).toEqual([])
+    expect(await usersLeft()).toEqual([{ id: 'user-1', revision: 3, purged: 3 }])
+  })
+
+  test('leave tasks that live, whatever their age', async () => {
+    await makeTombstones(1, [31])
+    await sql`update tasks set deleted_at = null, updated_at = now() - interval '1 year'`
+    expect(await rest()).toBe(false)
+    expect(await revisionsLeft()).toEqual([1])
+    expect(await usersLeft()).toEqual([{ id: 'user-1', revision: 1, purged: 0 }])
+  })
+
+  test('are taken a thousand at a time, and it is said when there may be more', async () => {
+    await makeTombstones(250, Array(10).fill(31))
+    await makeKeys(5000)
+    const steps: unknown[] = []
+    for (const _ of [1, 2, 3]) {
+      steps.push([await rest(), (await revisionsLeft()).length])
+      steps.push([await purgeIdempotencyKeys(sql), await keysLeft()])
+    }
+    expect(steps).toEqual([
+      [true, 1500],
+      [true, 4000],
+      [true, 500],
+      [true, 3000],
+      [false, 0],
+      [false, 2500],
+    ])
+    expect(await sql`select from idempotency_keys where expires_at < clock_timestamp()`).toHaveLength(0)
+  })
+
+  test('are taken once by several at once, each owner noting the last', async () => {
+    await makeTombstones(250, Array(20).fill(31))
+    await makeKeys(5000)
+    const purges = [rest, () => purgeIdempotencyKeys(sql)]
+    const all = purges.map(async (purge) => {
+      while (await purge());
+    })
+    const more = purges.map(async (purge) => {
+      while (await purge());
+    })
+    await Promise.all([...all, ...more])
+    // one that met the other everywhere may have left some for another time
+    while (await rest());
+    expect([await revisionsLeft(), await keysLeft()]).toEqual([[], 2500])
+    expect(new Set((await usersLeft()).map(({ purged }) => purged))).toEqual(new Set([20]))
+  })
+
+  test('of who is writing are left for another time, and nobody waits', async () => {
+    await makeTombstones(2, [31])
+    await makeKeys(2)
+    await during(
+      async (holder) => {
+        await holder`update users set revision = 9 where id = 'user-1'`
+        await holder`select from idempotency_keys for update`
+      },
+      () => impatiently(async (on) => [await purgeTombstones(on, DAYS), await purgeIdempotencyKeys(on)]),
+    )
+    expect((await usersLeft()).map(({ purged }) => purged)).toEqual([0, 1])
+    expect([await revisionsLeft(), await keysLeft()]).toEqual([[1], 2])
+    await rest()
+    expect(await usersLeft()).toMatchObject([{ revision: 9, purged: 1 }, { purged: 1 }])
+  })
+
+  test('are judged as they are once they can be taken', async () => {
+    await makeTombstones(1, [31, 31])
+    const holder = await sql.reserve()
+    await holder`begin`
+    // without its owner, as no write of ours does it
+    await holder`update tasks set deleted_at = null where revision = 2`
+    const purged = rest()
+    while ((await waiting()) === 0);
+    await holder`commit`
+    holder.release()
+    await purged
+    expect(await revisionsLeft()).toEqual([2])
+    expect(await usersLeft()).toEqual([{ id: 'user-1', revision: 2, purged: 1 }])
+  })
+
+  async function waiting(): Promise<number> {
+    const rows = await sql`
+      select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+    return rows.length
+  }
 })
 
 describe('in the background', () => {
@@ -167,6 +303,21 @@ describe('in the background', () => {
     stop()
     expect(await left()).toEqual({ sessions: 0, tokens: 0 })
     expect(logged).toEqual([])
+    await connection.end()
+  })
+
+  test('keys and tombstones are purged too, which the settings say the age of', async () => {
+    await sql`
+      insert into tasks (user_id, title, created_at, updated_at, deleted_at, revision)
+      select 'ann', 'x', now(), now(), now() - age * interval '1 day', age from unnest(array[6, 8]) as ages (age)`
+    await sql`insert into idempotency_keys values ('ann', 'k', sha256(''), '{}', now() - interval '1 hour')`
+    const connection = one()
+    const stop = startPurging(connection, log(), { trashDays: 7 })
+    await settle(connection)
+    stop()
+    const [row] = await sql<{ keys: number; ages: number[] }[]>`
+      select (select count(*) from idempotency_keys) as keys, (select array_agg(revision) from tasks) as ages`
+    expect([row?.keys, row?.ages]).toEqual([0, [6]])
     await connection.end()
   })
 

@@ -32,8 +32,9 @@ create table accounts (
   constraint accounts_name_length check (char_length(name) between 1 and 100),
   -- What can be verified: argon2 as made here, bcrypt of users who were brought from elsewhere.
   constraint accounts_password_hash_kind check (
-    password_hash ~ '^\$argon2(id|i|d)\$v=\d+\$m=\d+,t=\d+,p=\d+\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}$'
-    or password_hash ~ '^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$'
+    password_hash ~
+      '^\$argon2(id|i|d)\$v=19\$m=[1-9]\d+,t=[1-9]\d*,p=[1-9]\d*\$[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}$'
+    or password_hash ~ '^\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}$'
   )
 );
 
@@ -62,8 +63,16 @@ create table sessions (
 create index sessions_by_user on sessions (user_id, last_used_at);
 create index sessions_by_expiry on sessions (expires_at);
 
--- Ends all sessions of an account but one. Volatile: it looks at what is there when it is called, so that a statement
--- which has waited for the account's row ends the session of a sign-in that it waited for.
+-- Both are volatile: they look at what is there when they are called, so that a statement which has waited for the
+-- account's row sees what those have done that it waited for. Whoever makes or ends a session, or judges one before a
+-- change, locks that row first.
+
+-- Whether a caller's session goes on. A token that names none comes from somebody who shares the secret.
+create function session_lives(account_id text, session_id uuid) returns boolean
+  language sql volatile
+  return session_id is null or exists (select from sessions where user_id = account_id and id = session_id);
+
+-- Ends all sessions of an account but one.
 create function end_sessions(account_id text, kept_session_id uuid) returns bigint
   language sql volatile
 begin atomic
@@ -89,7 +98,7 @@ create table refresh_tokens (
 create index refresh_tokens_by_session on refresh_tokens (session_id);
 create index refresh_tokens_by_expiry on refresh_tokens (expires_at);
 
-comment on column users.refuse_tokens_until is 'Set: a tombstone, and tokens issued up to then are refused';
+comment on column users.refuse_tokens_until is 'When the user was deleted: tokens issued up to then are refused';
 comment on table accounts is 'Users who sign in here, with a password';
 comment on table sessions is 'Where an account is signed in: families of refresh tokens';
 comment on table refresh_tokens is 'Hashes of refresh tokens, used ones too, until they expire';
@@ -98,10 +107,9 @@ comment on table refresh_tokens is 'Hashes of refresh tokens, used ones too, unt
 
 drop table refresh_tokens;
 drop function end_sessions(text, uuid);
+drop function session_lives(text, uuid);
 drop table sessions;
 drop table accounts;
 drop function email_key(text);
 drop function refuses_token(timestamptz, double precision);
--- A user who was deleted may come back with a token that is still valid.
-delete from users where refuse_tokens_until is not null;
 alter table users drop column refuse_tokens_until;

@@ -80,7 +80,7 @@ const Email = t.String({
   rule: `must be an e-mail address of at most ${MAX_EMAIL} characters`,
   documented: {
     type: 'string',
-    format: 'email',
+    format: 'idn-email',
     maxLength: MAX_EMAIL,
     description: 'Kept as sent, compared without case',
   },

@@ -190,8 +190,7 @@ export async function findCaller(sql: Sql, { id, issuedAt, sessionId }: Caller):
     await sql<CallerRow[]>`
       select
         coalesce(refuses_token(users.refuse_tokens_until, ${issuedAt}), false)
-          or (accounts.user_id is not null and ${sessionId}::uuid is not null
-            and not exists (select from sessions where user_id = ${id} and id = ${sessionId}::uuid)) as is_refused,
+          or (accounts.user_id is not null and not session_lives(${id}, ${sessionId}::uuid)) as is_refused,
         accounts.user_id is not null as has_account,
         accounts.email, accounts.name, rfc3339(users.created_at) as known_since
       from (select ${id}::text as id) as caller
@@ -200,18 +199,11 @@ export async function findCaller(sql: Sql, { id, issuedAt, sessionId }: Caller):
   )
 }
 
-/*
- * In what follows, a token that names a session is good for as long as the session is. One that names none comes from
- * somebody who shares the secret.
- */
-
 /** @returns undefined if the caller has no account, or their session has ended */
 export async function findPassword(sql: Sql, { id, sessionId }: Caller): Promise<PasswordRow | undefined> {
   const [account] = await sql<PasswordRow[]>`
     select user_id, email, password_hash from accounts
-    where user_id = ${id}
-      and (${sessionId}::uuid is null
-        or exists (select from sessions where user_id = ${id} and id = ${sessionId}::uuid))`
+    where user_id = ${id} and session_lives(${id}, ${sessionId}::uuid)`
   return account
 }
 
@@ -234,18 +226,20 @@ export async function updateAccount(
   { name, email, passwordHash }: AccountChange,
 ): Promise<UserRow | undefined> {
   const [changed] = await sql<(UserRow & { ended: number | null })[]>`
-    with account as (
+    with locked as (
+      select user_id from accounts
+      where user_id = ${id} and (${passwordHash}::text is null or password_hash = ${passwordHash})
+      for no key update
+    ), account as (
       update accounts set
         name = case when ${name !== undefined}::boolean then ${name ?? null} else name end,
         email = coalesce(${email ?? null}, email)
-      where user_id = ${id}
-        and (${passwordHash}::text is null or password_hash = ${passwordHash})
-        and (${sessionId}::uuid is null
-          or exists (select from sessions where user_id = ${id} and id = ${sessionId}::uuid))
-      returning user_id, email, name
+      from locked
+      where accounts.user_id = locked.user_id and session_lives(locked.user_id, ${sessionId}::uuid)
+      returning accounts.user_id, email, name
     )
     select users.id, account.email, account.name, rfc3339(users.created_at) as created_at,
-      case when ${email ?? null}::text is not null then end_sessions(user_id, ${sessionId}::uuid)::integer end as ended
+      case when ${email ?? null}::text is not null then end_sessions(account.user_id, ${sessionId}::uuid)::integer end as ended
     from account
     join users on users.id = account.user_id`.catch(refuseTaken)
   if (!changed) return undefined
@@ -260,7 +254,7 @@ function refuseTaken(error: unknown): never {
   throw isTaken ? new Problem('EMAIL_TAKEN', { cause: error }) : error
 }
 
-/** Ends all other sessions too. @returns false if the password has changed since it was checked */
+/** Ends all other sessions too. @returns false if the password has changed, or the session has ended, meanwhile */
 export async function updatePassword(
   sql: Sql,
   { id, sessionId }: Caller,
@@ -268,10 +262,14 @@ export async function updatePassword(
   nextPasswordHash: string,
 ): Promise<boolean> {
   const changed = await sql<{ ended: number | null }[]>`
-    with account as (
+    with locked as (
+      select user_id from accounts where user_id = ${id} and password_hash = ${passwordHash}
+      for no key update
+    ), account as (
       update accounts set password_hash = ${nextPasswordHash}
-      where user_id = ${id} and password_hash = ${passwordHash}
-      returning user_id
+      from locked
+      where accounts.user_id = locked.user_id and session_lives(locked.user_id, ${sessionId}::uuid)
+      returning accounts.user_id
     )
     select end_sessions(user_id, ${sessionId}::uuid)::integer as ended from account`
   return changed.length > 0
@@ -282,13 +280,18 @@ export async function updatePassword(
  * still valid.
  */
 
-/** Deletes an account and its user, for good. @returns false if the password has changed since it was checked */
-export async function deleteAccount(sql: Sql, { id }: Caller, passwordHash: string): Promise<boolean> {
+/** Deletes an account and its user, for good. @returns false as above */
+export async function deleteAccount(
+  sql: Sql,
+  { id, sessionId }: Caller,
+  passwordHash: string,
+): Promise<boolean> {
   const deleted = await sql<{ id: string }[]>`
     with account as (
       select user_id from accounts where user_id = ${id} and password_hash = ${passwordHash} for update
     ), deleted as (
-      delete from users using account where users.id = account.user_id
+      delete from users using account
+      where users.id = account.user_id and session_lives(account.user_id, ${sessionId}::uuid)
       returning users.id, users.revision
     )
     insert into users (id, revision, purged_revision, refuse_tokens_until)
@@ -325,21 +328,25 @@ export interface SessionEntry {
 
 /** Those that have not expired, the last used first. */
 export async function listSessions(sql: Sql, { id, sessionId }: Caller): Promise<SessionEntry[]> {
-  return sql<SessionEntry[]>`
+  const sessions = await sql<SessionEntry[]>`
     select id, rfc3339(created_at) as created_at, rfc3339(last_used_at) as last_used_at, user_agent,
       coalesce(id = ${sessionId}::uuid, false) as current
     from sessions
     where user_id = ${id} and expires_at > clock_timestamp()
     order by last_used_at desc, id`
+  // the driver's own kind of array would be answered without any header of ours
+  return [...sessions]
 }
 
 /** @returns false if the caller has no such session, or their own has ended */
 export async function endSession(sql: Sql, { id, sessionId }: Caller, endedId: string): Promise<boolean> {
   const ended = await sql<{ id: string }[]>`
-    delete from sessions
-    where user_id = ${id} and id = ${endedId}::uuid
-      and (${sessionId}::uuid is null
-        or exists (select from sessions where user_id = ${id} and id = ${sessionId}::uuid))
+    with account as (
+      select user_id from accounts where user_id = ${id} for no key update
+    )
+    delete from sessions using account
+    where sessions.user_id = account.user_id and id = ${endedId}::uuid
+      and session_lives(account.user_id, ${sessionId}::uuid)
     returning id`
   return ended.length > 0
 }
@@ -348,13 +355,10 @@ export async function endSession(sql: Sql, { id, sessionId }: Caller, endedId: s
 export async function endOtherSessions(sql: Sql, { id, sessionId }: Caller): Promise<boolean> {
   const accounts = await sql<{ ended: number | null }[]>`
     with account as (
-      select user_id from accounts
-      where user_id = ${id}
-        and (${sessionId}::uuid is null
-          or exists (select from sessions where user_id = ${id} and id = ${sessionId}::uuid))
-      for no key update
+      select user_id from accounts where user_id = ${id} for no key update
     )
-    select end_sessions(user_id, ${sessionId}::uuid)::integer as ended from account`
+    select end_sessions(user_id, ${sessionId}::uuid)::integer as ended from account
+    where session_lives(user_id, ${sessionId}::uuid)`
   return accounts.length > 0
 }
 

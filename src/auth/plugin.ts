@@ -43,8 +43,8 @@ export function signedInOwner(verify: Verify) {
 export const OWNER_PROBLEMS = [...SIGNED_IN_PROBLEMS, 'OWNER_MISMATCH', 'DATABASE_UNAVAILABLE'] as const
 
 /**
- * For a request that has found nothing of its caller's: is that because the user was deleted? Nothing is left of such
- * a user, so one that has found something need not ask.
+ * For a request that has found nothing of its caller's: is that because the user was deleted? A statement that finds
+ * something has asked `refuses_token` itself, for a user of another issuer may have come back with a newer token.
  *
  * @throws Problem TOKEN_INVALID
  */

@@ -11,26 +11,52 @@ const LONGEST_DELAY = 10_000
 /** What the server makes safe to repeat: tasks, whose creation has an idempotency key. */
 const TASKS = /\/api\/(?:v1\/todos|[^/]+\/tasks)(?:[/?]|$)/
 
+/** Answers after which it is unknown whether an earlier one, that was lost, has done the same already. */
+const uncertain = new WeakSet<Response>()
+
+/** Whether the request may have been carried out before, by an attempt whose answer was lost. */
+export function isUncertain(response: Response): boolean {
+  return uncertain.has(response)
+}
+
 /**
- * A request that was refused for now (429) is sent again, and so is one that may or may not have been carried out (503,
- * which stands for a lost connection as well), if a second time changes nothing. What makes a task gets a key for that.
+ * A request that was refused for now (429), or that may or may not have been carried out (503, which stands for a lost
+ * connection as well), is sent again if a second time changes nothing. What makes a task gets a key for that.
  *
  * @param retries how many times at most
  */
 export function retrying(send: Send, retries: number): Send {
   return async (url, init) => {
     const request = withKey(url, init)
-    let isUncertain = false
+    let isLost = false
     for (let attempt = 0; ; attempt++) {
       const response = await send(url, request)
-      if (isUncertain && isDeleted(request, response)) return new Response(null, { status: 204 })
+      const isDone = isLost && isDeleted(request, response)
       const delay = attempt < retries ? delayBefore(attempt, url, request, response) : undefined
-      if (delay === undefined || init.signal?.aborted) return response
-      isUncertain ||= response.status === 503
-      await response.body?.cancel()
-      await new Promise((done) => setTimeout(done, delay))
+      if (!isDone && (delay === undefined || init.signal?.aborted)) {
+        if (isLost) uncertain.add(response)
+        return response
+      }
+      // one that has broken off cannot be cancelled
+      await response.body?.cancel().catch(() => {})
+      if (isDone) return new Response(null, { status: 204 })
+      isLost ||= response.status === 503
+      await pause(delay ?? 0, init.signal)
     }
   }
+}
+
+/** Ends early if the call is aborted: what is sent then fails at once. */
+function pause(milliseconds: number, signal: AbortSignal | null | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', done)
+      resolve()
+    }
+    const timer = setTimeout(done, milliseconds)
+    signal?.addEventListener('abort', done)
+  })
 }
 
 function withKey(url: string, init: RequestInit): RequestInit {
@@ -53,7 +79,7 @@ function delayBefore(
   response: Response,
 ): number | undefined {
   const { status, headers } = response
-  if (status !== 429 && !(status === 503 && isRepeatable(url, request))) return undefined
+  if ((status !== 429 && status !== 503) || !isRepeatable(url, request)) return undefined
   // between half of it and all of it, so that clients that failed together do not come back together
   const backoff = FIRST_DELAY * 2 ** attempt * (0.5 + Math.random() / 2)
   const asked = Number(headers.get('retry-after') ?? 0) * 1000

@@ -55,6 +55,10 @@ const MARGIN = 30_000
 /** In milliseconds. The second try comes before the server takes a token that comes back for a stolen one, after 10 s. */
 const REFRESH_DEADLINE = 4000
 const RETRY_AFTER = 1000
+/** In milliseconds. The pair that the second try gets is the last there is: worth waiting for. */
+const RETRY_DEADLINE = 30_000
+/** In milliseconds: for how long a renewal that got no answer stands for another one. */
+const JUST_NOW = 5000
 /** In milliseconds. Chromium may show a tab what another one has written only after the other one's lock. */
 const STORAGE_LAG = 50
 
@@ -64,6 +68,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
   const superseded = new Set<string>()
   let loading: Promise<void> | undefined
   let renewing: Promise<boolean> | undefined
+  let failedAt = Number.NEGATIVE_INFINITY
 
   async function load(): Promise<void> {
     tokens = parse(await storage?.getItem(key))
@@ -101,7 +106,10 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
     if (await isOvertaken(before)) return isDue(tokens) ? renewLocked() : true
     const answer = await refreshTwice(before.refresh)
     if (await isOvertaken(before)) return true
-    if (answer === 'unknown') return false
+    if (answer === 'unknown') {
+      failedAt = Date.now()
+      return false
+    }
     superseded.add(before.access)
     await save(answer === 'refused' ? undefined : toTokens(answer))
     return true
@@ -111,7 +119,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
     const answer = await refresh(refreshToken, AbortSignal.timeout(REFRESH_DEADLINE))
     if (answer !== 'unknown') return answer
     await pause(RETRY_AFTER)
-    return refresh(refreshToken, AbortSignal.timeout(REFRESH_DEADLINE))
+    return refresh(refreshToken, AbortSignal.timeout(RETRY_DEADLINE))
   }
   /** All who wait share one call, in other tabs too. */
   function renewOnce(): Promise<boolean> {
@@ -144,7 +152,8 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
       return tokens?.access
     },
     async renew(expired) {
-      if (tokens?.access === expired && !(await renewOnce())) {
+      const hasJustFailed = Date.now() - failedAt < JUST_NOW
+      if (tokens?.access === expired && (hasJustFailed || !(await renewOnce()))) {
         throw new Error('the tokens could not be renewed')
       }
       // one that was never ours is none of our business

@@ -5,7 +5,12 @@ import type { Task } from '../tasks/model'
 import { RequestError } from './errors'
 
 /** A `Map`, or what behaves like one, such as the reactive maps of user interfaces. */
-export type TaskStore = Pick<Map<number, Task>, 'get' | 'set' | 'delete' | 'keys'>
+export interface TaskStore {
+  get(id: number): Task | undefined
+  set(id: number, task: Task): unknown
+  delete(id: number): unknown
+  keys(): Iterable<number>
+}
 
 export interface SyncOptions {
   /** Where an earlier `sync` of the same store has got to, if the store outlived it; left out: the store begins anew. */
@@ -54,7 +59,8 @@ export function createSync(source: ChangeSource, store: TaskStore, options: Sync
     const seen = new Set<number>()
     let since = cursor
     for (let hasMore = true; hasMore; ) {
-      const page = await source.read(since, stopping.signal)
+      const page = await attentive((signal) => source.read(since, signal))
+      stopping.signal.throwIfAborted()
       for (const change of page.changes) {
         seen.add(change.id)
         take(change, isNew)
@@ -62,7 +68,7 @@ export function createSync(source: ChangeSource, store: TaskStore, options: Sync
       since = page.cursor
       hasMore = page.has_more
     }
-    if (isNew) for (const id of [...store.keys()]) if (!seen.has(id)) store.delete(id)
+    if (isNew) for (const id of [...store.keys()]) if (!seen.has(id)) forget(id)
     cursor = since
   }
   /** @param isNew whatever the store has is older; else the caller may have put a newer one there, after a write */
@@ -72,32 +78,44 @@ export function createSync(source: ChangeSource, store: TaskStore, options: Sync
     else store.set(change.id, change)
     onChange(change)
   }
+  /** Of what has gone while nobody looked, no change tells. */
+  function forget(id: number): void {
+    const revision = store.get(id)?.revision ?? 0
+    store.delete(id)
+    onChange({ id, revision, deleted: true })
+  }
   /** Takes events until the connection ends. */
-  async function follow(since: string): Promise<void> {
-    const connection = new AbortController()
-    const giveUp = () => connection.abort()
-    stopping.signal.addEventListener('abort', giveUp, { once: true })
-    let silence = setTimeout(giveUp, SILENCE)
-    const heard = () => {
-      clearTimeout(silence)
-      silence = setTimeout(giveUp, SILENCE)
-    }
-    try {
-      const body = await source.open(since, connection.signal)
-      failures = 0
-      for await (const { id, data } of eventsOf(body, heard)) {
+  function follow(since: string): Promise<void> {
+    return attentive(async (signal, heard) => {
+      for await (const { id, data } of eventsOf(await source.open(since, signal), heard)) {
+        stopping.signal.throwIfAborted()
         take(JSON.parse(data))
         cursor = id
       }
+    })
+  }
+  /** Breaks off what has been silent for too long, or is under way when all is to stop. */
+  async function attentive<T>(work: (signal: AbortSignal, heard: () => void) => Promise<T>): Promise<T> {
+    const connection = new AbortController()
+    const giveUp = () => connection.abort()
+    stopping.signal.addEventListener('abort', giveUp)
+    let silence = setTimeout(giveUp, SILENCE)
+    const heard = () => {
+      clearTimeout(silence)
+      if (!connection.signal.aborted) silence = setTimeout(giveUp, SILENCE)
+    }
+    try {
+      return await work(connection.signal, heard)
     } finally {
+      connection.abort()
       clearTimeout(silence)
       stopping.signal.removeEventListener('abort', giveUp)
-      connection.abort()
     }
   }
   async function run(): Promise<void> {
     let isReady = false
     while (!stopping.signal.aborted) {
+      const begun = performance.now()
       try {
         if (!isReady || cursor === undefined) {
           await catchUp()
@@ -111,18 +129,22 @@ export function createSync(source: ChangeSource, store: TaskStore, options: Sync
         // what has happened since then is forgotten: begin anew
         if (status === 410) cursor = undefined
         else if (status < 500 && status !== 429) throw error
-        failures++
       }
-      await pause(Math.min(FIRST_DELAY * 2 ** failures, LONGEST_DELAY))
+      // a connection that ends as soon as it is there is no success
+      failures = performance.now() - begun > LONGEST_DELAY ? 0 : failures + 1
+      // between half of it and all of it, so that clients that were cut off together do not come back together
+      await pause(Math.min(FIRST_DELAY * 2 ** failures, LONGEST_DELAY) * (0.5 + Math.random() / 2))
     }
   }
   function pause(milliseconds: number): Promise<void> {
-    return new Promise((done) => {
-      const timer = setTimeout(done, milliseconds)
-      stopping.signal.addEventListener('abort', () => {
+    return new Promise((resolve) => {
+      const done = () => {
         clearTimeout(timer)
-        done()
-      })
+        stopping.signal.removeEventListener('abort', done)
+        resolve()
+      }
+      const timer = setTimeout(done, stopping.signal.aborted ? 0 : milliseconds)
+      stopping.signal.addEventListener('abort', done)
     })
   }
 

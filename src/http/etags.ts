@@ -10,8 +10,13 @@ export function listTag(revision: number, form: string): string {
   return `W/"${revision}-${form}"`
 }
 
-/** RFC 9110 section 8.8.3, a list of them, or `*`. */
+/** RFC 9110 section 8.8.3. */
 const TAGS = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g
+
+/** A list of them; one with anything else in it names none, so that half of `w/"7"` is not taken for a strong tag. */
+function tagsOf(header: string): string[] {
+  return /^[\s,]*$/.test(header.replace(TAGS, '')) ? (header.match(TAGS) ?? []) : []
+}
 
 /**
  * The revisions that `If-Match` lets through.
@@ -20,8 +25,7 @@ const TAGS = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g
  */
 export function matchedRevisions(ifMatch: string | null): number[] | null {
   if (ifMatch === null || ifMatch.trim() === '*') return null
-  const tags = ifMatch.match(TAGS) ?? []
-  return tags.flatMap((tag) => {
+  return tagsOf(ifMatch).flatMap((tag) => {
     const [, revision] = /^"([1-9]\d{0,15})"$/.exec(tag) ?? []
     return revision === undefined || !Number.isSafeInteger(Number(revision)) ? [] : [Number(revision)]
   })
@@ -37,12 +41,12 @@ export function isNamed(ifNoneMatch: string | null, tag: string): boolean {
   if (ifNoneMatch === null) return false
   if (ifNoneMatch.trim() === '*') return true
   const opaque = tag.replace(/^W\//, '')
-  return (ifNoneMatch.match(TAGS) ?? []).some((each) => each.replace(/^W\//, '') === opaque)
+  return tagsOf(ifNoneMatch).some((each) => each.replace(/^W\//, '') === opaque)
 }
 
 /** The revision of the list that the client has, if `If-None-Match` names one of this form. */
 export function knownRevision(ifNoneMatch: string | null, form: string): number | null {
-  const revisions = (ifNoneMatch?.match(TAGS) ?? []).flatMap((tag) => {
+  const revisions = tagsOf(ifNoneMatch ?? '').flatMap((tag) => {
     const [, revision, itsForm] = /^(?:W\/)?"(\d{1,15})-(.*)"$/.exec(tag) ?? []
     return revision !== undefined && itsForm === form ? [Number(revision)] : []
   })

@@ -53,7 +53,7 @@ export async function openApi(app: AnyElysia): Promise<Json> {
           type: 'http',
           scheme: 'bearer',
           bearerFormat: 'JWT',
-          description: 'The `access_token` of a sign-in here, or a JWT of the configured issuer',
+          description: 'A JWT: of the configured issuer, or from signing in here',
         },
       },
       schemas: schemasOf(paths),
@@ -156,12 +156,6 @@ const REQUEST_ID = {
 }
 
 const HEADERS: Record<string, Json> = {
-  201: {
-    Location: {
-      description: 'Where the new resource is',
-      schema: { type: 'string', format: 'uri-reference' },
-    },
-  },
   401: { 'WWW-Authenticate': { description: 'RFC 6750', schema: { type: 'string' } } },
   429: { 'Retry-After': { description: 'In seconds', schema: { type: 'integer' } } },
   503: { 'Retry-After': { description: 'In seconds', schema: { type: 'integer' } } },

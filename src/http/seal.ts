@@ -1,5 +1,10 @@
 /** Text that clients keep for us, such as cursors: opaque to them, and of use only where it was given. */
 import { createHash } from 'node:crypto'
+import { type TSchema, Type } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+
+/** An id or a revision; Elysia's own integers take text as well. */
+export const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 
 const DIGEST_LENGTH = 16
 
@@ -8,17 +13,32 @@ const DIGEST_LENGTH = 16
  * another place, or one that was cut or changed on its way.
  *
  * @param place what it is bound to
+ * @param value what JSON can hold
  * @returns text that is safe in a URL
  */
-export function seal(place: readonly unknown[], text: string): string {
+export function seal(place: readonly unknown[], value: unknown): string {
+  return sealText(place, JSON.stringify(value))
+}
+
+function sealText(place: readonly unknown[], text: string): string {
   const digest = createHash('sha256')
     .update(JSON.stringify([...place, text]))
     .digest('base64url')
   return digest.slice(0, DIGEST_LENGTH) + Buffer.from(text).toString('base64url')
 }
 
-/** @returns undefined for what was not sealed for this place */
-export function unseal(place: readonly unknown[], sealed: string): string | undefined {
+/** @returns undefined for what was not sealed for this place, or is not of this schema: anybody can make a digest */
+export function unseal<S extends TSchema>(
+  schema: S,
+  place: readonly unknown[],
+  sealed: string,
+): S['static'] | undefined {
   const text = Buffer.from(sealed.slice(DIGEST_LENGTH), 'base64url').toString()
-  return seal(place, text) === sealed ? text : undefined
+  if (sealText(place, text) !== sealed) return undefined
+  try {
+    const value: unknown = JSON.parse(text)
+    return Value.Check(schema, value) ? value : undefined
+  } catch {
+    return undefined
+  }
 }

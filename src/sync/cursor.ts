@@ -1,6 +1,7 @@
 /** How far a client has followed a user's changes. */
+import { t } from 'elysia'
 import { invalid } from '../http/problems'
-import { seal, unseal } from '../http/seal'
+import { Count, seal, unseal } from '../http/seal'
 
 export interface Position {
   /** Everything up to this revision has arrived. */
@@ -9,11 +10,13 @@ export interface Position {
   begun: number
 }
 
+const SealedPosition = t.Tuple([Count, Count])
+
 const placeOf = (owner: string) => [owner, 'changes']
 
 /** @returns text that is safe in a URL */
 export function encodePosition(owner: string, { revision, begun }: Position): string {
-  return seal(placeOf(owner), JSON.stringify([revision, begun]))
+  return seal(placeOf(owner), [revision, begun])
 }
 
 /**
@@ -21,11 +24,11 @@ export function encodePosition(owner: string, { revision, begun }: Position): st
  * @throws Problem VALIDATION_ERROR for a cursor that was not given to this owner
  */
 export function decodePosition(owner: string, cursor: string, place: 'query' | 'header'): Position {
-  const text = unseal(placeOf(owner), cursor)
-  if (text === undefined) {
+  const position = unseal(SealedPosition, placeOf(owner), cursor)
+  if (position === undefined) {
     const pointer = place === 'query' ? 'since' : 'Last-Event-ID'
     throw invalid({ in: place, pointer, detail: 'must be a cursor of these changes' })
   }
-  const [revision, begun] = JSON.parse(text) as [number, number]
+  const [revision, begun] = position
   return { revision, begun }
 }

@@ -5,8 +5,11 @@ import type { Live } from './live'
 import { toChange } from './model'
 import type { ChangedTask } from './queries'
 
-/** In bytes. A reader who is this far behind is dropped: connecting anew, it goes on where it was. */
-const MAX_BUFFERED = 1024 * 1024
+/** In bytes. Until a reader has taken what lies above this, nothing more is read for it. */
+const MAX_BUFFERED = 64 * 1024
+
+/** In seconds: for how long a stream that has ended waits for its reader. Connecting anew, it goes on where it was. */
+const LAST_WAIT = 10
 
 /** In milliseconds; for how long `setTimeout` can wait. */
 const MAX_DELAY = 2 ** 31 - 1
@@ -18,13 +21,23 @@ const HEADERS = {
   'x-accel-buffering': 'no',
 }
 
-/** @returns the answer, typed as its text; Elysia passes it on as it is */
-export function eventStream(live: Live, caller: Caller, position: Position): string {
+/**
+ * @param limitIdle closes the connection once nothing has been taken for that many seconds; 0: never
+ * @returns the answer, typed as its text; Elysia passes it on as it is
+ */
+export function eventStream(
+  live: Live,
+  caller: Caller,
+  position: Position,
+  limitIdle: (seconds: number) => void,
+): string {
+  // a stream is idle most of the time; who takes nothing is found by the beats
+  limitIdle(0)
   let stop = () => {}
   const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        stop = follow(live, caller, position, controller)
+        stop = follow(live, caller, position, controller, () => limitIdle(LAST_WAIT))
       },
       cancel: () => stop(),
     },
@@ -38,25 +51,40 @@ export function noStream(): string {
   return new Response(null, { headers: HEADERS }) as unknown as string
 }
 
-/** Writes until the token expires, the reader is too slow, or the stream is stopped. @returns what stops it */
+/** Writes until the token expires, the reader takes nothing, or the stream is stopped. @returns what stops it */
 function follow(
   live: Live,
   { id: userId, issuedAt, expiresAt }: Caller,
   { revision, begun }: Position,
   controller: ReadableStreamDefaultController<Uint8Array>,
+  onEnd: () => void,
 ): () => void {
   let isOver = false
-  const write = (text: string) => {
-    if (isOver) return
-    controller.enqueue(encoder.encode(text))
-    if ((controller.desiredSize ?? 0) > 0) return
-    stop()
-    controller.error(new Error('the reader is too slow'))
+  let isStalled = false
+  const isReady = () => (controller.desiredSize ?? 0) > 0
+  const write = (bytes: Uint8Array) => {
+    if (!isOver) controller.enqueue(bytes)
+  }
+  const send = (changes: ChangedTask[]) => {
+    isStalled = false
+    // as with pages of changes: what had ended when the client began, it never knew
+    const news = changes.filter((change) => !change.is_deleted || change.revision > begun)
+    if (news.length > 0) write(encoder.encode(news.map((change) => eventOf(userId, change, begun)).join('')))
+  }
+  /** Who is not ready at two of these in a row, and took nothing in between, is dropped. */
+  const beat = () => {
+    if (isReady()) {
+      isStalled = false
+      write(BEAT)
+    } else if (isStalled) end()
+    else isStalled = true
   }
   const end = () => {
     if (isOver) return
     stop()
+    // not `error`, which would wait without end for a reader who takes nothing
     controller.close()
+    onEnd()
   }
   const stop = () => {
     isOver = true
@@ -64,21 +92,14 @@ function follow(
     unlisten()
   }
   const timer = setTimeout(end, Math.min(expiresAt * 1000 - Date.now(), MAX_DELAY))
-  const unlisten = live.listen({
-    userId,
-    issuedAt,
-    revision,
-    send: (changes) => write(changes.map((change) => eventOf(userId, change, begun)).join('')),
-    beat: () => write(BEAT),
-    end,
-  })
+  const unlisten = live.listen({ userId, issuedAt, revision, isReady, send, beat, end })
   // the answer's headers leave with its first bytes
   write(BEAT)
   return stop
 }
 
-const BEAT = ':\n\n'
 const encoder = new TextEncoder()
+const BEAT = encoder.encode(':\n\n')
 
 function eventOf(owner: string, change: ChangedTask, begun: number): string {
   const id = encodePosition(owner, { revision: change.revision, begun })

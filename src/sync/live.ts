@@ -10,8 +10,10 @@ export interface Listener {
   issuedAt: number | null
   /** What it has already. */
   revision: number
-  /** Takes changes and the revision that they lead to, in order. */
-  send(changes: ChangedTask[], revision: number): void
+  /** Whether it can take more: until then nothing is read for it, and nothing kept. */
+  isReady(): boolean
+  /** Takes changes in their order. */
+  send(changes: ChangedTask[]): void
   /** Keeps the connection from looking dead. */
   beat(): void
   end(): void
@@ -34,24 +36,35 @@ const BEAT_INTERVAL = 15_000
 /** How many changes of one user one look takes; the rest follow at once. */
 const MAX_CHANGES = 500
 
+interface Intervals {
+  lookInterval?: number
+  beatInterval?: number
+}
+
 /**
  * Looking, and not `listen`/`notify`, because that works through any pooler, and costs what is listened to and nothing
  * for what is written: one statement a look for all users, and none while nobody listens.
  */
-export function createLive(sql: Sql, log: Logger): Live {
+export function createLive(
+  sql: Sql,
+  log: Logger,
+  { lookInterval = LOOK_INTERVAL, beatInterval = BEAT_INTERVAL }: Intervals = {},
+): Live {
   const byUser = new Map<string, Set<Listener>>()
   /** Of whom there is news, as far as this process knows. */
   const hinted = new Set<string>()
   let isRunning = false
   let isClosed = false
+  /** Whether the last look failed. */
+  let isBlind = false
   let wake = () => {}
   let beats: Timer | undefined
 
   async function run(): Promise<void> {
     let lookedAt = Number.NEGATIVE_INFINITY
     while (byUser.size > 0) {
-      if (hinted.size === 0) await nap(lookedAt + LOOK_INTERVAL - performance.now())
-      const isDue = performance.now() - lookedAt >= LOOK_INTERVAL
+      if (hinted.size === 0) await nap(lookedAt + lookInterval - performance.now())
+      const isDue = performance.now() - lookedAt >= lookInterval
       const userIds = [...(isDue ? byUser.keys() : hinted)]
       hinted.clear()
       if (isDue) lookedAt = performance.now()
@@ -70,23 +83,29 @@ export function createLive(sql: Sql, log: Logger): Live {
     clearTimeout(timer)
   }
   async function look(userIds: string[]): Promise<void> {
-    const listened = userIds.filter((id) => byUser.has(id))
-    if (listened.length === 0) return
+    // whoever comes during the look may know less than it asks for, and waits for the next
+    const asking = new Map(userIds.map((id) => [id, listenersOf(id).filter((each) => each.isReady())]))
+    for (const [id, listeners] of asking) if (listeners.length === 0) asking.delete(id)
+    if (asking.size === 0) return
     try {
-      const revisions = listened.map((id) => Math.min(...listenersOf(id).map(({ revision }) => revision)))
-      for (const news of await readNews(sql, listened, revisions, MAX_CHANGES)) deliver(news)
+      const revisions = [...asking.values()].map((all) => Math.min(...all.map(({ revision }) => revision)))
+      const found = await readNews(sql, [...asking.keys()], revisions, MAX_CHANGES)
+      for (const news of found) deliver(news, asking.get(news.user_id) ?? [])
+      if (isBlind) log.info('live updates can be read again')
+      isBlind = false
     } catch (err) {
       // once the database is back, a look finds all that has come meanwhile
-      log.warn({ err }, 'live updates could not be read')
+      if (!isBlind) log.warn({ err }, 'live updates cannot be read')
+      isBlind = true
     }
   }
-  function deliver({ user_id, revision, refuse_tokens_until, changes: found }: NewsRow): void {
-    const changes = found ?? []
+  function deliver(news: NewsRow, listeners: Listener[]): void {
+    const changes = news.changes ?? []
     const last = changes.length < MAX_CHANGES ? undefined : changes.at(-1)
-    if (last) hinted.add(user_id)
-    for (const listener of listenersOf(user_id)) {
-      if (isRefused(listener, refuse_tokens_until)) listener.end()
-      else forward(listener, changes, last?.revision ?? revision)
+    if (last) hinted.add(news.user_id)
+    for (const listener of listeners) {
+      if (isRefused(listener, news.refuse_tokens_until)) listener.end()
+      else forward(listener, changes, last?.revision ?? news.revision)
     }
   }
   function listenersOf(userId: string): Listener[] {
@@ -104,12 +123,15 @@ export function createLive(sql: Sql, log: Logger): Live {
   return {
     listen(listener) {
       const { userId } = listener
-      if (isClosed) queueMicrotask(() => listener.end())
+      if (isClosed) {
+        queueMicrotask(() => listener.end())
+        return () => {}
+      }
       byUser.set(userId, (byUser.get(userId) ?? new Set()).add(listener))
       changed(userId)
       if (!isRunning) {
         isRunning = true
-        beats = setInterval(beat, BEAT_INTERVAL)
+        beats = setInterval(beat, beatInterval)
         void run()
       }
       return () => {
@@ -136,5 +158,5 @@ function forward(listener: Listener, changes: ChangedTask[], revision: number): 
   if (revision <= listener.revision) return
   const news = changes.filter((change) => change.revision > listener.revision)
   listener.revision = revision
-  listener.send(news, revision)
+  listener.send(news)
 }

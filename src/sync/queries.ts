@@ -93,8 +93,8 @@ const PURGE_BATCH = 1000
  * @returns whether there may be more
  */
 export async function purgeTombstones(sql: Sql, days: number): Promise<boolean> {
-  const { purged } = exactlyOne(
-    await sql<{ purged: number }[]>`
+  const { due, purged } = exactlyOne(
+    await sql<{ due: number; purged: number }[]>`
       with due as (
         select user_id, id from tasks
         where deleted_at < now() - make_interval(days => ${days})
@@ -115,9 +115,9 @@ export async function purgeTombstones(sql: Sql, days: number): Promise<boolean> 
         from (select user_id, max(revision) as revision from purged group by user_id) as newest
         where users.id = newest.user_id
       )
-      select count(*) as purged from purged`,
+      select coalesce((select count(*) from due), 0) as due, coalesce((select count(*) from purged), 0) as purged`,
   )
-  return purged >= PURGE_BATCH
+  return due === PURGE_BATCH && purged > 0
 }
 
 /** Deletes a batch of keys that no longer stand for an answer. @returns whether there may be more */

@@ -69,9 +69,8 @@ export function syncRoutes({ sql, verify, live }: Deps) {
         refuseLost(row, position)
         if (live.count(caller.id) >= MAX_STREAMS) throw new Problem('RATE_LIMITED')
         if (request.method === 'HEAD') return noStream()
-        // a stream is idle most of the time; what is dead is found by the beats
-        server?.timeout(request, 0)
-        return eventStream(live, caller, position ?? { revision: row.revision, begun: row.revision })
+        const start = position ?? { revision: row.revision, begun: row.revision }
+        return eventStream(live, caller, start, (seconds) => server?.timeout(request, seconds))
       },
       {
         params: OwnerParams,
@@ -103,8 +102,10 @@ function positionOf({ id }: Caller, lastEventId: string | null, since: string | 
 function refuseLost(row: ChangesRow, position: Position | null): void {
   if (row.is_refused) throw new Problem('TOKEN_INVALID')
   if (position === null) return
-  const isPurged = row.purged_revision > Math.max(position.revision, position.begun)
+  // while a client still walks through what was there when it began, that is ahead of where it has come
+  const known = Math.max(position.revision, position.begun)
+  const isPurged = row.purged_revision > known
   // a database that was restored from a backup knows less than its clients
-  const isAhead = position.revision > row.revision
+  const isAhead = known > row.revision
   if (isPurged || isAhead) throw new Problem('CURSOR_EXPIRED')
 }

@@ -1,6 +1,8 @@
 /** Where a page ended. Opaque to clients, and of use only to the list that gave it. */
+import { t } from 'elysia'
 import { invalid } from '../http/problems'
-import { seal, unseal } from '../http/seal'
+import { Count, seal, unseal } from '../http/seal'
+import { text } from '../http/validation'
 import type { Task } from './model'
 
 /** The last task of a page. */
@@ -18,21 +20,23 @@ export interface Order {
   order: 'asc' | 'desc'
 }
 
+const SealedPosition = t.Tuple([Count, text('sealed-title', { min: 0, max: 200, description: '' })])
+
 const placeOf = ({ owner, completed, sort, order }: Order) => [owner, completed, sort, order]
 
 /** @returns text that is safe in a URL */
 export function encodeCursor(order: Order, last: Pick<Task, 'id' | 'title' | 'revision'>): string {
   const number = order.sort === 'deleted' ? last.revision : last.id
   // the title itself, where it is the order: the task may have another one by the time of the next page
-  return seal(placeOf(order), JSON.stringify([number, order.sort === 'title' ? last.title : '']))
+  return seal(placeOf(order), [number, order.sort === 'title' ? last.title : ''])
 }
 
 /** @throws Problem VALIDATION_ERROR for a cursor that this list did not give */
 export function decodeCursor(order: Order, cursor: string): Position {
-  const position = unseal(placeOf(order), cursor)
+  const position = unseal(SealedPosition, placeOf(order), cursor)
   if (position === undefined) {
     throw invalid({ in: 'query', pointer: 'cursor', detail: 'must be a cursor of this list' })
   }
-  const [number, title] = JSON.parse(position) as [number, string]
+  const [number, title] = position
   return { number, title }
 }

@@ -173,7 +173,7 @@ export const listTitlesDown: List<Task> = async (
       ) as owner`,
   )
 
-/** The trash, newest deletion first. */
+/** The trash, newest deletion first. A purge changes it too, without a revision: the sum tells both apart from before. */
 export const listTrash: List<TrashedTask> = async (
   sql,
   { id, issuedAt },
@@ -199,7 +199,7 @@ export const listTrash: List<TrashedTask> = async (
           ) as page
         ) end as tasks
       from (
-        select coalesce(max(revision), 0) as revision,
+        select coalesce(max(revision + purged_revision), 0) as revision,
           coalesce(bool_or(refuses_token(refuse_tokens_until, ${issuedAt})), false)::boolean as is_refused
         from users where id = ${id}
       ) as owner`,

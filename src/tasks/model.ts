@@ -45,6 +45,7 @@ export const Task = component(
 export type Task = typeof Task.static
 
 const ETAG = { description: 'Made from the revision', schema: { type: 'string' } }
+const LOCATION = { description: 'Where the task is', schema: { type: 'string', format: 'uri-reference' } }
 const REPLAYED = {
   description: '`true`: the first answer to this request, again',
   schema: { type: 'string' },
@@ -52,7 +53,10 @@ const REPLAYED = {
 
 /** The same with what its headers say. */
 export const TaggedTask = { ...Task, responseHeaders: { ETag: ETAG } }
-export const CreatedTask = { ...Task, responseHeaders: { ETag: ETAG, 'Idempotency-Replayed': REPLAYED } }
+export const CreatedTask = {
+  ...Task,
+  responseHeaders: { ETag: ETAG, Location: LOCATION, 'Idempotency-Replayed': REPLAYED },
+}
 
 /** The one problem that says more: what a client needs in order to try again. */
 export const PreconditionFailed = problemWith<'PRECONDITION_FAILED', { current: Task }>('PRECONDITION_FAILED')

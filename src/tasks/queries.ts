@@ -78,12 +78,20 @@ export async function findAnswer(sql: Sql, owner: string, key: string): Promise<
   return stored
 }
 /** @returns undefined if there is no such task of this owner's */
-export async function findTask(sql: Sql, owner: string, id: number): Promise<Task | undefined> {
+export async function findTask(
+  sql: Sql,
+  { id: owner, issuedAt }: Caller,
+  id: number,
+): Promise<Task | undefined> {
   const [task] = await sql<Task[]>`
     select id, user_id, title, description, completed,
       rfc3339(created_at) as created_at, rfc3339(updated_at) as updated_at, revision
     from tasks
-    where user_id = ${owner} and id = ${id} and deleted_at is null`
+    where user_id = ${owner} and id = ${id} and deleted_at is null
+      -- one who was deleted and came back has tasks again, which are not for tokens from before
+      and not exists (
+        select from users where users.id = ${owner} and refuses_token(refuse_tokens_until, ${issuedAt})
+      )`
   return task
 }
 
@@ -111,7 +119,7 @@ export type Revisions = number[] | null
  */
 export async function updateTask(
   sql: Sql,
-  owner: string,
+  { id: owner, issuedAt }: Caller,
   id: number,
   change: TaskUpdate,
   ifMatch: Revisions,
@@ -121,7 +129,7 @@ export async function updateTask(
     with owner as (
       update users set revision = users.revision + 1
       -- a miss is no change; of two at once the later may see this too early and leave a gap, which harms nothing
-      where id = ${owner}
+      where id = ${owner} and not refuses_token(refuse_tokens_until, ${issuedAt})
         and exists (
           select from tasks
           where user_id = ${owner} and id = ${id} and deleted_at is null
@@ -150,7 +158,7 @@ export async function updateTask(
  */
 export async function completeTask(
   sql: Sql,
-  owner: string,
+  { id: owner, issuedAt }: Caller,
   id: number,
   completed: boolean | undefined,
   ifMatch: Revisions,
@@ -158,7 +166,7 @@ export async function completeTask(
   const [task] = await sql<Task[]>`
     with owner as (
       update users set revision = users.revision + 1
-      where id = ${owner}
+      where id = ${owner} and not refuses_token(refuse_tokens_until, ${issuedAt})
         and exists (
           select from tasks
           where user_id = ${owner} and id = ${id} and deleted_at is null
@@ -181,14 +189,14 @@ export async function completeTask(
 /** Moves a task to the trash. @returns its id, or undefined as above */
 export async function deleteTask(
   sql: Sql,
-  owner: string,
+  { id: owner, issuedAt }: Caller,
   id: number,
   ifMatch: Revisions,
 ): Promise<number | undefined> {
   const [deleted] = await sql<{ id: number }[]>`
     with owner as (
       update users set revision = users.revision + 1
-      where id = ${owner}
+      where id = ${owner} and not refuses_token(refuse_tokens_until, ${issuedAt})
         and exists (
           select from tasks
           where user_id = ${owner} and id = ${id} and deleted_at is null
@@ -207,14 +215,14 @@ export async function deleteTask(
 /** Ends a task for good, in the trash or not: what is left tells other devices. @returns its id, or undefined as above */
 export async function endTask(
   sql: Sql,
-  owner: string,
+  { id: owner, issuedAt }: Caller,
   id: number,
   ifMatch: Revisions,
 ): Promise<number | undefined> {
   const [ended] = await sql<{ id: number }[]>`
     with owner as (
       update users set revision = users.revision + 1
-      where id = ${owner}
+      where id = ${owner} and not refuses_token(refuse_tokens_until, ${issuedAt})
         and exists (
           select from tasks
           where user_id = ${owner} and id = ${id} and not ended
@@ -235,14 +243,14 @@ export async function endTask(
 /** Brings a task back from the trash. @returns the task, or undefined if it is not there, or as above */
 export async function restoreTask(
   sql: Sql,
-  owner: string,
+  { id: owner, issuedAt }: Caller,
   id: number,
   ifMatch: Revisions,
 ): Promise<Task | undefined> {
   const [task] = await sql<Task[]>`
     with owner as (
       update users set revision = users.revision + 1
-      where id = ${owner}
+      where id = ${owner} and not refuses_token(refuse_tokens_until, ${issuedAt})
         and exists (
           select from tasks
           where user_id = ${owner} and id = ${id} and deleted_at is not null and not ended

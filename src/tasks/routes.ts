@@ -50,25 +50,45 @@ interface Deps {
 
 /** The routes below one of the two addresses. */
 export function taskRoutes({ sql, verify, onChange }: Deps) {
-  async function found<T>(caller: Caller, task: T | undefined): Promise<T> {
-    if (task !== undefined) return task
+  /** Where nothing was found: no such task, or no such user any more. */
+  async function missing(caller: Caller): Promise<Problem> {
     await refuseDeleted(sql, caller)
-    throw new Problem('TASK_NOT_FOUND')
+    return new Problem('TASK_NOT_FOUND')
   }
   /** For a write that has changed nothing: what is there, in the trash as well. */
   async function stored(caller: Caller, id: number) {
-    const { is_deleted, ...current } = await found(caller, await queries.findAnyTask(sql, caller.id, id))
-    return { isDeleted: is_deleted, current }
+    const missed = await missing(caller)
+    const task = await queries.findAnyTask(sql, caller.id, id)
+    if (!task) throw missed
+    const { is_deleted: isDeleted, ...current } = task
+    return { isDeleted, current }
   }
   /** What a write has changed; if that is nothing, then why. */
-  async function changed<T>(caller: Caller, id: number, result: T | undefined): Promise<T> {
+  async function changed<T>(
+    caller: Caller,
+    id: number,
+    revisions: queries.Revisions,
+    result: T | undefined,
+  ): Promise<T> {
     if (result !== undefined) return result
     const { isDeleted, current } = await stored(caller, id)
-    throw isDeleted ? new Problem('TASK_NOT_FOUND') : conflict(current)
+    // one that may have any revision and is there was restored just now, after the write had looked for it
+    throw isDeleted || revisions === null ? new Problem('TASK_NOT_FOUND') : conflict(current)
+  }
+  async function restored(caller: Caller, id: number, revisions: queries.Revisions): Promise<Task> {
+    const task = await queries.restoreTask(sql, caller, id, revisions)
+    if (task) return task
+    const { isDeleted, current } = await stored(caller, id)
+    // deleted just now, after the write had found it alive
+    if (isDeleted && revisions === null) return restored(caller, id, revisions)
+    // one that is back already is what was asked for: the first answer may have been lost
+    if (isDeleted || revisions?.includes(current.revision) === false) throw conflict(current)
+    return current
   }
   const change = async ({ params: { id }, body, caller, request, set }: ChangeTask) => {
-    const task = await queries.updateTask(sql, caller.id, id, body, ifMatch(request))
-    return tagged(set, await changed(caller, id, task))
+    const revisions = ifMatch(request)
+    const task = await queries.updateTask(sql, caller, id, body, revisions)
+    return tagged(set, await changed(caller, id, revisions, task))
   }
 
   return new Elysia()
@@ -120,9 +140,8 @@ export function taskRoutes({ sql, verify, onChange }: Deps) {
       '/',
       async ({ body, caller, path, request, set }) => {
         const key = idempotencyKey(request, path, body)
-        const created = await queries.createTask(sql, caller, body, key)
-        const task = created ?? (await replayed(sql, caller, key))
-        if (!created) set.headers['idempotency-replayed'] = 'true'
+        const { task, isReplay } = await createOnce(sql, caller, body, key)
+        if (isReplay) set.headers['idempotency-replayed'] = 'true'
         set.status = 201
         set.headers.location = `${path.replace(/\/$/, '')}/${task.id}`
         return tagged(set, task)
@@ -147,7 +166,8 @@ export function taskRoutes({ sql, verify, onChange }: Deps) {
     .get(
       '/:id',
       async ({ params, caller, request, set }) => {
-        const task = await found(caller, await queries.findTask(sql, caller.id, params.id))
+        const task = await queries.findTask(sql, caller, params.id)
+        if (!task) throw await missing(caller)
         if (isNamed(request.headers.get('if-none-match'), taskTag(task.revision))) {
           return notModified(taskTag(task.revision))
         }
@@ -189,8 +209,9 @@ export function taskRoutes({ sql, verify, onChange }: Deps) {
     .patch(
       '/:id/complete',
       async ({ params: { id }, body, caller, request, set }) => {
-        const task = await queries.completeTask(sql, caller.id, id, body?.completed, ifMatch(request))
-        return tagged(set, await changed(caller, id, task))
+        const revisions = ifMatch(request)
+        const task = await queries.completeTask(sql, caller, id, body?.completed, revisions)
+        return tagged(set, await changed(caller, id, revisions, task))
       },
       {
         ...jsonBody,
@@ -213,15 +234,8 @@ export function taskRoutes({ sql, verify, onChange }: Deps) {
     )
     .post(
       '/:id/restore',
-      async ({ params: { id }, caller, request, set }) => {
-        const revisions = ifMatch(request)
-        const restored = await queries.restoreTask(sql, caller.id, id, revisions)
-        if (restored) return tagged(set, restored)
-        const { isDeleted, current } = await stored(caller, id)
-        // one that is back already is what was asked for: the first answer may have been lost
-        if (isDeleted || revisions?.includes(current.revision) === false) throw conflict(current)
-        return tagged(set, current)
-      },
+      async ({ params: { id }, caller, request, set }) =>
+        tagged(set, await restored(caller, id, ifMatch(request))),
       {
         params: TaskParams,
         query: NoQuery,
@@ -238,11 +252,12 @@ export function taskRoutes({ sql, verify, onChange }: Deps) {
     .delete(
       '/:id',
       async ({ params: { id }, query, caller, request, set }) => {
+        const revisions = ifMatch(request)
         if (query.permanent === 'true') {
-          const ended = await queries.endTask(sql, caller.id, id, ifMatch(request))
+          const ended = await queries.endTask(sql, caller, id, revisions)
           if (ended === undefined) throw conflict((await stored(caller, id)).current)
         } else {
-          await changed(caller, id, await queries.deleteTask(sql, caller.id, id, ifMatch(request)))
+          await changed(caller, id, revisions, await queries.deleteTask(sql, caller, id, revisions))
         }
         set.status = 204
       },
@@ -298,14 +313,24 @@ function conflict(current: Task): Problem {
 }
 
 /**
- * The first answer to a request that has come again.
+ * Makes a task, or gives the first answer to a request that has come again.
  *
- * @throws Problem IDEMPOTENCY_KEY_REUSED, or TOKEN_INVALID where nothing was made because the user is deleted
+ * @throws Problem IDEMPOTENCY_KEY_REUSED, or TOKEN_INVALID for a deleted user
  */
-async function replayed(sql: Sql, caller: Caller, key: IdempotencyKey | undefined): Promise<Task> {
-  const stored = key && (await queries.findAnswer(sql, caller.id, key.key))
-  if (!stored) throw new Problem('TOKEN_INVALID')
+async function createOnce(
+  sql: Sql,
+  caller: Caller,
+  body: TaskCreate,
+  key: IdempotencyKey | undefined,
+): Promise<{ task: Task; isReplay: boolean }> {
+  const task = await queries.createTask(sql, caller, body, key)
+  if (task) return { task, isReplay: false }
+  await refuseDeleted(sql, caller)
+  if (!key) throw new Problem('TOKEN_INVALID')
+  const stored = await queries.findAnswer(sql, caller.id, key.key)
+  // the key has expired since
+  if (!stored) return createOnce(sql, caller, body, key)
   if (!stored.fingerprint.equals(key.fingerprint)) throw new Problem('IDEMPOTENCY_KEY_REUSED')
   // what `createTask` has stored
-  return stored.answer as Task
+  return { task: stored.answer as Task, isReplay: true }
 }

@@ -324,6 +324,36 @@ describe('signing in', () => {
     expect((await refresh(signedIn?.body)).status).toBe(401)
   })
 
+  test('out everywhere else, from two sessions at once, leaves one of them', async () => {
+    const one = await register()
+    const two = await signIn(one)
+    const answers = await inOrder(
+      lockAccount(one),
+      () => endOthers(one),
+      () => endOthers(two),
+    )
+    expect(answers.map(({ status }) => status)).toEqual([204, 401])
+    expect(await sessionsOf(one)).toEqual([sessionIdOf(one)])
+  })
+
+  test.each([
+    ['the password', changePassword],
+    ['the e-mail address', (session: Tokens) => changeEmail(session)],
+    ['the name', (session: Tokens) => call('PATCH', ME, { ...as(session), body: { name: 'x' } })],
+    ['the account to none', deleteAccount],
+  ])('out somewhere just before that session changes %s refuses it', async (_, change) => {
+    const session = await register()
+    const thief = await signIn(session)
+    const [ended, changed] = await inOrder(
+      lockAccount(session),
+      () => endOthers(session),
+      () => change(thief),
+    )
+    expect(ended?.status).toBe(204)
+    expect(changed).toMatchObject({ status: 401, body: { error_code: 'TOKEN_INVALID' } })
+    expect((await login(session)).status).toBe(200)
+  })
+
   test('with the old password just after another one is refused', async () => {
     const session = await register()
     const [changed, signedIn] = await inOrder(

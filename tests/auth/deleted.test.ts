@@ -4,6 +4,7 @@ import { SECRET, testApp } from '../support/app'
 
 const { call, sql } = await testApp()
 const ME = '/api/v1/users/me'
+const ORIGIN = 'http://localhost:3000'
 const PASSWORD = 'correct horse battery staple'
 
 interface Schema {
@@ -60,7 +61,7 @@ function sampleOf(schema: Schema = {}): unknown {
 
 function textOf({ format, minLength = 1 }: Schema): string {
   if (format === 'uuid') return crypto.randomUUID()
-  if (format === 'email') return 'ann@example.com'
+  if (format === 'idn-email') return 'ann@example.com'
   return 'one text, different from others'.padEnd(minLength, '.')
 }
 
@@ -71,17 +72,18 @@ const operations = Object.entries(document.paths).flatMap(([path, item]) =>
     .map(([method, operation]) => [method.toUpperCase(), path, operation] as const),
 )
 
-async function send(method: string, path: string, operation: Operation, token: string) {
+async function send(method: string, path: string, operation: Operation, token: string, taskId?: number) {
   const { parameters = [], requestBody } = operation
   const query = new URLSearchParams()
   let target = path
   for (const { in: place, name, schema, required } of parameters) {
-    const value = name === 'user_id' ? 'me' : String(sampleOf(schema))
+    const isTask = name === 'id' && taskId !== undefined
+    const value = name === 'user_id' ? 'me' : String(isTask ? taskId : sampleOf(schema))
     if (place === 'path') target = target.replace(`{${name}}`, value)
     else if (place === 'query' && required) query.set(name, value)
   }
   return call(method, query.size > 0 ? `${target}?${query}` : target, {
-    headers: { authorization: `Bearer ${token}` },
+    headers: { authorization: `Bearer ${token}`, origin: ORIGIN },
     body: requestBody && sampleOf(requestBody.content['application/json']?.schema),
   })
 }
@@ -139,6 +141,8 @@ describe.each(Object.entries(KINDS))('the token of %s', (kind, makeToken) => {
   test.each(operations)('is good for %s %s until the user is deleted', async (method, path, operation) => {
     const alive = await send(method, path, operation, (await makeToken()).token)
     expect(FAULTS, JSON.stringify(alive.body)).not.toContain(alive.status)
+    expect(alive.headers.get('x-request-id')).toBeTruthy()
+    expect(alive.headers.get('access-control-allow-origin')).toBe(ORIGIN)
 
     const { id, token } = await makeToken()
     const headers = { authorization: `Bearer ${token}` }
@@ -155,4 +159,22 @@ describe.each(Object.entries(KINDS))('the token of %s', (kind, makeToken) => {
     expect(Object.keys(rows)).toContain('tasks')
     expect(Object.values(rows)).toEqual(Object.values(rows).fill(0))
   })
+})
+
+describe('a foreign user who was deleted and came back', () => {
+  test.each(operations)(
+    'is not reached by %s %s with the token from before',
+    async (method, path, operation) => {
+      const { id, token } = await tokenOfForeigner()
+      expect((await call('DELETE', ME, { headers: { authorization: `Bearer ${token}` } })).status).toBe(204)
+      await sql`update users set refuse_tokens_until = refuse_tokens_until - interval '30 seconds' where id = ${id}`
+      const { status, body: task } = await call('POST', '/api/v1/todos', { as: id, body: { title: 'back' } })
+      expect(status).toBe(201)
+
+      const taskId = path.includes('/sessions/') ? undefined : task.id
+      const answer = await send(method, path, operation, token, taskId)
+      expect(answer).toMatchObject({ status: 401, body: { error_code: 'TOKEN_INVALID' } })
+      expect((await call('GET', `/api/v1/todos/${task.id}`, { as: id })).body).toEqual(task)
+    },
+  )
 })

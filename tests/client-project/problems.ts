@@ -1,5 +1,5 @@
 /** A frontend that has an answer for every problem that a call can have, and a compiler that sees to it. */
-import type { Client } from 'taskwell/client'
+import type { Client, Task } from 'taskwell/client'
 
 export async function explain({ api }: Client, id: number): Promise<string> {
   const { data, error } = await api.v1.todos({ id }).patch({ description: null })
@@ -48,6 +48,82 @@ export async function explain({ api }: Client, id: number): Promise<string> {
       return unhandled
     }
   }
+}
+
+export async function explainUpdate(client: Client, task: Task): Promise<string> {
+  const { error } = await client.update(task, ({ completed }) => ({ completed: !completed }))
+  switch (error?.status) {
+    case undefined:
+      return ''
+    case 400:
+    case 401:
+    case 403:
+    case 404:
+    case 413:
+    case 415:
+    case 422:
+    case 500:
+    case 503:
+      return error.value.detail
+    case 412:
+      return error.value.current.title
+    default: {
+      const unhandled: never = error
+      return unhandled
+    }
+  }
+}
+
+export async function explainRestored({ api }: Client, id: number): Promise<string> {
+  const { error } = await api.v1.todos({ id }).restore.post()
+  switch (error?.status) {
+    case undefined:
+      return ''
+    case 401:
+    case 403:
+    case 404:
+    case 422:
+    case 500:
+    case 503:
+      return error.value.detail
+    case 412: {
+      const code: 'PRECONDITION_FAILED' = error.value.error_code
+      return `${code} ${error.value.current.title}`
+    }
+    default: {
+      const unhandled: never = error
+      return unhandled
+    }
+  }
+}
+
+export async function explainChanges({ api }: Client, since: string): Promise<string> {
+  const { error } = await api.v1.todos.changes.get({ query: { since } })
+  switch (error?.status) {
+    case undefined:
+      return ''
+    case 401:
+    case 403:
+    case 422:
+    case 500:
+    case 503:
+      return error.value.detail
+    case 410: {
+      const code: 'CURSOR_EXPIRED' = error.value.error_code
+      return code
+    }
+    default: {
+      const unhandled: never = error
+      return unhandled
+    }
+  }
+}
+
+export async function explainEvents({ api }: Client, since: string): Promise<string> {
+  const { error } = await api.v1.todos.events.get({ query: { since } })
+  if (error?.status !== 429) return ''
+  const code: 'RATE_LIMITED' = error.value.error_code
+  return code
 }
 
 export async function explainSignUp(client: Client): Promise<string> {

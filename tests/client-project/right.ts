@@ -1,11 +1,14 @@
 /** What a frontend may write. This project is compiled, never run. */
 import {
   allTasks,
+  type Change,
   type Client,
   createClient,
   RequestError,
+  type Sync,
   type Task,
   type TaskCreate,
+  type TaskStore,
   type TokenStorage,
 } from 'taskwell/client'
 
@@ -20,6 +23,7 @@ export const withEverything = createClient('https://tasks.example', {
   token: async () => undefined,
   storage: localStorage,
   fetcher: (url, init) => fetch(url, { ...init, credentials: 'omit' }),
+  retries: 0,
 })
 
 /** One behind promises, as on a phone. */
@@ -109,6 +113,53 @@ export async function complete({ api }: Client, id: number): Promise<boolean[]> 
 export async function remove({ api }: Client, id: number): Promise<boolean> {
   const { error } = await api.v1.todos({ id }).delete(undefined, { headers: { 'if-match': '"7"' } })
   return error === null
+}
+
+export async function trash({ api }: Client, id: number): Promise<string[]> {
+  const { data, error } = await api.v1.todos.trash.get({ query: { limit: 10, count: 'true' } })
+  if (error) throw error
+  await api.v1.todos({ id }).restore.post()
+  const restored = await api.v1.todos({ id }).restore.post(undefined, { headers: { 'if-match': '"7"' } })
+  await api.v1.todos({ id }).delete(undefined, { query: { permanent: 'true' } })
+  return [restored.data?.title ?? '', ...data.map(({ deleted_at }) => deleted_at)]
+}
+
+export async function guarded({ api }: Client, { id, revision }: Task): Promise<Task | undefined> {
+  const headers = { 'if-match': `"${revision}"` }
+  await api.v1.todos({ id }).put({ completed: true }, { headers })
+  await api.v1.todos({ id }).complete.patch({ completed: true }, { headers })
+  const { error } = await api.v1.todos({ id }).patch({ title: 'Buy oat milk' }, { headers })
+  return error?.status === 412 ? error.value.current : undefined
+}
+
+export async function once({ api }: Client, key: string): Promise<boolean> {
+  const headers = { 'idempotency-key': key }
+  const { response } = await api.v1.todos.post({ title: 'Buy milk' }, { headers })
+  return response.headers.get('idempotency-replayed') === 'true'
+}
+
+export async function update(client: Client, task: Task): Promise<Task> {
+  await client.update(task, { description: null })
+  const { data, error } = await client.update(task, ({ completed }) => ({ completed: !completed }))
+  if (error?.status === 412) return error.value.current
+  if (error) throw error
+  return data
+}
+
+export async function changes({ api }: Client, since?: string): Promise<string> {
+  const { data, error } = await api.v1.todos.changes.get({ query: { limit: 500, ...(since && { since }) } })
+  if (error) throw error
+  const titles = data.changes.map((change) => ('deleted' in change ? change.id : change.title))
+  return data.has_more ? data.cursor : titles.join()
+}
+
+export function synced(client: Client, cursor: string): Sync[] {
+  const tasks = new Map<number, Task>()
+  const store: TaskStore = { get: () => undefined, set: () => {}, delete: () => {}, keys: () => [].values() }
+  const onChange = (change: Change) => ('deleted' in change ? change.revision : change.title)
+  const sync = client.sync(tasks)
+  sync.ready.then(() => sync.stop())
+  return [sync, client.sync(store, { onChange, cursor: sync.cursor ?? cursor })]
 }
 
 export async function byOwner({ api }: Client, user_id: string, id: number) {

@@ -1,5 +1,5 @@
 /** What must not compile. When one of these becomes legal, its directive is unused, which is an error too. */
-import { allTasks, type Client, createClient, type RequestError } from 'taskwell/client'
+import { allTasks, type Client, createClient, type RequestError, type Task } from 'taskwell/client'
 
 export async function wrongFields({ api }: Client): Promise<void> {
   // @ts-expect-error a name misspelled
@@ -90,6 +90,46 @@ export async function wrongWalks(client: Client): Promise<void> {
   }
 }
 
+export async function wrongUpdates(client: Client, task: Task): Promise<unknown> {
+  // @ts-expect-error the id alone does not tell which revision
+  await client.update(task.id, { title: 'Buy oat milk' })
+  // @ts-expect-error a field that only the server sets
+  await client.update(task, { revision: 2 })
+  // @ts-expect-error a function that gives no change
+  await client.update(task, () => 'Buy oat milk')
+  // @ts-expect-error a change has to be known at once
+  await client.update(task, async () => ({ title: 'Buy oat milk' }))
+  const { error } = await client.update(task, { title: 'Buy oat milk' })
+  // @ts-expect-error only a conflict tells what there is now
+  const current: Task | undefined = error?.value.current
+  return current
+}
+
+export async function wrongSyncs(client: Client): Promise<void> {
+  // @ts-expect-error no store
+  client.sync()
+  // @ts-expect-error a store of something else
+  client.sync(new Map<number, string>())
+  // @ts-expect-error a store by another key
+  client.sync(new Map<string, Task>())
+  // @ts-expect-error an option that there is not
+  client.sync(new Map<number, Task>(), { since: 'abc' })
+  // @ts-expect-error how far it is, is not the page's to say
+  client.sync(new Map<number, Task>()).cursor = 'abc'
+}
+
+export async function wrongTrash({ api }: Client): Promise<void> {
+  // @ts-expect-error the trash has one order
+  await api.v1.todos.trash.get({ query: { sort: 'title' } })
+  // @ts-expect-error a boolean for text
+  await api.v1.todos({ id: 1 }).delete(undefined, { query: { permanent: true } })
+  // @ts-expect-error a parameter that changes do not have
+  await api.v1.todos.changes.get({ query: { cursor: 'abc' } })
+  const { data } = await api.v1.todos.changes.get()
+  // @ts-expect-error a change may be an end, which has no title
+  data?.changes.map(({ title }) => title)
+}
+
 export async function wrongSignIns(client: Client): Promise<void> {
   // @ts-expect-error no password
   await client.signUp({ email: 'ann@example.com' })
@@ -157,6 +197,8 @@ export function wrongOptions(error: RequestError): void {
   createClient('https://tasks.example', { storage: { getItem: () => null, setItem: () => {} } })
   // @ts-expect-error a storage of numbers
   createClient('https://tasks.example', { storage: { ...localStorage, getItem: () => 1 } })
+  // @ts-expect-error text for a number
+  createClient('https://tasks.example', { retries: '3' })
   // @ts-expect-error the name of a storage
   createClient('https://tasks.example', { storage: 'localStorage' })
   // @ts-expect-error not every failure has a problem

@@ -1,0 +1,282 @@
+import { afterEach, describe, expect, jest, test } from 'bun:test'
+import postgres from 'postgres'
+import type { Sql } from '../../src/database/connection'
+import { createLog } from '../../src/http/log'
+import { createLive, type Listener, type Live } from '../../src/sync/live'
+import { linesTo } from '../support/app'
+import { testDatabase } from '../support/database'
+
+const { sql, url } = await testDatabase()
+
+const lives: Live[] = []
+afterEach(() => {
+  for (const live of lives.splice(0)) live.close()
+})
+
+/** One that is watched: of how many users each of its looks asks, and what it logs. */
+function watched(intervals: Parameters<typeof createLive>[2]) {
+  const looks: number[] = []
+  const logged: string[] = []
+  const counting: Sql = new Proxy(sql, {
+    apply(target, self, args) {
+      // the first value is how many changes, the second is the users
+      looks.push(args[2].length)
+      return Reflect.apply(target, self, args)
+    },
+  })
+  const log = createLog({ logLevel: 'info', production: true }, linesTo(logged))
+  const made = createLive(counting, log, intervals)
+  // as real streams do, these leave when they end
+  const live: Live = {
+    ...made,
+    listen(listener) {
+      const { end } = listener
+      const stop = made.listen(listener)
+      listener.end = () => {
+        stop()
+        end()
+      }
+      return stop
+    },
+  }
+  lives.push(live)
+  return { live, looks, logged }
+}
+
+const OFTEN = { lookInterval: 5 }
+/** Looks at what it is told of, and at nothing else. */
+const TOLD = { lookInterval: 1e9 }
+
+interface Stream extends Listener {
+  /** The revisions that have arrived. */
+  got: number[]
+  beats: number
+  hasEnded: boolean
+}
+
+function streamOf(userId: string, methods: Partial<Listener> = {}): Stream {
+  const stream: Stream = {
+    userId,
+    issuedAt: null,
+    revision: 0,
+    got: [],
+    beats: 0,
+    hasEnded: false,
+    isReady: () => true,
+    send: (changes) => void stream.got.push(...changes.map(({ revision }) => revision)),
+    beat: () => void stream.beats++,
+    end: () => {
+      stream.hasEnded = true
+    },
+    ...methods,
+  }
+  return stream
+}
+
+/** As another process does it: nobody here is told. */
+async function write(userId: string, count = 1, database: Pick<Sql, 'unsafe'> = sql): Promise<void> {
+  await database.unsafe(
+    `with owner as (
+      insert into users (id, revision) values ($1, $2)
+      on conflict (id) do update set revision = users.revision + $2
+      returning id, revision
+    )
+    insert into tasks (user_id, title, completed, created_at, updated_at, revision)
+    select id, 'x', false, now(), now(), revision - $2 + nth from owner, generate_series(1, $2::int) as nth`,
+    [userId, count],
+  )
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await condition())) await Bun.sleep(1)
+}
+
+/** Keeps looks waiting; what `release` is given happens while they do. */
+async function blockLooks() {
+  const admin = postgres(url, { max: 2, onnotice: () => {} })
+  const holder = await admin.reserve()
+  await holder`begin`
+  await holder`lock table users in access exclusive mode`
+  return {
+    holder,
+    reached: () =>
+      until(
+        async () => (await admin`select from pg_stat_activity where wait_event_type = 'Lock'`).length > 0,
+      ),
+    async release() {
+      await holder`commit`
+      holder.release()
+      await admin.end()
+    },
+  }
+}
+
+const newUser = () => crypto.randomUUID()
+const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
+
+describe('a stream', () => {
+  test('gets all that has come since, in order, however much that is', async () => {
+    const ann = streamOf(newUser())
+    await write(ann.userId, 1100)
+    watched(TOLD).live.listen(ann)
+    await until(() => ann.got.length >= 1100)
+    expect(ann.got).toEqual(upTo(1100))
+  })
+
+  test('that begins during a look misses nothing', async () => {
+    const { live } = watched(TOLD)
+    const known = streamOf(newUser(), { revision: 3 })
+    const late = streamOf(known.userId)
+    await write(known.userId, 3)
+    const block = await blockLooks()
+    live.listen(known)
+    await block.reached()
+    live.listen(late)
+    await write(known.userId, 1, block.holder)
+    await block.release()
+    await until(() => late.got.length >= 4 && known.got.length > 0)
+    expect([known.got, late.got]).toEqual([[4], [1, 2, 3, 4]])
+  })
+
+  test('that takes nothing costs nothing, and goes on where it was', async () => {
+    const { live, looks } = watched(OFTEN)
+    let isReady = false
+    const slow = streamOf(newUser(), { isReady: () => isReady })
+    const quick = streamOf(newUser())
+    await write(slow.userId, 600)
+    await write(quick.userId, 1)
+    live.listen(slow)
+    live.listen(quick)
+    await until(() => quick.got.length === 1 && looks.length > 5)
+    expect(slow.got).toEqual([])
+    expect(new Set(looks)).toEqual(new Set([1]))
+    isReady = true
+    await until(() => slow.got.length >= 600)
+    expect(slow.got).toEqual(upTo(600))
+  })
+
+  test('does not keep a quicker one of the same user waiting', async () => {
+    const { live } = watched(OFTEN)
+    const quick = streamOf(newUser())
+    const slow = streamOf(quick.userId, { isReady: () => false })
+    live.listen(slow)
+    live.listen(quick)
+    await write(quick.userId, 600)
+    await until(() => quick.got.length >= 600)
+    expect([quick.got, slow.got]).toEqual([upTo(600), []])
+  })
+
+  test('is kept alive every 15 seconds until it stops', () => {
+    jest.useFakeTimers()
+    const stream = streamOf(newUser(), { isReady: () => false })
+    const { live } = watched({})
+    const stop = live.listen(stream)
+    jest.advanceTimersByTime(14_999)
+    expect(stream.beats).toBe(0)
+    jest.advanceTimersByTime(30_001)
+    expect(stream.beats).toBe(3)
+    stop()
+    jest.advanceTimersByTime(60_000)
+    expect(stream.beats).toBe(3)
+    jest.useRealTimers()
+  })
+})
+
+describe('a look', () => {
+  test('is one statement for all who listen', async () => {
+    const { live, looks } = watched(OFTEN)
+    const streams = upTo(300).map(() => streamOf(newUser()))
+    for (const stream of streams) live.listen(stream)
+    const [first, last] = [streams.at(0), streams.at(-1)]
+    await write(String(first?.userId))
+    await write(String(last?.userId))
+    await until(() => first?.got.length === 1 && last?.got.length === 1)
+    // the first of them comes alone
+    expect(new Set(looks.slice(1))).toEqual(new Set([300]))
+  })
+
+  test('asks only for those whose changes are known of, until all are due', async () => {
+    const { live, looks } = watched(TOLD)
+    const streams = upTo(3).map(() => streamOf(newUser()))
+    for (const stream of streams) live.listen(stream)
+    const [ann] = streams
+    await write(String(ann?.userId))
+    await until(() => looks.length === 2)
+    live.changed(String(ann?.userId))
+    await until(() => ann?.got.length === 1 && looks.length === 3)
+    expect(looks.at(-1)).toBe(1)
+  })
+
+  test('follows one that is under way, once, however many changes there are meanwhile', async () => {
+    const { live, looks } = watched(TOLD)
+    const ann = streamOf(newUser())
+    const block = await blockLooks()
+    live.listen(ann)
+    await block.reached()
+    for (let times = 0; times < 1000; times++) live.changed(ann.userId)
+    await write(ann.userId, 1, block.holder)
+    await block.release()
+    await until(() => looks.length === 2)
+    await write(ann.userId)
+    live.changed(ann.userId)
+    await until(() => ann.got.length === 2)
+    expect(looks.length).toBeLessThanOrEqual(3)
+  })
+
+  test('at all comes in time, even where one user never stops changing', async () => {
+    const { live, looks } = watched(OFTEN)
+    const busy = streamOf(newUser(), { send: () => {} })
+    const ann = streamOf(newUser())
+    const push = looks.push.bind(looks)
+    looks.push = (count) => {
+      live.changed(busy.userId)
+      return push(count)
+    }
+    live.listen(busy)
+    live.listen(ann)
+    await until(() => looks.length > 10)
+    await write(ann.userId)
+    await until(() => ann.got.length === 1)
+  })
+
+  test.each<[string, (live: Live, stop: () => void) => void]>([
+    ['nobody listens', (_, stop) => stop()],
+    ['all is closed', (live) => live.close()],
+  ])('is not made where %s', async (_, quiet) => {
+    const { live, looks } = watched(OFTEN)
+    const ann = streamOf(newUser())
+    const stop = live.listen(ann)
+    await until(() => looks.length > 3)
+    quiet(live, stop)
+    const made = looks.length
+    live.changed(ann.userId)
+    const other = watched(OFTEN)
+    other.live.listen(streamOf(newUser()))
+    await until(() => other.looks.length > 20)
+    expect(looks.length).toBe(made)
+  })
+})
+
+test('a stream that comes after the close ends, and costs nothing', async () => {
+  const { live, looks } = watched(OFTEN)
+  live.close()
+  const late = streamOf(newUser())
+  live.listen(late)
+  await until(() => late.hasEnded)
+  expect(live.count(late.userId)).toBe(0)
+  expect(looks).toEqual([])
+})
+
+test('an outage is told at its beginning and at its end, and nothing is lost', async () => {
+  const { live, looks, logged } = watched(OFTEN)
+  const ann = streamOf(newUser())
+  live.listen(ann)
+  await until(() => looks.length > 2)
+  const before = looks.length
+  await sql`alter table users rename to away`
+  await until(() => looks.length > before + 10)
+  await sql`alter table away rename to users`
+  await write(ann.userId)
+  await until(() => ann.got.length === 1)
+  expect(logged.map((line) => JSON.parse(line).level)).toEqual([40, 30])
+})
