@@ -22,7 +22,10 @@ export interface SyncOptions {
 export interface Sync {
   /** Resolves once the store has all that the server had; rejects if that never comes. */
   ready: Promise<void>
-  /** Resolves after `stop`; rejects with RequestError for an answer that trying again does not change, such as a 401. */
+  /**
+   * Resolves after `stop`; rejects with what `onChange` throws, and with RequestError for an answer that trying again
+   * does not change, such as a 401.
+   */
   ended: Promise<void>
   /** How far the store is; keep it beside a store that outlives the page. */
   readonly cursor: string | undefined
@@ -52,6 +55,7 @@ export function createSync(source: ChangeSource, store: TaskStore, options: Sync
   ready.promise.catch(() => {})
   let cursor = options.cursor
   let failures = 0
+  let fault: { error: unknown } | undefined
 
   /** Takes all that has come since the cursor; without one, all that is there, and nothing else stays in the store. */
   async function catchUp(): Promise<void> {
@@ -76,13 +80,22 @@ export function createSync(source: ChangeSource, store: TaskStore, options: Sync
     if (!isNew && (store.get(change.id)?.revision ?? 0) >= change.revision) return
     if ('deleted' in change) store.delete(change.id)
     else store.set(change.id, change)
-    onChange(change)
+    tell(change)
+  }
+  /** A fault of the caller's is no lost connection. */
+  function tell(change: Change): void {
+    try {
+      onChange(change)
+    } catch (error) {
+      fault = { error }
+      throw error
+    }
   }
   /** Of what has gone while nobody looked, no change tells. */
   function forget(id: number): void {
     const revision = store.get(id)?.revision ?? 0
     store.delete(id)
-    onChange({ id, revision, deleted: true })
+    tell({ id, revision, deleted: true })
   }
   /** Takes events until the connection ends. */
   function follow(since: string): Promise<void> {
@@ -124,6 +137,7 @@ export function createSync(source: ChangeSource, store: TaskStore, options: Sync
         }
         if (cursor !== undefined) await follow(cursor)
       } catch (error) {
+        if (fault) throw fault.error
         if (stopping.signal.aborted) return
         const status = error instanceof RequestError ? error.status : 503
         // what has happened since then is forgotten: begin anew

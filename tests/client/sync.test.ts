@@ -98,6 +98,16 @@ describe('at first', () => {
     expect(changes.at(-1)).toEqual({ id: rubbish.id, revision: rubbish.revision, deleted: true })
   })
 
+  test('what its `onChange` throws ends it', async () => {
+    const { client } = await user()
+    await create(client)
+    const fault = new Error('of the page')
+    const onChange = () => {
+      throw fault
+    }
+    expect(await reasonOf(follow(client, { onChange }).sync.ended)).toBe(fault)
+  })
+
   test('what nobody can read ends it: no token is 401', async () => {
     const { sync } = follow(createClient(url))
     const reason = await reasonOf(sync.ended)
@@ -151,15 +161,18 @@ describe('then', () => {
 
   test('what the page itself has put there is not overwritten by what is older', async () => {
     const { client } = await user()
-    const { store, changes, sync } = follow(client)
-    await sync.ready
+    const first = follow(client)
+    await first.sync.ready
+    first.sync.stop()
+    await first.sync.ended
     const task = await create(client)
     const newer = { ...task, title: 'newer', revision: task.revision + 1 }
-    store.set(task.id, newer)
-    await create(client, 'after')
-    await until(() => store.size === 2)
-    expect(store.get(task.id)).toEqual(newer)
-    expect(changes.map(({ id }) => id)).not.toContain(task.id)
+    const after = await create(client, 'after')
+    const cursor = first.sync.cursor ?? ''
+    const { store, changes, sync } = follow(client, { cursor }, new Map([[task.id, newer]]))
+    await sync.ready
+    expect(inOrder(store)).toEqual([newer, after])
+    expect(changes).toEqual([after])
   })
 
   test('stopped, it takes nothing more and lets go of its connection', async () => {

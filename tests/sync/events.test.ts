@@ -311,7 +311,7 @@ describe('a user', () => {
     const answer = await open(ann, { method: 'HEAD' })
     expect(answer.status).toBe(200)
     expect(answer.headers.get('content-type')).toBe('text/event-stream')
-    expect(live.count(ann)).toBe(0)
+    expect(listeners.map(({ userId }) => userId)).not.toContain(ann)
   })
 })
 
