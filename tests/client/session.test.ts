@@ -1,8 +1,8 @@
 import { afterAll, afterEach, describe, expect, setSystemTime, test } from 'bun:test'
 import { decodeJwt } from 'jose'
-import { signAccessToken } from '../src/auth/token'
-import { type Client, type ClientOptions, createClient, type TokenStorage } from '../src/client'
-import { testApp } from './support/app'
+import { signAccessToken } from '../../src/auth/token'
+import { type Client, type ClientOptions, createClient, type TokenStorage } from '../../src/client'
+import { testApp } from '../support/app'
 
 const env = { RATE_LIMIT_PER_MINUTE: '1000000', AUTH_RATE_LIMIT_PER_MINUTE: '1000000' }
 const { app, settings, sql } = await testApp(env)
