@@ -5,6 +5,7 @@ import type { Caller, Verify } from '../auth/verify'
 import type { Sql } from '../database/connection'
 import { documentedHeaders } from '../http/openapi'
 import { Problem, problems } from '../http/problems'
+import { sentQuery } from '../http/query'
 import { OwnerParams } from '../tasks/model'
 import { decodePosition, encodePosition, type Position } from './cursor'
 import { eventStream, noStream } from './events'
@@ -30,7 +31,8 @@ export function syncRoutes({ sql, verify, live }: Deps) {
     .use(signedInOwner(verify))
     .get(
       '/changes',
-      async ({ query: { since, limit = MAX_CHANGES }, caller }) => {
+      async ({ query: { since, limit = MAX_CHANGES }, caller, request }) => {
+        sentQuery(request)
         const position = since === undefined ? null : decodePosition(caller.id, since, 'query')
         // one more than asked for tells whether there are more
         const row = await readChanges(sql, caller, position, limit + 1)
@@ -64,6 +66,7 @@ export function syncRoutes({ sql, verify, live }: Deps) {
     .get(
       '/events',
       async ({ query: { since }, caller, request, server }) => {
+        sentQuery(request)
         const position = positionOf(caller, request.headers.get('last-event-id'), since)
         const row = await readChanges(sql, caller, position, 0)
         refuseLost(row, position)

@@ -3,6 +3,7 @@ import type { Caller } from '../auth/verify'
 import type { Sql } from '../database/connection'
 import { knownRevision, listTag, notModified } from '../http/etags'
 import { invalid, Problem } from '../http/problems'
+import { sentQuery } from '../http/query'
 import { decodeCursor, encodeCursor, type Order } from './cursor'
 import type { List } from './list-queries'
 import { DEFAULT_LIMIT, type ListQuery, PAGE_TYPE, type Task, type TaskPage } from './model'
@@ -41,8 +42,7 @@ export async function answerList<Item extends Task>(
   { sql, caller, query, path, request, set }: ListRequest,
 ): Promise<Item[]> {
   const { limit = DEFAULT_LIMIT, cursor, skip, count } = query
-  const sent = new URLSearchParams(request.url.split('?')[1])
-  refuseRepeated(sent)
+  const sent = sentQuery(request)
   if (cursor !== undefined && skip !== undefined) {
     throw invalid({ in: 'query', pointer: 'skip', detail: 'cannot be used with `cursor`' })
   }
@@ -69,15 +69,6 @@ export async function answerList<Item extends Task>(
   if (form === 'array') return page
   set.headers['content-type'] = PAGE_TYPE
   return pageOf(page, next)
-}
-
-/** Which of the two would count? */
-function refuseRepeated(sent: URLSearchParams): void {
-  const repeated = [...new Set(sent.keys())].filter((name) => sent.getAll(name).length > 1)
-  if (repeated.length === 0) return
-  throw invalid(
-    ...repeated.map((pointer) => ({ in: 'query' as const, pointer, detail: 'must be sent once' })),
-  )
 }
 
 /** For a target without a host, because behind a proxy only the client knows which one it asked. */

@@ -8,6 +8,7 @@ import { isNamed, matchedRevisions, notModified, taskTag } from '../http/etags'
 import { type IdempotencyKey, idempotencyKey } from '../http/idempotency'
 import { documentedHeaders } from '../http/openapi'
 import { Problem, problems } from '../http/problems'
+import { sentQuery } from '../http/query'
 import { NoQuery } from '../http/validation'
 import * as lists from './list-queries'
 import {
@@ -252,6 +253,7 @@ export function taskRoutes({ sql, verify, onChange }: Deps) {
     .delete(
       '/:id',
       async ({ params: { id }, query, caller, request, set }) => {
+        sentQuery(request)
         const revisions = ifMatch(request)
         if (query.permanent === 'true') {
           const ended = await queries.endTask(sql, caller, id, revisions)
