@@ -20,10 +20,11 @@ const LOST = new Set([
 /**
  * SQLSTATEs of a server that is going, coming, full, closed to us, or the wrong one of a pair: 08 connection, 28 and
  * 3D000 who we are and where we go, 53 resources, 57P0x shutdown and start, 57014 cancelled by a timeout, 25006
- * read-only after a failover, 40001 and 40P01 a statement that gave way to another and has done nothing.
+ * read-only after a failover, 55000 a database that is closed to connections, 40001 and 40P01 a statement that gave way
+ * to another and has done nothing.
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
-const UNAVAILABLE = /^(?:08...|28...|3D000|40001|40P01|53...|57P0[1-5]|57014|25006)$/
+const UNAVAILABLE = /^(?:08...|28...|3D000|40001|40P01|53...|55000|57P0[1-5]|57014|25006)$/
 
 /** @returns a 503 for a database that cannot be used now; undefined for any other error */
 export function fromDatabaseError(error: unknown): Problem | undefined {

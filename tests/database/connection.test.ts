@@ -123,6 +123,9 @@ describe('an error', () => {
     ['57P03'],
     ['57014'],
     ['25006'],
+    ['40001'],
+    ['40P01'],
+    ['55000'],
   ])('%s is a database that is not there', (code) => {
     const problem = fromDatabaseError(Object.assign(new Error('secret words'), { code }))
     expect(problem).toMatchObject({
