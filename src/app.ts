@@ -1,14 +1,21 @@
 /** Every route of Taskwell on one page. */
 import { Elysia } from 'elysia'
 import type { Logger } from 'pino'
-import { accountRoutes, signInRoutes, userRoutes } from './accounts/routes'
-import { createVerify, type Verify } from './auth/verify'
-import type { Sql } from './database/connection'
+import { accountRoutes, userRoutes } from './accounts/routes'
+import { signInRoutes } from './accounts/sign-in-routes'
+import type { Gate } from './auth/plugin'
+import { createVerify } from './auth/verify'
+import type { Database } from './database/database'
 import { cors } from './http/cors'
 import { docs } from './http/docs'
 import { errors, type InputSchemas, methodNotAllowed, methodsByPath, notFound } from './http/errors'
+import { securityHeaders } from './http/headers'
 import { health } from './http/health'
+import { createLimits, type Limits } from './http/limits'
+import { type Metrics, metricsRoute } from './http/metrics'
 import { requests } from './http/requests'
+import { countRest, createThrottle, forStrangers } from './http/throttle'
+import { createTraffic, type Traffic } from './http/traffic'
 import type { Settings } from './settings'
 import { createLive, type Live } from './sync/live'
 import { syncRoutes } from './sync/routes'
@@ -16,19 +23,34 @@ import { taskRoutes } from './tasks/routes'
 
 export interface Deps {
   settings: Settings
-  sql: Sql
+  database: Database
   log: Logger
-  /** For who has to end its streams; left out, the app makes its own. */
+  /** What follows is for who has to end or to watch it; left out, the app makes its own. */
   live?: Live
+  limits?: Limits
+  traffic?: Traffic
+  /** Left out, there are none. */
+  metrics?: Metrics | undefined
+  tracing?: Elysia | undefined
 }
 
 const ME = '/api/v1/users/me'
 
 /** Puts the service together; does no I/O. */
-export function createApp({ settings, sql, log, live = createLive(sql, log) }: Deps) {
-  const verify = createVerify(settings)
-  const tasks = taskRoutes({ sql, verify, onChange: live.changed })
-  const sync = syncRoutes({ sql, verify, live })
+export function createApp({
+  settings,
+  database,
+  log,
+  live = createLive(database.sql, log),
+  limits = createLimits(settings),
+  traffic = createTraffic(settings.maxConnections),
+  metrics,
+  tracing = new Elysia(),
+}: Deps) {
+  const throttle = createThrottle({ limits, metrics, trustedProxyHops: settings.trustedProxyHops })
+  const gate = { verify: createVerify(settings), throttle, database }
+  const tasks = taskRoutes(gate, live.changed)
+  const sync = syncRoutes(gate, live)
   const schemas: InputSchemas = new Map()
   const api = new Elysia({
     // unknown keys are refused, not dropped
@@ -37,15 +59,20 @@ export function createApp({ settings, sql, log, live = createLive(sql, log) }: D
     // on, Elysia looks for the path behind the fourth letter of the host, and hosts may be shorter
     handler: { standardHostname: false },
   })
-    .use(errors(log, schemas))
-    .use(requests(log))
+    .use(tracing)
+    .use(countRest(throttle))
+    .use(errors(log, traffic, schemas))
+    .use(requests({ log, traffic, metrics, requestTimeout: settings.requestTimeoutMs }))
+    .use(securityHeaders(settings))
     .use(cors(settings.corsOrigins))
-    .use(health(sql))
+    .use(health({ database, traffic, throttle }))
     .use(new Elysia({ prefix: '/api/v1/todos' }).use(tasks).use(sync))
     .use(new Elysia({ prefix: '/api/:user_id/tasks' }).use(tasks).use(sync))
-    .use(new Elysia({ prefix: ME }).use(userRoutes({ sql, verify })))
-    .use(accounts({ settings, sql, verify }))
-  const app = api.use(docs(api))
+    .use(new Elysia({ prefix: ME }).use(userRoutes(gate)))
+    .use(accounts(settings, gate))
+  const app = api
+    .use(new Elysia().use(forStrangers(throttle)).use(docs(api)))
+    .use(metrics ? metricsRoute(metrics, settings.metricsToken, throttle) : new Elysia())
 
   for (const { method, path, hooks } of app.routes) schemas.set(`${method} ${path}`, hooks)
   for (const [path, allowed] of methodsByPath(app.routes)) {
@@ -57,10 +84,10 @@ export function createApp({ settings, sql, log, live = createLive(sql, log) }: D
 }
 
 /** Typed as always there, for the typed client; where they are off, nothing is at their paths. */
-function accounts({ settings, sql, verify }: Pick<Deps, 'settings' | 'sql'> & { verify: Verify }) {
+function accounts(settings: Settings, gate: Gate) {
   const routes = new Elysia()
-    .use(new Elysia({ prefix: '/api/v1/auth' }).use(signInRoutes({ sql, settings })))
-    .use(new Elysia({ prefix: ME }).use(accountRoutes({ sql, verify })))
+    .use(new Elysia({ prefix: '/api/v1/auth' }).use(signInRoutes(gate, settings)))
+    .use(new Elysia({ prefix: ME }).use(accountRoutes(gate)))
   return settings.accounts ? routes : (new Elysia() as unknown as typeof routes)
 }
 

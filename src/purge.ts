@@ -1,7 +1,7 @@
 /** Deletes what has expired, in the background. */
 import type { Logger } from 'pino'
 import { purgeRefreshTokens, purgeSessions } from './accounts/queries'
-import type { Sql } from './database/connection'
+import type { Sql } from './database/sql'
 import type { Settings } from './settings'
 import { purgeIdempotencyKeys, purgeTombstones } from './sync/queries'
 

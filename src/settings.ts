@@ -34,7 +34,19 @@ export interface Settings {
   trustedProxyHops: number
   /** How long deleted tasks can be restored, and other devices can learn of their end. */
   trashDays: number
+  /** Where several processes share their limits. */
   redisUrl: string | undefined
+  /** How long a request may take. */
+  requestTimeoutMs: number
+  /** How many streams and requests may be under way. */
+  maxConnections: number
+  /** How long a connection may be idle; a proxy in front should give up its own sooner. */
+  keepAliveSeconds: number
+  metrics: boolean
+  /** What `/metrics` asks for, if anything. */
+  metricsToken: string | undefined
+  /** Where traces go, if anywhere. */
+  otelEndpoint: string | undefined
 }
 
 /** Which database. */
@@ -234,6 +246,12 @@ export function loadSettings(env: Environment, developmentSecret: (dataDir: stri
     trashDays: read.integer('TRASH_DAYS', 30, 1, 36_500),
     trustedProxyHops: read.integer('TRUSTED_PROXY_HOPS', 0, 0, 100),
     redisUrl: read.url('REDIS_URL', ['redis:', 'rediss:']),
+    requestTimeoutMs: read.integer('REQUEST_TIMEOUT_MS', 10_000, 100, 600_000),
+    maxConnections: read.integer('MAX_CONNECTIONS', 10_000, 1, 1_000_000),
+    keepAliveSeconds: read.integer('KEEP_ALIVE_SECONDS', 10, 1, 255),
+    metrics: read.oneOf('METRICS', ['on', 'off'], 'off') === 'on',
+    metricsToken: read.text('METRICS_TOKEN'),
+    otelEndpoint: read.url('OTEL_EXPORTER_OTLP_ENDPOINT', HTTP),
   }
   if (read.faults.length > 0) throw new SettingsError(read.faults)
   if (secret !== undefined || jwks !== undefined) return Object.freeze({ ...settings, secret })

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from 'bun:test'
 import { purgeRefreshTokens, purgeSessions } from '../src/accounts/queries'
-import { openDatabase, type Sql } from '../src/database/connection'
+import { openPool, type Pool } from '../src/database/connection'
 import { createLog } from '../src/http/log'
 import { startPurging } from '../src/purge'
 import { purgeIdempotencyKeys, purgeTombstones } from '../src/sync/queries'
@@ -39,12 +39,12 @@ async function left(): Promise<{ sessions: number; tokens: number }> {
 }
 
 /** One batch of each. @returns whether there may be more of either */
-async function purgeOnce(on: Sql = sql): Promise<boolean[]> {
+async function purgeOnce(on: Pool = sql): Promise<boolean[]> {
   return [await purgeSessions(on), await purgeRefreshTokens(on)]
 }
 
 /** Does the one thing in a transaction that stays open, and another meanwhile. */
-async function during<T>(first: (holder: Sql) => Promise<unknown>, meanwhile: () => Promise<T>): Promise<T> {
+async function during<T>(first: (holder: Pool) => Promise<unknown>, meanwhile: () => Promise<T>): Promise<T> {
   const holder = await sql.reserve()
   await holder`begin`
   try {
@@ -57,7 +57,7 @@ async function during<T>(first: (holder: Sql) => Promise<unknown>, meanwhile: ()
 }
 
 /** Fails where it would have to wait for another. */
-async function impatiently<T>(action: (on: Sql) => Promise<T>): Promise<T> {
+async function impatiently<T>(action: (on: Pool) => Promise<T>): Promise<T> {
   const impatient = await sql.reserve()
   await impatient`set lock_timeout = '2s'`
   try {
@@ -290,8 +290,8 @@ describe('in the background', () => {
   })
 
   /** One connection does one thing after the other: what was asked before is done by then. */
-  const one = (): Sql => openDatabase({ url, poolSize: 1 })
-  const settle = async (connection: Sql) => {
+  const one = (): Pool => openPool({ url, poolSize: 1 })
+  const settle = async (connection: Pool) => {
     for (const _ of [1, 2, 3, 4, 5, 6]) await connection`select`
   }
 
@@ -355,7 +355,7 @@ describe('in the background', () => {
   })
 
   test('a database that cannot be reached is told in the log, and does no harm', async () => {
-    const connection = openDatabase({ url: 'postgres://nobody@127.0.0.1:1/none', poolSize: 1 })
+    const connection = openPool({ url: 'postgres://nobody@127.0.0.1:1/none', poolSize: 1 })
     const stop = startPurging(connection, log(), { trashDays: 30 })
     await connection`select`.catch(() => {})
     while (logged.length === 0) await new Promise((done) => setImmediate(done))
@@ -367,7 +367,7 @@ describe('in the background', () => {
   })
 
   test('one that was stopped before says nothing of it', async () => {
-    const connection = openDatabase({ url: 'postgres://nobody@127.0.0.1:1/none', poolSize: 1 })
+    const connection = openPool({ url: 'postgres://nobody@127.0.0.1:1/none', poolSize: 1 })
     startPurging(connection, log(), { trashDays: 30 })()
     for (const _ of [1, 2]) await connection`select`.catch(() => {})
     expect(logged).toEqual([])

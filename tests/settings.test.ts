@@ -44,6 +44,12 @@ describe('an empty environment', () => {
       trustedProxyHops: 0,
       trashDays: 30,
       redisUrl: undefined,
+      requestTimeoutMs: 10_000,
+      maxConnections: 10_000,
+      keepAliveSeconds: 10,
+      metrics: false,
+      metricsToken: undefined,
+      otelEndpoint: undefined,
     })
   })
 
@@ -220,9 +226,43 @@ describe('a value', () => {
     ['RATE_LIMIT_PER_MINUTE', '0'],
     ['AUTH_RATE_LIMIT_PER_MINUTE', 'ten'],
     ['TRUSTED_PROXY_HOPS', '-1'],
+    ['TRUSTED_PROXY_HOPS', '101'],
+    ['RATE_LIMIT_PER_MINUTE', '1000001'],
+    ['AUTH_RATE_LIMIT_PER_MINUTE', '0'],
     ['REDIS_URL', 'http://localhost'],
+    ['REDIS_URL', 'localhost:6379'],
+    ['REQUEST_TIMEOUT_MS', '99'],
+    ['REQUEST_TIMEOUT_MS', '600001'],
+    ['REQUEST_TIMEOUT_MS', '10s'],
+    ['MAX_CONNECTIONS', '0'],
+    ['MAX_CONNECTIONS', '1e3'],
+    ['KEEP_ALIVE_SECONDS', '0'],
+    ['KEEP_ALIVE_SECONDS', '256'],
+    ['METRICS', 'true'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318'],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'grpc://collector:4317'],
   ])('cannot be %s=%s', (name, value) => {
     expect(faults({ BETTER_AUTH_SECRET: SECRET, [name]: value })).toContain(`${name}: `)
+  })
+
+  test.each([
+    ['RATE_LIMIT_PER_MINUTE', '1', { rateLimitPerMinute: 1 }],
+    ['RATE_LIMIT_PER_MINUTE', '1000000', { rateLimitPerMinute: 1_000_000 }],
+    ['AUTH_RATE_LIMIT_PER_MINUTE', '5', { authRateLimitPerMinute: 5 }],
+    ['TRUSTED_PROXY_HOPS', '100', { trustedProxyHops: 100 }],
+    ['REDIS_URL', 'redis://:p@cache:6379/1', { redisUrl: 'redis://:p@cache:6379/1' }],
+    ['REDIS_URL', 'rediss://cache', { redisUrl: 'rediss://cache' }],
+    ['REQUEST_TIMEOUT_MS', '100', { requestTimeoutMs: 100 }],
+    ['REQUEST_TIMEOUT_MS', '600000', { requestTimeoutMs: 600_000 }],
+    ['MAX_CONNECTIONS', '1', { maxConnections: 1 }],
+    ['KEEP_ALIVE_SECONDS', '255', { keepAliveSeconds: 255 }],
+    ['METRICS', 'on', { metrics: true, metricsToken: undefined }],
+    ['METRICS', 'off', { metrics: false }],
+    ['METRICS_TOKEN', 'for-prometheus', { metricsToken: 'for-prometheus', metrics: false }],
+    ['METRICS_TOKEN', '', { metricsToken: undefined }],
+    ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://collector:4318', { otelEndpoint: 'http://collector:4318' }],
+  ])('can be %s=%s', (name, value, expected) => {
+    expect(load({ BETTER_AUTH_SECRET: SECRET, [name]: value })).toMatchObject(expected)
   })
 
   test('at fault is named with every other, and a password in it is not shown', () => {
@@ -231,9 +271,18 @@ describe('a value', () => {
       LOG_LEVEL: 'y',
       DATABASE_URL: 'http://me:hunter2@host/db',
       JWT_SECRET_KEY: 'short',
+      REDIS_URL: 'http://:hunter2@cache',
+      OTEL_EXPORTER_OTLP_ENDPOINT: 'ftp://hunter2@collector',
     })
-    for (const name of ['PORT', 'LOG_LEVEL', 'DATABASE_URL', 'JWT_SECRET_KEY'])
-      expect(message).toContain(name)
+    const names = [
+      'PORT',
+      'LOG_LEVEL',
+      'DATABASE_URL',
+      'JWT_SECRET_KEY',
+      'REDIS_URL',
+      'OTEL_EXPORTER_OTLP_ENDPOINT',
+    ]
+    for (const name of names) expect(message).toContain(name)
     expect(message).not.toContain('hunter2')
   })
 

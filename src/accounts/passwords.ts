@@ -81,6 +81,7 @@ export function isSame(password: string, email: string): boolean {
   return fold(password) === fold(email)
 }
 
-function fold(text: string): string {
+/** Alike for addresses that are the same. */
+export function fold(text: string): string {
   return prepare(text).toLowerCase().toUpperCase().normalize('NFC')
 }

@@ -1,6 +1,6 @@
 /** The SQL of accounts and sessions: one function a statement. */
 import type { Caller } from '../auth/verify'
-import { exactlyOne, type Sql } from '../database/connection'
+import { exactlyOne, type Sql } from '../database/sql'
 import { Problem } from '../http/problems'
 
 /** What of a user is in every answer. */
@@ -32,6 +32,7 @@ export interface NewAccount extends NewSession {
 /** Makes user, account and session. @returns undefined if the e-mail address is taken */
 export async function createAccount(sql: Sql, account: NewAccount): Promise<SessionRow | undefined> {
   const [created] = await sql<SessionRow[]>`
+    -- createAccount
     with account as (
       -- foreign keys are checked when the statement ends: nothing else is made where the address is taken
       insert into accounts (user_id, email, name, password_hash)
@@ -64,6 +65,7 @@ export interface PasswordRow {
 /** @returns undefined if nobody has this e-mail address */
 export async function findByEmail(sql: Sql, email: string): Promise<PasswordRow | undefined> {
   const [account] = await sql<PasswordRow[]>`
+    -- findByEmail
     select user_id, email, password_hash from accounts where email_key(email) = email_key(${email})`
   return account
 }
@@ -83,6 +85,7 @@ export interface SignIn extends NewSession {
 /** Makes a session. @returns undefined if e-mail address or password has changed since */
 export async function createSession(sql: Sql, signIn: SignIn): Promise<SessionRow | undefined> {
   const [created] = await sql<SessionRow[]>`
+    -- createSession
     with account as (
       select user_id, email, name from accounts
       where user_id = ${signIn.userId} and email = ${signIn.email} and password_hash = ${signIn.passwordHash}
@@ -129,6 +132,7 @@ export interface Rotation {
  */
 export async function rotateToken(sql: Sql, rotation: Rotation): Promise<SessionRow | undefined> {
   const [rotated] = await sql<SessionRow[]>`
+    -- rotateToken
     with session as (
       -- locked before the token is judged: of two uses at once, the second sees what the first has made of it
       select sessions.id,
@@ -170,6 +174,7 @@ export async function rotateToken(sql: Sql, rotation: Rotation): Promise<Session
 /** Ends the session that a refresh token belongs to, a used one as well; no harm if there is none. */
 export async function endSessionOf(sql: Sql, tokenHash: Buffer): Promise<void> {
   await sql<{ id: string }[]>`
+    -- endSessionOf
     delete from sessions using refresh_tokens
     where refresh_tokens.token_hash = ${tokenHash} and sessions.id = refresh_tokens.session_id
     returning id`
@@ -188,6 +193,7 @@ export interface CallerRow {
 export async function findCaller(sql: Sql, { id, issuedAt, sessionId }: Caller): Promise<CallerRow> {
   return exactlyOne(
     await sql<CallerRow[]>`
+      -- findCaller
       select
         coalesce(refuses_token(users.refuse_tokens_until, ${issuedAt}), false)
           or (accounts.user_id is not null and not session_lives(${id}, ${sessionId}::uuid)) as is_refused,
@@ -202,6 +208,7 @@ export async function findCaller(sql: Sql, { id, issuedAt, sessionId }: Caller):
 /** @returns undefined if the caller has no account, or their session has ended */
 export async function findPassword(sql: Sql, { id, sessionId }: Caller): Promise<PasswordRow | undefined> {
   const [account] = await sql<PasswordRow[]>`
+    -- findPassword
     select user_id, email, password_hash from accounts
     where user_id = ${id} and session_lives(${id}, ${sessionId}::uuid)`
   return account
@@ -226,6 +233,7 @@ export async function updateAccount(
   { name, email, passwordHash }: AccountChange,
 ): Promise<UserRow | undefined> {
   const [changed] = await sql<(UserRow & { ended: number | null })[]>`
+    -- updateAccount
     with locked as (
       select user_id from accounts
       where user_id = ${id} and (${passwordHash}::text is null or password_hash = ${passwordHash})
@@ -262,6 +270,7 @@ export async function updatePassword(
   nextPasswordHash: string,
 ): Promise<boolean> {
   const changed = await sql<{ ended: number | null }[]>`
+    -- updatePassword
     with locked as (
       select user_id from accounts where user_id = ${id} and password_hash = ${passwordHash}
       for no key update
@@ -287,6 +296,7 @@ export async function deleteAccount(
   passwordHash: string,
 ): Promise<boolean> {
   const deleted = await sql<{ id: string }[]>`
+    -- deleteAccount
     with account as (
       select user_id from accounts where user_id = ${id} and password_hash = ${passwordHash} for update
     ), deleted as (
@@ -303,6 +313,7 @@ export async function deleteAccount(
 /** Deletes a user without an account. @returns false if there is one, or a write of this user's came between */
 export async function deleteUser(sql: Sql, { id, issuedAt }: Caller): Promise<boolean> {
   const deleted = await sql<{ id: string }[]>`
+    -- deleteUser
     with deleted as (
       delete from users
       where id = ${id} and not refuses_token(refuse_tokens_until, ${issuedAt})
@@ -329,6 +340,7 @@ export interface SessionEntry {
 /** Those that have not expired, the last used first. */
 export async function listSessions(sql: Sql, { id, sessionId }: Caller): Promise<SessionEntry[]> {
   const sessions = await sql<SessionEntry[]>`
+    -- listSessions
     select id, rfc3339(created_at) as created_at, rfc3339(last_used_at) as last_used_at, user_agent,
       coalesce(id = ${sessionId}::uuid, false) as current
     from sessions
@@ -341,6 +353,7 @@ export async function listSessions(sql: Sql, { id, sessionId }: Caller): Promise
 /** @returns false if the caller has no such session, or their own has ended */
 export async function endSession(sql: Sql, { id, sessionId }: Caller, endedId: string): Promise<boolean> {
   const ended = await sql<{ id: string }[]>`
+    -- endSession
     with account as (
       select user_id from accounts where user_id = ${id} for no key update
     )
@@ -354,6 +367,7 @@ export async function endSession(sql: Sql, { id, sessionId }: Caller, endedId: s
 /** Ends all sessions but the caller's. @returns false if the caller has no account, or their session has ended */
 export async function endOtherSessions(sql: Sql, { id, sessionId }: Caller): Promise<boolean> {
   const accounts = await sql<{ ended: number | null }[]>`
+    -- endOtherSessions
     with account as (
       select user_id from accounts where user_id = ${id} for no key update
     )
@@ -368,6 +382,7 @@ const PURGE_BATCH = 1000
 /** Deletes a batch of expired sessions, with their refresh tokens. @returns whether there may be more */
 export async function purgeSessions(sql: Sql): Promise<boolean> {
   const purged = await sql<{ id: string }[]>`
+    -- purgeSessions
     delete from sessions
     where id = any (array(
       select id from sessions where expires_at < now() limit ${PURGE_BATCH}
@@ -386,6 +401,7 @@ export async function purgeSessions(sql: Sql): Promise<boolean> {
  */
 export async function purgeRefreshTokens(sql: Sql): Promise<boolean> {
   const purged = await sql<{ session_id: string }[]>`
+    -- purgeRefreshTokens
     delete from refresh_tokens
     where token_hash = any (array(
       select token_hash from refresh_tokens where expires_at < now() limit ${PURGE_BATCH}

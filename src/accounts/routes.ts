@@ -1,179 +1,22 @@
-/** HTTP for accounts: signing in, oneself, and where one is signed in. */
+/** HTTP for accounts: oneself, and where one is signed in. */
 import { Elysia, t } from 'elysia'
-import { SIGNED_IN_PROBLEMS, signedIn } from '../auth/plugin'
-import { signAccessToken, type TokenSettings } from '../auth/token'
-import type { Caller, Verify } from '../auth/verify'
-import type { Sql } from '../database/connection'
+import { type Gate, SIGNED_IN_PROBLEMS, signedIn } from '../auth/plugin'
+import type { Caller } from '../auth/verify'
+import type { Sql } from '../database/sql'
 import { BODY_PROBLEMS, jsonBody } from '../http/body'
+import { inTime } from '../http/exchange'
 import { type ErrorCode, invalid, Problem, problems } from '../http/problems'
+import type { Arrival } from '../http/throttle'
 import { NoQuery } from '../http/validation'
-import {
-  AccountUpdate,
-  Credentials,
-  OptionalAccountDeletion,
-  PasswordChange,
-  RefreshToken,
-  Registration,
-  Session,
-  SessionParams,
-  Tokens,
-  User,
-} from './model'
-import { hashPassword, isOutdated, isSame, refuseGuessable, verifyPassword } from './passwords'
+import { AccountUpdate, OptionalAccountDeletion, PasswordChange, Session, SessionParams, User } from './model'
+import { fold, hashPassword, isSame, refuseGuessable, verifyPassword } from './passwords'
 import * as queries from './queries'
-import { hashOf, newRefreshToken } from './refresh-token'
-
-const OPEN = ['VALIDATION_ERROR', 'DATABASE_UNAVAILABLE', ...BODY_PROBLEMS] as const
-
-const signIn = { tags: ['Sign-in'] }
-
-/** Below `/api/v1/auth`: from e-mail and password to tokens, and from tokens to newer ones. */
-export function signInRoutes({ sql, settings }: { sql: Sql; settings: TokenSettings }) {
-  /** RFC 6749 section 5.1. */
-  async function answer(refreshToken: string, session: queries.SessionRow, set: { headers: object }) {
-    const { session_id, ...user } = session
-    Object.assign(set.headers, { 'cache-control': 'no-store' })
-    return {
-      access_token: await signAccessToken(user.id, settings, session_id),
-      token_type: 'bearer' as const,
-      expires_in: settings.jwtExpireMinutes * 60,
-      refresh_token: refreshToken,
-      user,
-    }
-  }
-
-  return new Elysia()
-    .post(
-      '/register',
-      async ({ body: { email, password, name = null }, request, set }) => {
-        refuseGuessable(password, email, '/password')
-        const refreshToken = newRefreshToken()
-        const account = await queries.createAccount(sql, {
-          userId: Bun.randomUUIDv7(),
-          email,
-          name,
-          passwordHash: await hashPassword(password),
-          ...newSession(refreshToken, request),
-        })
-        if (!account) throw new Problem('EMAIL_TAKEN')
-        set.status = 201
-        return answer(refreshToken, account, set)
-      },
-      {
-        ...jsonBody,
-        query: NoQuery,
-        body: Registration,
-        response: { 201: Tokens, ...problems(...OPEN, 'EMAIL_TAKEN', 'OVERLOADED') },
-        detail: {
-          ...signIn,
-          operationId: 'register',
-          summary: 'Sign up',
-          description: 'Makes an account, and signs it in.',
-        },
-      },
-    )
-    .post(
-      '/login',
-      async ({ body: { email, password }, request, set }) => {
-        const account = await queries.findByEmail(sql, email)
-        const isRight = await verifyPassword(password, account?.password_hash)
-        if (!account || !isRight) throw new Problem('INVALID_CREDENTIALS')
-        const refreshToken = newRefreshToken()
-        const session = await queries.createSession(sql, {
-          userId: account.user_id,
-          email: account.email,
-          passwordHash: account.password_hash,
-          nextPasswordHash: isOutdated(account.password_hash) ? await hashPassword(password) : null,
-          ...newSession(refreshToken, request),
-        })
-        if (!session) throw new Problem('INVALID_CREDENTIALS')
-        return answer(refreshToken, session, set)
-      },
-      {
-        ...jsonBody,
-        query: NoQuery,
-        body: Credentials,
-        response: { 200: Tokens, ...problems(...OPEN, 'INVALID_CREDENTIALS', 'OVERLOADED') },
-        detail: {
-          ...signIn,
-          operationId: 'login',
-          summary: 'Sign in',
-          description: 'An address without an account answers as a wrong password does, and takes as long.',
-        },
-      },
-    )
-    .post(
-      '/refresh',
-      async ({ body, request, set }) => {
-        const refreshToken = newRefreshToken()
-        const session = await queries.rotateToken(sql, {
-          tokenHash: hashOf(body.refresh_token),
-          nextTokenHash: hashOf(refreshToken),
-          userAgent: userAgentOf(request),
-        })
-        if (!session) throw new Problem('TOKEN_INVALID')
-        return answer(refreshToken, session, set)
-      },
-      {
-        ...jsonBody,
-        query: NoQuery,
-        body: RefreshToken,
-        response: { 200: Tokens, ...problems(...OPEN, 'TOKEN_INVALID') },
-        detail: {
-          ...signIn,
-          operationId: 'refresh',
-          summary: 'Get new tokens',
-          description:
-            'A refresh token is good once. Within ten seconds of its use it gives one new pair more, for the answer ' +
-            'may have been lost; later it ends the session.',
-        },
-      },
-    )
-    .post(
-      '/logout',
-      async ({ body, set }) => {
-        await queries.endSessionOf(sql, hashOf(body.refresh_token))
-        set.status = 204
-      },
-      {
-        ...jsonBody,
-        query: NoQuery,
-        body: RefreshToken,
-        response: { 204: t.Void(), ...problems(...OPEN) },
-        detail: {
-          ...signIn,
-          operationId: 'logout',
-          summary: 'Sign out',
-          description: "Ends the token's session. A token that is not known, or no longer, is no error.",
-        },
-      },
-    )
-}
-
-function newSession(refreshToken: string, request: Request): queries.NewSession {
-  return {
-    sessionId: Bun.randomUUIDv7(),
-    tokenHash: hashOf(refreshToken),
-    userAgent: userAgentOf(request),
-  }
-}
-
-const MAX_USER_AGENT = 255
-
-function userAgentOf({ headers }: Request): string | null {
-  return headers.get('user-agent')?.slice(0, MAX_USER_AGENT).toWellFormed() || null
-}
 
 const SIGNED_IN = [...SIGNED_IN_PROBLEMS, 'VALIDATION_ERROR', 'DATABASE_UNAVAILABLE'] as const
 const WITH_ACCOUNT = [...SIGNED_IN, 'ACCOUNT_NOT_FOUND'] as const
-const WITH_PASSWORD = [...BODY_PROBLEMS, 'WRONG_PASSWORD', 'OVERLOADED'] as const
+const WITH_PASSWORD = [...BODY_PROBLEMS, 'WRONG_PASSWORD'] as const
 
 const account = { tags: ['Account'] }
-
-interface Deps {
-  sql: Sql
-  verify: Verify
-}
 
 /** Why nothing was found for the caller: they are no longer one, have no account, or else. */
 async function refusal(sql: Sql, caller: Caller, otherwise: ErrorCode): Promise<Problem> {
@@ -182,29 +25,42 @@ async function refusal(sql: Sql, caller: Caller, otherwise: ErrorCode): Promise<
   return new Problem(has_account ? otherwise : 'ACCOUNT_NOT_FOUND')
 }
 
+/** @throws Problem WRONG_PASSWORD, RATE_LIMITED or OVERLOADED */
+type RefuseWrong = (password: string, found: queries.PasswordRow) => Promise<void>
+
+/** For one request: within its time, and with no more tries for an account than signing in has. */
+function refuseWrongIn(gate: Gate, arrival: Arrival): RefuseWrong {
+  return async (password, { email, password_hash }) => {
+    await gate.throttle.password(arrival, fold(email))
+    const isRight = await inTime(arrival.request, verifyPassword(password, password_hash), 'OVERLOADED')
+    if (!isRight) throw new Problem('WRONG_PASSWORD')
+  }
+}
+
 /**
  * Has the caller confirm with their password.
  *
  * @throws Problem WRONG_PASSWORD, or why there is none to compare with
  */
-async function confirm(sql: Sql, caller: Caller, password: string): Promise<queries.PasswordRow> {
+async function confirm(
+  sql: Sql,
+  caller: Caller,
+  password: string,
+  refuseWrong: RefuseWrong,
+): Promise<queries.PasswordRow> {
   const found = await queries.findPassword(sql, caller)
   if (!found) throw await refusal(sql, caller, 'WRONG_PASSWORD')
   await refuseWrong(password, found)
   return found
 }
 
-async function refuseWrong(password: string, { password_hash }: queries.PasswordRow): Promise<void> {
-  if (!(await verifyPassword(password, password_hash))) throw new Problem('WRONG_PASSWORD')
-}
-
 /** Below `/api/v1/users/me`: what every user has, whoever signs them in. */
-export function userRoutes({ sql, verify }: Deps) {
+export function userRoutes(gate: Gate) {
   return new Elysia()
-    .use(signedIn(verify))
+    .use(signedIn(gate))
     .get(
       '/',
-      async ({ caller }): Promise<User> => {
+      async ({ caller, sql }): Promise<User> => {
         const { is_refused, email, name, known_since } = await queries.findCaller(sql, caller)
         if (is_refused) throw new Problem('TOKEN_INVALID')
         return { id: caller.id, email, name, created_at: known_since }
@@ -222,8 +78,9 @@ export function userRoutes({ sql, verify }: Deps) {
     )
     .delete(
       '/',
-      async ({ body, caller, set }) => {
-        await deleteCaller(sql, caller, body?.password)
+      async (context) => {
+        const { body, caller, sql, set } = context
+        await deleteCaller(sql, caller, body?.password, refuseWrongIn(gate, context))
         set.status = 204
       },
       {
@@ -243,7 +100,12 @@ export function userRoutes({ sql, verify }: Deps) {
     )
 }
 
-async function deleteCaller(sql: Sql, caller: Caller, password: string | undefined): Promise<void> {
+async function deleteCaller(
+  sql: Sql,
+  caller: Caller,
+  password: string | undefined,
+  refuseWrong: RefuseWrong,
+): Promise<void> {
   const found = await queries.findPassword(sql, caller)
   if (found) {
     if (password === undefined) throw invalid({ in: 'body', pointer: '/password', detail: 'is required' })
@@ -260,10 +122,10 @@ async function deleteCaller(sql: Sql, caller: Caller, password: string | undefin
 }
 
 /** Below `/api/v1/users/me`: what only an account has. */
-export function accountRoutes({ sql, verify }: Deps) {
+export function accountRoutes(gate: Gate) {
   return new Elysia()
-    .use(signedIn(verify))
-    .patch('/', async ({ body, caller }) => updateCaller(sql, caller, body), {
+    .use(signedIn(gate))
+    .patch('/', async (context) => updateCaller(context, refuseWrongIn(gate, context)), {
       ...jsonBody,
       query: NoQuery,
       body: AccountUpdate,
@@ -277,10 +139,12 @@ export function accountRoutes({ sql, verify }: Deps) {
     })
     .post(
       '/password',
-      async ({ body, caller, set }) => {
-        const { email, password_hash } = await confirm(sql, caller, body.current_password)
+      async (context) => {
+        const { body, caller, sql, request, set } = context
+        const refuseWrong = refuseWrongIn(gate, context)
+        const { email, password_hash } = await confirm(sql, caller, body.current_password, refuseWrong)
         refuseGuessable(body.new_password, email, '/new_password')
-        const next = await hashPassword(body.new_password)
+        const next = await inTime(request, hashPassword(body.new_password), 'OVERLOADED')
         if (!(await queries.updatePassword(sql, caller, password_hash, next))) {
           throw await refusal(sql, caller, 'WRONG_PASSWORD')
         }
@@ -301,7 +165,7 @@ export function accountRoutes({ sql, verify }: Deps) {
     )
     .get(
       '/sessions',
-      async ({ caller }) => {
+      async ({ caller, sql }) => {
         const sessions = await queries.listSessions(sql, caller)
         const isGone = caller.sessionId !== null && !sessions.some(({ current }) => current)
         if (isGone || sessions.length === 0) {
@@ -324,7 +188,7 @@ export function accountRoutes({ sql, verify }: Deps) {
     )
     .delete(
       '/sessions',
-      async ({ caller, set }) => {
+      async ({ caller, sql, set }) => {
         if (!(await queries.endOtherSessions(sql, caller))) throw await refusal(sql, caller, 'TOKEN_INVALID')
         set.status = 204
       },
@@ -341,7 +205,7 @@ export function accountRoutes({ sql, verify }: Deps) {
     )
     .delete(
       '/sessions/:id',
-      async ({ params, caller, set }) => {
+      async ({ params, caller, sql, set }) => {
         if (!(await queries.endSession(sql, caller, params.id))) {
           throw await refusal(sql, caller, 'SESSION_NOT_FOUND')
         }
@@ -363,7 +227,16 @@ export function accountRoutes({ sql, verify }: Deps) {
     )
 }
 
-async function updateCaller(sql: Sql, caller: Caller, change: AccountUpdate): Promise<User> {
+interface UpdateCaller {
+  sql: Sql
+  caller: Caller
+  body: AccountUpdate
+}
+
+async function updateCaller(
+  { sql, caller, body: change }: UpdateCaller,
+  refuseWrong: RefuseWrong,
+): Promise<User> {
   const { name, email, current_password: password } = change
   if (name === undefined && email === undefined) {
     throw invalid({ in: 'body', pointer: '', detail: 'must have a name or an e-mail address' })
@@ -374,7 +247,8 @@ async function updateCaller(sql: Sql, caller: Caller, change: AccountUpdate): Pr
   if (email !== undefined && password !== undefined && isSame(password, email)) {
     throw invalid({ in: 'body', pointer: '/email', detail: 'must be another than the password' })
   }
-  const passwordHash = password === undefined ? null : (await confirm(sql, caller, password)).password_hash
+  const passwordHash =
+    password === undefined ? null : (await confirm(sql, caller, password, refuseWrong)).password_hash
   const changed = await queries.updateAccount(sql, caller, { name, email, passwordHash })
   if (!changed) throw await refusal(sql, caller, 'WRONG_PASSWORD')
   return changed

@@ -1,9 +1,19 @@
-/** Makes a group of routes signed-in only. */
+/** Makes a group of routes signed-in only, and gives it the database. */
 import { Elysia } from 'elysia'
-import type { Sql } from '../database/connection'
+import type { Database } from '../database/database'
+import type { Sql } from '../database/sql'
+import { exchangeOf } from '../http/exchange'
 import { Problem } from '../http/problems'
+import type { Arrival, Throttle } from '../http/throttle'
 import { isDeleted } from './queries'
 import type { Caller, Verify } from './verify'
+
+/** What stands before every route. */
+export interface Gate {
+  verify: Verify
+  throttle: Throttle
+  database: Database
+}
 
 /** What can go wrong before it is known who is calling. */
 export const SIGNED_IN_PROBLEMS = [
@@ -11,32 +21,63 @@ export const SIGNED_IN_PROBLEMS = [
   'TOKEN_EXPIRED',
   'TOKEN_INVALID',
   'TOKEN_NOT_JWT',
+  'RATE_LIMITED',
   'KEYS_UNAVAILABLE',
+  'OVERLOADED',
 ] as const
 
 /**
- * Gives every route after it `caller`. A derive, because it runs before the body is read and before validation: a
- * stranger is told 401 and nothing else.
+ * Gives every route after it `caller`, and `sql`, which has the request's deadline. A derive, because it runs before
+ * the body is read and before validation: a stranger is told 401 and nothing else.
  */
-export function signedIn(verify: Verify) {
-  return new Elysia({ name: 'signed-in' }).derive({ as: 'scoped' }, async ({ request }) => ({
-    caller: await verify(request.headers.get('authorization')),
-  }))
+export function signedIn(gate: Gate) {
+  return new Elysia({ name: 'signed-in' }).derive({ as: 'scoped' }, async (context) => {
+    const caller = await identify(gate, context)
+    const refuseTooMany = await gate.throttle.user(context, caller.id)
+    refuseTooMany()
+    return { caller, sql: sqlOf(gate, context) }
+  })
 }
 
 /**
  * The same, for routes that may have their owner in the path: `user_id` must be the caller, or `me`. Anybody else is
  * refused before anything is looked up, with Problem OWNER_MISMATCH.
  */
-export function signedInOwner(verify: Verify) {
+export function signedInOwner(gate: Gate) {
   return new Elysia({ name: 'signed-in-owner' }).derive({ as: 'scoped' }, async (context) => {
-    const caller = await verify(context.request.headers.get('authorization'))
+    const caller = await identify(gate, context)
+    const refuseTooMany = await gate.throttle.user(context, caller.id)
     // a path without parameters has no `params` at all, and their schema wants an object
     context.params ??= {}
     const { user_id: named = 'me' }: { user_id?: string } = context.params
     if (named !== 'me' && named !== caller.id) throw new Problem('OWNER_MISMATCH')
-    return { caller }
+    refuseTooMany()
+    return { caller, sql: sqlOf(gate, context) }
   })
+}
+
+/** For routes that sign in: gives `sql`. */
+export function signingIn(gate: Omit<Gate, 'verify'>) {
+  return new Elysia({ name: 'signing-in' }).derive({ as: 'scoped' }, async (context) => {
+    await gate.throttle.signIn(context)
+    return { sql: sqlOf(gate, context) }
+  })
+}
+
+/** Whoever is refused counts for their address, so that users behind the same one are not held up by each other. */
+async function identify({ verify, throttle }: Gate, arrival: Arrival): Promise<Caller> {
+  try {
+    const caller = await verify(arrival.request.headers.get('authorization'))
+    exchangeOf(arrival.request).userId = caller.id
+    return caller
+  } catch (refusal) {
+    await throttle.stranger(arrival)
+    throw refusal
+  }
+}
+
+function sqlOf({ database }: Pick<Gate, 'database'>, { request }: Arrival): Sql {
+  return database.sqlFor(exchangeOf(request))
 }
 
 /** What can go wrong before an owner's routes are reached. */

@@ -9,32 +9,50 @@ const bigintAsNumber = {
   parse: (text: string) => Number(text),
 }
 
-export interface DatabaseOptions {
+export interface PoolOptions {
   url: string
+  /** How many connections at most. */
   poolSize: number
+  /** False for a pooler in transaction mode that cannot keep prepared statements. */
   prepare?: boolean
+  /** How long the server lets a statement run, in milliseconds; left out, as long as it likes. */
+  statementTimeout?: number | undefined
+  /** How long connecting may take, in seconds. */
+  connectTimeout?: number
+  /** After how many idle seconds a connection is closed; left out: never. */
+  idleTimeout?: number
+  /** False where no statement has an array among its parameters: saves a question for each connection. */
+  fetchTypes?: boolean
 }
 
-/**
- * Opens a pool; connections are made when the first statements need them.
- *
- * @param options.poolSize how many connections at most
- * @param options.prepare false for a pooler in transaction mode that cannot keep prepared statements
- */
-export function openDatabase({ url, poolSize, prepare = true }: DatabaseOptions) {
+/** Opens a pool; connections are made when the first statements need them. */
+export function openPool({
+  url,
+  poolSize,
+  prepare = true,
+  statementTimeout,
+  connectTimeout = 5,
+  idleTimeout,
+  fetchTypes = true,
+}: PoolOptions) {
   return postgres(cleanUrl(url), {
     max: poolSize,
     prepare,
-    connect_timeout: 5,
+    fetch_types: fetchTypes,
+    connect_timeout: connectTimeout,
+    ...(idleTimeout !== undefined && { idle_timeout: idleTimeout }),
     // the default waits up to 20 s after an outage
     backoff: () => 0.25,
     types: { bigint: bigintAsNumber },
-    connection: { application_name: 'taskwell' },
+    connection: {
+      application_name: 'taskwell',
+      ...(statementTimeout !== undefined && { statement_timeout: statementTimeout }),
+    },
     onnotice: () => {},
   })
 }
 
-export type Sql = ReturnType<typeof openDatabase>
+export type Pool = ReturnType<typeof openPool>
 
 /**
  * Keeps what is said of TLS and drops every other query parameter: they are for other drivers (Neon's
@@ -47,32 +65,4 @@ export function cleanUrl(text: string): string {
     url.searchParams.get('sslmode') ?? (url.searchParams.get('ssl') === 'true' ? 'require' : null)
   url.search = sslmode === null ? '' : `?sslmode=${sslmode}`
   return url.href
-}
-
-/** For a statement that always gives one row. */
-export function exactlyOne<Row>(rows: readonly Row[]): Row {
-  const [row] = rows
-  if (row === undefined || rows.length > 1) throw new Error(`Expected one row, got ${rows.length}`)
-  return row
-}
-
-/** In milliseconds. */
-const READY_DEADLINE = 2000
-
-/**
- * Asks the database for what every request needs, the schema; false if it is not there, or if there is no answer within
- * two seconds, whatever the database is doing.
- */
-export async function isReachable(sql: Sql): Promise<boolean> {
-  const query = sql`select from users limit 1`
-  const deadline = Promise.withResolvers<boolean>()
-  const timer = setTimeout(() => deadline.resolve(false), READY_DEADLINE)
-  const answer = query.then(
-    () => true,
-    () => false,
-  )
-  const reachable = await Promise.race([answer, deadline.promise])
-  clearTimeout(timer)
-  if (!reachable) query.cancel()
-  return reachable
 }

@@ -32,11 +32,13 @@ interface Account {
 
 /**
  * Starts PostgreSQL in `<dataDir>/postgres`, on a free port of 127.0.0.1, and waits until it answers. The first start
- * makes the folder. A server that a killed process left behind is ended first; PostgreSQL then recovers by itself.
+ * makes the folder. A server that a killed process left behind is ended first; PostgreSQL then recovers by itself. One
+ * that ends though nobody stopped it is started again, on the same port.
  *
+ * @param onLoss told when it has ended so
  * @throws FolderInUse if another process has the folder
  */
-export async function startEmbedded(dataDir: string): Promise<EmbeddedDatabase> {
+export async function startEmbedded(dataDir: string, onLoss = () => {}): Promise<EmbeddedDatabase> {
   // before anything is written: where there is no server, there may be no folder to write to either
   const binaries = await findBinaries()
   const folder = resolve(dataDir)
@@ -49,12 +51,14 @@ export async function startEmbedded(dataDir: string): Promise<EmbeddedDatabase> 
     const launcher = await createLauncher(binaries, cluster)
     if (existsSync(cluster)) await endLeftover(cluster)
     else await createCluster(folder, cluster, launcher, binaries)
-    const server = await startServer(folder, cluster, launcher, binaries)
+    const port = await freePort()
+    const start = () => startServer({ folder, cluster, launcher, binaries, port })
+    const end = keepRunning(await start(), start, onLoss)
     const stop = async () => {
-      await endServer(server)
+      await end()
       unlock()
     }
-    return { url: urlOf(folder, server.port), stop }
+    return { url: urlOf(folder, port), stop }
   } catch (error) {
     unlock()
     throw error
@@ -203,22 +207,25 @@ function failure(folder: string, what: string): Error {
   return new Error(`The embedded PostgreSQL did not start: ${what}. See ${logFile(folder)}.`)
 }
 
-interface Server {
+interface ServerOptions {
+  folder: string
+  cluster: string
+  launcher: Launcher
+  binaries: Binaries
   port: number
-  process: Bun.Subprocess
 }
 
 /** In milliseconds; recovery after a crash may take a while. */
 const START_DEADLINE = 60_000
 const POLL_INTERVAL = 10
 
-async function startServer(
-  folder: string,
-  cluster: string,
-  launcher: Launcher,
-  binaries: Binaries,
-): Promise<Server> {
-  const port = await freePort()
+async function startServer({
+  folder,
+  cluster,
+  launcher,
+  binaries,
+  port,
+}: ServerOptions): Promise<Bun.Subprocess> {
   const options = [
     `port=${port}`,
     'listen_addresses=127.0.0.1',
@@ -241,7 +248,44 @@ async function startServer(
     }
     await Bun.sleep(POLL_INTERVAL)
   }
-  return { port, process: server }
+  return server
+}
+
+/** In milliseconds; what is left of a killed server's processes needs a moment to notice. */
+const RESTART_INTERVAL = 500
+
+/** @returns what ends it for good */
+function keepRunning(
+  first: Bun.Subprocess,
+  start: () => Promise<Bun.Subprocess>,
+  onLoss: () => void,
+): () => Promise<void> {
+  let isStopping = false
+  let server = first
+  async function watch(): Promise<void> {
+    for (;;) {
+      await server.exited
+      if (isStopping) return
+      onLoss()
+      await restart()
+      if (isStopping) return
+    }
+  }
+  async function restart(): Promise<void> {
+    const lost = server
+    while (!isStopping && server === lost) {
+      await Bun.sleep(RESTART_INTERVAL)
+      if (!isStopping) server = await start().catch(() => lost)
+    }
+  }
+  const watching = watch()
+  return async () => {
+    isStopping = true
+    await endServer(server)
+    await watching
+    // one that was being started just then
+    await endServer(server)
+  }
 }
 
 function isReady(cluster: string, pid: number): boolean {
@@ -264,7 +308,7 @@ export function freePort(): Promise<number> {
 const STOP_DEADLINE = 10_000
 
 /** SIGINT is PostgreSQL's fast shutdown: clients are cut off, everything is written, recovery is not needed. */
-async function endServer({ process: server }: Server): Promise<void> {
+async function endServer(server: Bun.Subprocess): Promise<void> {
   server.kill('SIGINT')
   const timer = setTimeout(() => server.kill('SIGQUIT'), STOP_DEADLINE)
   await server.exited
@@ -294,7 +338,7 @@ async function endLeftover(cluster: string): Promise<void> {
   const { pid } = readPidFile(cluster)
   const command = commandOf(pid)
   // ended without cleaning up, or never there: PostgreSQL sees to that itself
-  if (command === '') return
+  if (command === '') return untilReaped(pid)
   // the id is another program's by now; PostgreSQL would take that one for a server and refuse to start
   if (!command.includes(` -D ${cluster} `)) return rm(join(cluster, 'postmaster.pid'))
   process.kill(pid, 'SIGINT')
@@ -302,5 +346,19 @@ async function endLeftover(cluster: string): Promise<void> {
   while (commandOf(pid) === command) {
     if (Date.now() > deadline) throw new Error(`A PostgreSQL left behind (process ${pid}) does not end`)
     await Bun.sleep(POLL_INTERVAL)
+  }
+}
+
+/** One that was killed has its process id until its parent takes note, and PostgreSQL would take it for alive. */
+async function untilReaped(pid: number): Promise<void> {
+  const deadline = Date.now() + STOP_DEADLINE
+  while (pid > 0 && exists(pid) && Date.now() < deadline) await Bun.sleep(POLL_INTERVAL)
+}
+
+function exists(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
   }
 }

@@ -1,16 +1,35 @@
 /** From what the driver and PostgreSQL report to what a client is told. */
 import { Problem } from '../http/problems'
 
-/** The driver's and the network's words for "there is no connection". */
-const LOST = new Set([
+/** Nobody waits for the statement any more. */
+export class Unanswered extends Error {
+  readonly code: 'DEADLINE' | 'ABANDONED'
+
+  constructor(code: Unanswered['code']) {
+    super(code === 'DEADLINE' ? 'There was no answer in time' : 'The client has gone')
+    this.code = code
+  }
+}
+
+/** The database is there, but a migration is missing. */
+export class NotReady extends Error {
+  readonly code = 'SCHEMA_OUTDATED'
+}
+
+/** The driver's and the network's words for a connection that has ended. */
+const ENDED = new Set([
   'CONNECTION_CLOSED',
   'CONNECTION_ENDED',
   'CONNECTION_DESTROYED',
-  'CONNECT_TIMEOUT',
-  'ECONNREFUSED',
   'ECONNRESET',
   'EPIPE',
   'ETIMEDOUT',
+])
+
+/** Their words for one that could not be made. */
+const NOT_MADE = new Set([
+  'CONNECT_TIMEOUT',
+  'ECONNREFUSED',
   'EHOSTUNREACH',
   'ENETUNREACH',
   'ENOTFOUND',
@@ -26,9 +45,26 @@ const LOST = new Set([
  */
 const UNAVAILABLE = /^(?:08...|28...|3D000|40001|40P01|53...|55000|57P0[1-5]|57014|25006)$/
 
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
+}
+
+/** Whether the connection was lost under a statement, which may or may not have been done. */
+export function isLost(error: unknown): boolean {
+  const code = codeOf(error)
+  return ENDED.has(code) || /^(?:0800[036]|57P0[1-3])$/.test(code)
+}
+
+/** Whether the statement was cancelled, and so has done nothing. */
+export function isCancelled(error: unknown): boolean {
+  return codeOf(error) === '57014'
+}
+
 /** @returns a 503 for a database that cannot be used now; undefined for any other error */
 export function fromDatabaseError(error: unknown): Problem | undefined {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  if (!LOST.has(code) && !UNAVAILABLE.test(code)) return undefined
-  return new Problem('DATABASE_UNAVAILABLE', { cause: error })
+  const code = codeOf(error)
+  // nobody reads this answer, but the log has its status
+  if (code === 'ABANDONED') return new Problem('REQUEST_TIMEOUT')
+  const isUnavailable = ENDED.has(code) || NOT_MADE.has(code) || code === 'DEADLINE' || UNAVAILABLE.test(code)
+  return isUnavailable ? new Problem('DATABASE_UNAVAILABLE', { cause: error }) : undefined
 }

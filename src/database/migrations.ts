@@ -1,7 +1,7 @@
 /** dbmate, from its npm package: the schema's changes in `db/migrations`, forward and back. */
 import { fileURLToPath } from 'node:url'
 import { resolveBinary } from 'dbmate'
-import { cleanUrl, openDatabase } from './connection'
+import { cleanUrl, openPool } from './connection'
 
 const MIGRATIONS = fileURLToPath(new URL('../../db/migrations', import.meta.url))
 
@@ -47,7 +47,7 @@ export async function dbmate(args: readonly string[], url?: string, quiet = fals
  */
 export async function migrate(url: string, direction: 'up' | 'down', quiet = false): Promise<void> {
   const args = direction === 'up' ? ['up', '--strict'] : ['down']
-  const pool = openDatabase({ url, poolSize: 1, prepare: false })
+  const pool = openPool({ url, poolSize: 1, prepare: false })
   try {
     const sql = await pool.reserve()
     await sql`begin`

@@ -1,4 +1,5 @@
 /** Reads a JSON body: late, so that nobody makes the server parse before it knows who they are. */
+import { inTime } from './exchange'
 import { invalid, Problem } from './problems'
 
 /** In bytes. */
@@ -11,14 +12,15 @@ const MAX_DEPTH = 32
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json$/
 
 /** What can go wrong before a body is validated. */
-export const BODY_PROBLEMS = ['MALFORMED_JSON', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'] as const
+export const BODY_PROBLEMS = [
+  'MALFORMED_JSON',
+  'REQUEST_TIMEOUT',
+  'PAYLOAD_TOO_LARGE',
+  'UNSUPPORTED_MEDIA_TYPE',
+] as const
 
-/**
- * Spread into a route that has a body. Elysia parses before any hook that could check a token, so its parser is
- * told that the body is taken, and the body is read in a transform: after the plugin hooks, before validation.
- */
+/** Spread into a route that has a body: it is read in a transform, after the plugin hooks and before validation. */
 export const jsonBody = {
-  parse: () => null,
   transform: async (context: { request: Request; body: unknown }) => {
     context.body = await readJson(context.request)
   },
@@ -26,18 +28,29 @@ export const jsonBody = {
 
 /**
  * @returns the parsed body, or undefined if there is none
- * @throws Problem PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE or MALFORMED_JSON
+ * @throws Problem PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, MALFORMED_JSON or REQUEST_TIMEOUT
  */
 async function readJson(request: Request): Promise<unknown> {
   if (Number(request.headers.get('content-length')) > MAX_BODY) throw new Problem('PAYLOAD_TOO_LARGE')
-  const bytes = await readBytes(request)
+  const bytes = await inTime(request, readBytes(request), 'REQUEST_TIMEOUT')
   if (bytes.byteLength === 0) return undefined
   checkMediaType(request.headers)
   const value = parse(bytes)
   if (isDeeperThan(MAX_DEPTH, value)) {
     throw invalid({ in: 'body', pointer: '', detail: `must not be nested deeper than ${MAX_DEPTH} levels` })
   }
+  forgetToString(value)
   return value
+}
+
+/**
+ * Elysia turns the value of a field that fails validation to text, and fails itself where an object has a `toString` of
+ * its own. Below the root, where that is a field like any other, no schema takes an object.
+ */
+function forgetToString(value: unknown, isRoot = true): void {
+  if (typeof value !== 'object' || value === null) return
+  if (!isRoot && Object.hasOwn(value, 'toString')) Reflect.deleteProperty(value, 'toString')
+  for (const each of Object.values(value)) forgetToString(each, false)
 }
 
 function parse(bytes: Uint8Array): unknown {
@@ -79,7 +92,7 @@ async function readChunks({ body }: Request): Promise<Uint8Array> {
 function checkMediaType(headers: Headers): void {
   const [type = '', ...parameters] = (headers.get('content-type') ?? '').toLowerCase().split(';')
   const charset = parameters.map((each) => each.trim()).find((each) => each.startsWith('charset='))
-  const isUtf8 = charset === undefined || /^charset="?utf-?8"?$/.test(charset)
+  const isUtf8 = charset === undefined || /^charset=("?)utf-?8\1$/.test(charset)
   const isPlain = (headers.get('content-encoding') ?? 'identity').toLowerCase() === 'identity'
   if (JSON_TYPE.test(type.trim()) && isUtf8 && isPlain) return
   // RFC 9110 section 12.5.3: says which coding would have been taken

@@ -11,23 +11,40 @@ import { NoQuery } from './validation'
 const hidden = { query: NoQuery, detail: { hide: true } }
 
 const TYPES = {
-  html: 'text/html; charset=utf-8',
   js: 'text/javascript; charset=utf-8',
   css: 'text/css; charset=utf-8',
   png: 'image/png',
 } as const
 
-/** A script or style of yesterday's release does no harm; a page is asked for anew. */
-function answer(type: keyof typeof TYPES, content: string | Blob): Response {
-  const headers = {
-    'content-type': TYPES[type],
-    'cache-control': type === 'html' ? 'no-cache' : 'public, max-age=86400',
-    'x-content-type-options': 'nosniff',
-  }
-  return new Response(content, { headers })
+/** A Content-Security-Policy: scripts come from our files, nothing is evaluated, nothing goes to another host. */
+function policy(styles: readonly string[], workers: string): string {
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    `style-src ${["'self'", ...styles].join(' ')}`,
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    `worker-src ${workers}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ')
 }
 
-function page(title: string, head: string, body: string): () => Response {
+/** What ReDoc writes into `<style>`: nothing, to be filled by script, and the style of its scroll bars. */
+const REDOC_STYLES = [
+  "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
+  "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='",
+]
+
+/** A script or style of yesterday's release does no harm. */
+function asset(type: keyof typeof TYPES, content: string | Blob): Response {
+  return new Response(content, {
+    headers: { 'content-type': TYPES[type], 'cache-control': 'public, max-age=86400' },
+  })
+}
+
+function page(contentSecurityPolicy: string, title: string, head: string, body: string): () => Response {
   const html = `<!doctype html>
 <html lang="en">
 <head>
@@ -39,10 +56,16 @@ ${head}
 </head>
 <body>${body}</body>
 </html>`
-  return () => answer('html', html)
+  const headers = {
+    'content-type': 'text/html; charset=utf-8',
+    'cache-control': 'no-cache',
+    'content-security-policy': contentSecurityPolicy,
+  }
+  return () => new Response(html, { headers })
 }
 
 const SWAGGER_PAGE = page(
+  policy([], "'none'"),
   'Taskwell API',
   '<link rel="stylesheet" href="/docs/assets/swagger-ui.css">',
   '<div id="ui"></div><script src="/docs/assets/swagger-ui.js"></script><script src="/docs/assets/swagger-start.js"></script>',
@@ -65,8 +88,10 @@ const SWAGGER_START = `const ui = SwaggerUIBundle({
 })`
 
 const REDOC_PAGE = page(
+  // it searches in a worker that it makes out of a text
+  policy(REDOC_STYLES, 'blob:'),
   'Taskwell API reference',
-  '<style>body { margin: 0 }</style>',
+  '<link rel="stylesheet" href="/docs/assets/redoc.css">',
   '<div id="redoc"></div><script src="/docs/assets/redoc.js"></script><script src="/docs/assets/redoc-start.js"></script>',
 )
 const REDOC_START = `Redoc.init('/openapi.json', { nativeScrollbars: true }, document.getElementById('redoc'))`
@@ -82,10 +107,13 @@ const ASSETS: Record<string, [type: keyof typeof TYPES, make: () => Promise<stri
   'swagger-ui.css': ['css', () => Bun.file(swaggerStyle).text()],
   'swagger-start.js': ['js', async () => SWAGGER_START],
   'redoc.js': ['js', redocWithoutForeignHosts],
+  'redoc.css': ['css', async () => 'body { margin: 0 }'],
   'redoc-start.js': ['js', async () => REDOC_START],
   // as bytes: for a file, Bun would answer ranges by itself, with errors of its own
   'favicon.png': ['png', async () => new Blob([await Bun.file(favicon).bytes()])],
 }
+
+const DOCUMENT_HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-cache' }
 
 /** Makes it when it is first asked for; a failure is not kept. */
 function once<T>(make: () => Promise<T>): () => Promise<T> {
@@ -106,14 +134,10 @@ export function docs(api: AnyElysia) {
     .get('/', ({ redirect }) => redirect('/docs'), hidden)
     .get('/docs', SWAGGER_PAGE, hidden)
     .get('/redoc', REDOC_PAGE, hidden)
-    .get(
-      '/openapi.json',
-      async () => new Response(await document(), { headers: { 'content-type': 'application/json' } }),
-      hidden,
-    )
+    .get('/openapi.json', async () => new Response(await document(), { headers: DOCUMENT_HEADERS }), hidden)
   for (const [name, [type, make]] of Object.entries(ASSETS)) {
     const content = once(make)
-    pages.get(`/docs/assets/${name}`, async () => answer(type, await content()), hidden)
+    pages.get(`/docs/assets/${name}`, async () => asset(type, await content()), hidden)
   }
   return pages
 }

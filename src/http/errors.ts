@@ -5,6 +5,7 @@ import { Elysia, NotFoundError, ValidationError } from 'elysia'
 import type { Logger } from 'pino'
 import { fromDatabaseError } from '../database/errors'
 import { invalid, Problem } from './problems'
+import { LAST_ANSWER, type Traffic } from './traffic'
 import { fieldErrors, PLACES } from './validation'
 
 /** A route's schemas of what comes in, by method and path as it was registered. */
@@ -12,9 +13,10 @@ export type InputSchemas = Map<string, { params?: TSchema; query?: TSchema; body
 
 /**
  * @param log where a 500 or 503 is told, with what made it
+ * @param traffic says whether a stop is under way
  * @param schemas those of all routes; may be filled later
  */
-export function errors(log: Logger, schemas: InputSchemas) {
+export function errors(log: Logger, traffic: Traffic, schemas: InputSchemas) {
   return new Elysia({ name: 'errors' }).onError({ as: 'global' }, (context) => {
     const { error, set } = context
     const problem =
@@ -26,7 +28,7 @@ export function errors(log: Logger, schemas: InputSchemas) {
     set.status = problem.status
     // what was said of a success that did not come about
     for (const name of ['location', 'link', 'x-total-count']) delete set.headers[name]
-    Object.assign(set.headers, problem.headers, {
+    Object.assign(set.headers, traffic.isStopping && LAST_ANSWER, problem.headers, {
       'content-type': 'application/problem+json',
       'cache-control': 'no-store',
     })

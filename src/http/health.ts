@@ -1,21 +1,39 @@
 /** For whoever runs the service: is the process alive, and can it serve? */
 import { Elysia, t } from 'elysia'
 import { version } from '../../package.json'
-import { isReachable, type Sql } from '../database/connection'
+import type { Database } from '../database/database'
+import { component } from './components'
 import { Problem, problems } from './problems'
+import type { Throttle } from './throttle'
+import type { Traffic } from './traffic'
 import { NoQuery } from './validation'
 
-const Health = t.Object(
-  { status: t.Literal('healthy'), service: t.Literal('taskwell'), version: t.String() },
-  { additionalProperties: false },
+const Health = component(
+  'Health',
+  t.Object(
+    { status: t.Literal('healthy'), service: t.Literal('taskwell'), version: t.String() },
+    { additionalProperties: false },
+  ),
 )
-const Ready = t.Object({ status: t.Literal('ready') }, { additionalProperties: false })
+const Ready = component('Ready', t.Object({ status: t.Literal('ready') }, { additionalProperties: false }))
 
 const tags = ['Health']
 
-/** `/health` says that the process lives, whatever the database does; `/ready` asks the database. */
-export function health(sql: Sql) {
+interface Deps {
+  database: Database
+  traffic: Traffic
+  throttle: Throttle
+}
+
+/**
+ * `/health` says that the process lives, whatever the database does; `/ready` asks the database. Neither is ever
+ * refused for its number: whoever watches must not be locked out by what others do.
+ */
+export function health({ database, traffic, throttle }: Deps) {
   return new Elysia({ name: 'health' })
+    .derive(async (context) => {
+      await throttle.look(context)
+    })
     .get('/health', () => ({ status: 'healthy', service: 'taskwell', version }) as const, {
       query: NoQuery,
       response: { 200: Health, ...problems('VALIDATION_ERROR') },
@@ -29,17 +47,23 @@ export function health(sql: Sql) {
     .get(
       '/ready',
       async () => {
-        if (await isReachable(sql)) return { status: 'ready' } as const
-        throw new Problem('DATABASE_UNAVAILABLE')
+        if (traffic.isStopping) throw new Problem('SHUTTING_DOWN')
+        try {
+          await database.checkReady()
+          return { status: 'ready' } as const
+        } catch (cause) {
+          throw new Problem('DATABASE_UNAVAILABLE', { cause })
+        }
       },
       {
         query: NoQuery,
-        response: { 200: Ready, ...problems('VALIDATION_ERROR', 'DATABASE_UNAVAILABLE') },
+        response: { 200: Ready, ...problems('VALIDATION_ERROR', 'DATABASE_UNAVAILABLE', 'SHUTTING_DOWN') },
         detail: {
           tags,
           operationId: 'ready',
           summary: 'Can it serve requests',
-          description: 'Asks the database, and waits for its answer at most two seconds.',
+          description:
+            'Asks the database whether it has the schema, and waits for its answer at most a second.',
         },
       },
     )

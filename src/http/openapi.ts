@@ -115,13 +115,25 @@ function correctOperation(path: string, operation: Operation): Json {
     ...(ownParameters.length > 0 && { parameters: ownParameters.map(correctParameter) }),
     ...(requestBody && { requestBody: correctBody(requestBody) }),
     responses: Object.fromEntries([
-      ...Object.entries(responses).map(([status, response]) => [status, correctResponse(status, response)]),
+      ...Object.entries(possible(path, responses)).map(([status, response]) => [
+        status,
+        correctResponse(status, response),
+      ]),
       ...(responses['200']?.notModified ? [['304', NOT_MODIFIED]] : []),
     ]),
   }
 }
 
-const NOT_MODIFIED = { description: 'Nothing has changed; there is no body' }
+/** Only who names an owner can name another one. */
+function possible(path: string, responses: Operation['responses']): Operation['responses'] {
+  if (path.includes('{user_id}')) return responses
+  const entries = Object.entries(responses).flatMap(([status, response]) => {
+    const codes = response.codes?.filter((code) => code !== 'OWNER_MISMATCH')
+    if (codes === undefined) return [[status, response]]
+    return codes.length > 0 ? [[status, { ...response, codes }]] : []
+  })
+  return Object.fromEntries(entries)
+}
 
 /** Ids of operations are unique, and both addresses have the same routes. */
 function ofUser({ operationId, tags, ...rest }: Json): Json {
@@ -151,18 +163,33 @@ function correctBody({ content }: NonNullable<Operation['requestBody']>): Json {
 
 const SUCCESS: Record<string, string> = { 200: 'Success', 201: 'Created', 204: 'Done; there is no body' }
 
-const REQUEST_ID = {
-  'X-Request-Id': { description: "The request's id, also in the log", schema: { type: 'string' } },
+function always(description: string, type = 'string'): Json {
+  return { description, required: true, schema: { type } }
 }
 
+const COMMON_HEADERS = {
+  'X-Request-Id': always("The request's id, also in the log"),
+  RateLimit: always('What is left of each limit, and in how many seconds it is full again'),
+  'RateLimit-Policy': always('How many requests a limit lets through, in how many seconds'),
+}
+
+const ETAG = { ETag: always('Names this state: for `If-Match` and `If-None-Match`') }
+const RETRY_AFTER = { 'Retry-After': always('In seconds', 'integer') }
+
 const HEADERS: Record<string, Json> = {
-  401: { 'WWW-Authenticate': { description: 'RFC 6750', schema: { type: 'string' } } },
-  429: { 'Retry-After': { description: 'In seconds', schema: { type: 'integer' } } },
-  503: { 'Retry-After': { description: 'In seconds', schema: { type: 'integer' } } },
+  401: { 'WWW-Authenticate': always('RFC 6750') },
+  412: ETAG,
+  429: RETRY_AFTER,
+  503: RETRY_AFTER,
+}
+
+const NOT_MODIFIED = {
+  description: 'Nothing has changed; there is no body',
+  headers: { ...COMMON_HEADERS, ...ETAG },
 }
 
 function correctResponse(status: string, response: Operation['responses'][string]): Json {
-  const headers = { ...REQUEST_ID, ...HEADERS[status], ...(response.responseHeaders as Json) }
+  const headers = { ...COMMON_HEADERS, ...HEADERS[status], ...(response.responseHeaders as Json) }
   if (response.codes) return { ...problemResponse(response.codes), headers }
   const schema = response.component ? response : response.content?.['application/json']?.schema
   const types = response.mediaTypes ?? { 'application/json': schema }

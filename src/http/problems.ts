@@ -40,6 +40,12 @@ export const PROBLEMS = {
   NOT_FOUND: { status: 404, detail: 'There is nothing at this path', headers: {} },
   METHOD_NOT_ALLOWED: { status: 405, detail: 'The header Allow has the methods of this path', headers: {} },
   EMAIL_TAKEN: { status: 409, detail: 'There is an account with this e-mail address', headers: {} },
+  REQUEST_TIMEOUT: {
+    status: 408,
+    detail: 'The request did not arrive in time',
+    // RFC 9110 section 15.5.9
+    headers: { connection: 'close' },
+  },
   CURSOR_EXPIRED: {
     status: 410,
     detail: 'Changes since this cursor have been purged: start anew, without one',
@@ -64,7 +70,7 @@ export const PROBLEMS = {
   VALIDATION_ERROR: { status: 422, detail: 'The request has fields that are not valid', headers: {} },
   RATE_LIMITED: {
     status: 429,
-    detail: 'Too many at once; try again later',
+    detail: 'Too many requests; try again later',
     headers: { 'retry-after': '60' },
   },
   INTERNAL_ERROR: { status: 500, detail: 'Internal server error', headers: {} },
@@ -72,9 +78,10 @@ export const PROBLEMS = {
   KEYS_UNAVAILABLE: { status: 503, detail: "The token issuer's keys cannot be fetched", headers: RETRY },
   OVERLOADED: {
     status: 503,
-    detail: 'Too many requests are waiting to have a password checked',
+    detail: 'Too many requests are under way',
     headers: RETRY,
   },
+  SHUTTING_DOWN: { status: 503, detail: 'This process is about to stop', headers: RETRY },
 } as const
 
 export type ErrorCode = keyof typeof PROBLEMS
@@ -88,6 +95,7 @@ const TITLE_OF: Record<ProblemStatus, string> = {
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  408: 'Request Timeout',
   409: 'Conflict',
   410: 'Gone',
   412: 'Precondition Failed',

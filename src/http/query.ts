@@ -7,10 +7,16 @@ import { invalid } from './problems'
  * @throws Problem VALIDATION_ERROR
  */
 export function sentQuery(request: Request): URLSearchParams {
-  const sent = new URLSearchParams(request.url.split('?')[1])
+  const sent = new URLSearchParams(queryOf(request.url))
   const repeated = [...new Set(sent.keys())].filter((name) => sent.getAll(name).length > 1)
   if (repeated.length === 0) return sent
   throw invalid(
     ...repeated.map((pointer) => ({ in: 'query' as const, pointer, detail: 'must be sent once' })),
   )
+}
+
+/** All behind the first question mark: a second one is a character like any other. */
+function queryOf(url: string): string {
+  const mark = url.indexOf('?')
+  return mark === -1 ? '' : url.slice(mark + 1)
 }

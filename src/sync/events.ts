@@ -11,6 +11,10 @@ const MAX_BUFFERED = 64 * 1024
 /** In seconds: for how long a stream that has ended waits for its reader. Connecting anew, it goes on where it was. */
 const LAST_WAIT = 10
 
+/** In milliseconds. */
+const RECONNECT_AFTER = 500
+const RECONNECT_SPREAD = 2000
+
 /** In milliseconds; for how long `setTimeout` can wait. */
 const MAX_DELAY = 2 ** 31 - 1
 
@@ -86,13 +90,18 @@ function follow(
     controller.close()
     onEnd()
   }
+  /** Not all at the same moment, https://html.spec.whatwg.org/multipage/server-sent-events.html#concept-event-stream-reconnection-time */
+  const reconnect = () => {
+    write(encoder.encode(`retry: ${RECONNECT_AFTER + Math.floor(Math.random() * RECONNECT_SPREAD)}\n\n`))
+    end()
+  }
   const stop = () => {
     isOver = true
     clearTimeout(timer)
     unlisten()
   }
   const timer = setTimeout(end, Math.min(expiresAt * 1000 - Date.now(), MAX_DELAY))
-  const unlisten = live.listen({ userId, issuedAt, revision, isReady, send, beat, end })
+  const unlisten = live.listen({ userId, issuedAt, revision, isReady, send, beat, end, reconnect })
   // the answer's headers leave with its first bytes
   write(BEAT)
   return stop

@@ -1,6 +1,7 @@
 /** Live updates: who listens to which user's changes, and one look a moment for all of them. */
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Logger } from 'pino'
-import type { Sql } from '../database/connection'
+import type { Sql } from '../database/sql'
 import { type ChangedTask, type NewsRow, readNews } from './queries'
 
 /** One stream. */
@@ -17,17 +18,20 @@ export interface Listener {
   /** Keeps the connection from looking dead. */
   beat(): void
   end(): void
+  /** Ends it, and asks to connect anew: to another process, or to the next of this one. */
+  reconnect(): void
 }
 
 export interface Live {
   /** Begins to listen, to whatever has come since the listener's revision as well. @returns what stops it */
   listen(listener: Listener): () => void
-  /** How many listen to this user here. */
-  count(userId: string): number
+  /** How many listen to this user here; without one, how many listen at all. */
+  count(userId?: string): number
   /** Something of this user's has been changed by this process: no need to wait for the next look. */
   changed(userId: string): void
   /** Ends all streams, and those that are still to come. */
   close(): void
+  isClosed(): boolean
 }
 
 /** In milliseconds: changes made by other processes arrive within one look and the time it takes. */
@@ -73,6 +77,8 @@ export function createLive(
     isRunning = false
     clearInterval(beats)
   }
+  // begun by a request, it would be traced as a part of that one
+  const runForAll = AsyncLocalStorage.bind(run)
   /** Until then, or until there is a hint. */
   async function nap(milliseconds: number): Promise<void> {
     if (milliseconds <= 0) return
@@ -124,7 +130,7 @@ export function createLive(
     listen(listener) {
       const { userId } = listener
       if (isClosed) {
-        queueMicrotask(() => listener.end())
+        queueMicrotask(() => listener.reconnect())
         return () => {}
       }
       byUser.set(userId, (byUser.get(userId) ?? new Set()).add(listener))
@@ -132,18 +138,22 @@ export function createLive(
       if (!isRunning) {
         isRunning = true
         beats = setInterval(beat, beatInterval)
-        void run()
+        void runForAll()
       }
       return () => {
         byUser.get(userId)?.delete(listener)
         if (byUser.get(userId)?.size === 0) byUser.delete(userId)
       }
     },
-    count: (userId) => byUser.get(userId)?.size ?? 0,
+    count(userId) {
+      if (userId !== undefined) return byUser.get(userId)?.size ?? 0
+      return [...byUser.values()].reduce((sum, { size }) => sum + size, 0)
+    },
     changed,
+    isClosed: () => isClosed,
     close() {
       isClosed = true
-      for (const userId of byUser.keys()) for (const listener of listenersOf(userId)) listener.end()
+      for (const userId of byUser.keys()) for (const listener of listenersOf(userId)) listener.reconnect()
       wake()
     },
   }

@@ -1,6 +1,6 @@
 /** The SQL of changes: what has a newer revision than a client knows. */
 import type { Caller } from '../auth/verify'
-import { exactlyOne, type Sql } from '../database/connection'
+import { exactlyOne, type Sql } from '../database/sql'
 import type { Task } from '../tasks/model'
 import type { Position } from './cursor'
 
@@ -31,6 +31,7 @@ export async function readChanges(
 ): Promise<ChangesRow> {
   return exactlyOne(
     await sql<ChangesRow[]>`
+      -- readChanges
       select owner.revision, owner.purged_revision, owner.is_refused, (
         select json_agg(change.*) from (
           select id, user_id, title, description, completed,
@@ -68,6 +69,7 @@ export async function readNews(
   limit: number,
 ): Promise<NewsRow[]> {
   return sql<NewsRow[]>`
+    -- readNews
     select users.id as user_id, users.revision,
       extract(epoch from users.refuse_tokens_until)::double precision as refuse_tokens_until, (
         select json_agg(change.*) from (
@@ -95,6 +97,7 @@ const PURGE_BATCH = 1000
 export async function purgeTombstones(sql: Sql, days: number): Promise<boolean> {
   const { due, purged } = exactlyOne(
     await sql<{ due: number; purged: number }[]>`
+      -- purgeTombstones
       with due as (
         select user_id, id from tasks
         where deleted_at < now() - make_interval(days => ${days})
@@ -123,6 +126,7 @@ export async function purgeTombstones(sql: Sql, days: number): Promise<boolean> 
 /** Deletes a batch of keys that no longer stand for an answer. @returns whether there may be more */
 export async function purgeIdempotencyKeys(sql: Sql): Promise<boolean> {
   const purged = await sql<{ key: string }[]>`
+    -- purgeIdempotencyKeys
     delete from idempotency_keys
     where (user_id, key) in (
       select user_id, key from idempotency_keys where expires_at < now() limit ${PURGE_BATCH}

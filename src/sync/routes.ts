@@ -1,8 +1,7 @@
 /** HTTP for staying in step: changes since a moment, and changes as they happen. Mounted at both addresses. */
 import { Elysia, t } from 'elysia'
-import { OWNER_PROBLEMS, signedInOwner } from '../auth/plugin'
-import type { Caller, Verify } from '../auth/verify'
-import type { Sql } from '../database/connection'
+import { type Gate, OWNER_PROBLEMS, signedInOwner } from '../auth/plugin'
+import type { Caller } from '../auth/verify'
 import { documentedHeaders } from '../http/openapi'
 import { Problem, problems } from '../http/problems'
 import { sentQuery } from '../http/query'
@@ -20,18 +19,12 @@ const OWN = [...OWNER_PROBLEMS, 'VALIDATION_ERROR', 'CURSOR_EXPIRED'] as const
 /** How many streams a user may have on one process. */
 const MAX_STREAMS = 20
 
-interface Deps {
-  sql: Sql
-  verify: Verify
-  live: Live
-}
-
-export function syncRoutes({ sql, verify, live }: Deps) {
+export function syncRoutes(gate: Gate, live: Live) {
   return new Elysia()
-    .use(signedInOwner(verify))
+    .use(signedInOwner(gate))
     .get(
       '/changes',
-      async ({ query: { since, limit = MAX_CHANGES }, caller, request }) => {
+      async ({ query: { since, limit = MAX_CHANGES }, caller, sql, request }) => {
         sentQuery(request)
         const position = since === undefined ? null : decodePosition(caller.id, since, 'query')
         // one more than asked for tells whether there are more
@@ -65,8 +58,9 @@ export function syncRoutes({ sql, verify, live }: Deps) {
     )
     .get(
       '/events',
-      async ({ query: { since }, caller, request, server }) => {
+      async ({ query: { since }, caller, sql, request, server }) => {
         sentQuery(request)
+        if (live.isClosed()) throw new Problem('SHUTTING_DOWN')
         const position = positionOf(caller, request.headers.get('last-event-id'), since)
         const row = await readChanges(sql, caller, position, 0)
         refuseLost(row, position)
@@ -78,7 +72,7 @@ export function syncRoutes({ sql, verify, live }: Deps) {
       {
         params: OwnerParams,
         query: EventsQuery,
-        response: { 200: EVENTS, ...problems(...OWN, 'RATE_LIMITED') },
+        response: { 200: EVENTS, ...problems(...OWN, 'SHUTTING_DOWN') },
         detail: {
           tags,
           operationId: 'streamEvents',

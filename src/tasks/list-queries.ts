@@ -1,6 +1,6 @@
 /** The SQL of lists: one function an order. */
 import type { Caller } from '../auth/verify'
-import { exactlyOne, type Sql } from '../database/connection'
+import { exactlyOne, type Sql } from '../database/sql'
 import type { Position } from './cursor'
 import type { Task, TrashedTask } from './model'
 
@@ -51,6 +51,7 @@ export const listNewestFirst: List<Task> = async (
 ) =>
   exactlyOne(
     await sql<ListResult<Task>[]>`
+      -- listNewestFirst
       select owner.revision, owner.is_refused,
         case when owner.revision is distinct from ${known}::bigint and ${count}::boolean then (
           select count(*) from tasks
@@ -83,6 +84,7 @@ export const listOldestFirst: List<Task> = async (
 ) =>
   exactlyOne(
     await sql<ListResult<Task>[]>`
+      -- listOldestFirst
       select owner.revision, owner.is_refused,
         case when owner.revision is distinct from ${known}::bigint and ${count}::boolean then (
           select count(*) from tasks
@@ -115,6 +117,7 @@ export const listTitlesUp: List<Task> = async (
 ) =>
   exactlyOne(
     await sql<ListResult<Task>[]>`
+      -- listTitlesUp
       select owner.revision, owner.is_refused,
         case when owner.revision is distinct from ${known}::bigint and ${count}::boolean then (
           select count(*) from tasks
@@ -147,6 +150,7 @@ export const listTitlesDown: List<Task> = async (
 ) =>
   exactlyOne(
     await sql<ListResult<Task>[]>`
+      -- listTitlesDown
       select owner.revision, owner.is_refused,
         case when owner.revision is distinct from ${known}::bigint and ${count}::boolean then (
           select count(*) from tasks
@@ -181,6 +185,7 @@ export const listTrash: List<TrashedTask> = async (
 ) =>
   exactlyOne(
     await sql<ListResult<TrashedTask>[]>`
+      -- listTrash
       select owner.revision, owner.is_refused,
         case when owner.revision is distinct from ${known}::bigint and ${count}::boolean then (
           select count(*) from tasks

@@ -44,8 +44,12 @@ export const Task = component(
 )
 export type Task = typeof Task.static
 
-const ETAG = { description: 'Made from the revision', schema: { type: 'string' } }
-const LOCATION = { description: 'Where the task is', schema: { type: 'string', format: 'uri-reference' } }
+const ETAG = { description: 'Made from the revision', required: true, schema: { type: 'string' } }
+const LOCATION = {
+  description: 'Where the task is',
+  required: true,
+  schema: { type: 'string', format: 'uri-reference' },
+}
 const REPLAYED = {
   description: '`true`: the first answer to this request, again',
   schema: { type: 'string' },

@@ -1,6 +1,7 @@
 /** A list in HTTP: its order, its pages, and the links between them. */
+import { hash } from 'node:crypto'
 import type { Caller } from '../auth/verify'
-import type { Sql } from '../database/connection'
+import type { Sql } from '../database/sql'
 import { knownRevision, listTag, notModified } from '../http/etags'
 import { invalid, Problem } from '../http/problems'
 import { sentQuery } from '../http/query'
@@ -47,6 +48,7 @@ export async function answerList<Item extends Task>(
     throw invalid({ in: 'query', pointer: 'skip', detail: 'cannot be used with `cursor`' })
   }
   const form = wantsPage(request.headers.get('accept')) ? 'page' : 'array'
+  const tagged = `${form}-${digestOf(order.owner)}`
   const { is_refused, revision, total, tasks } = await list(sql, caller, {
     completed: order.completed,
     after: cursor === undefined ? undefined : decodeCursor(order, cursor),
@@ -54,10 +56,10 @@ export async function answerList<Item extends Task>(
     limit: limit + 1,
     skip: skip ?? 0,
     count: count === 'true',
-    known: knownRevision(request.headers.get('if-none-match'), form),
+    known: knownRevision(request.headers.get('if-none-match'), tagged),
   })
   if (is_refused) throw new Problem('TOKEN_INVALID')
-  const tag = listTag(revision, form)
+  const tag = listTag(revision, tagged)
   set.headers.vary = [set.headers.vary, 'Accept'].filter(Boolean).join(', ')
   if (tasks === null) return notModified(tag)
   set.headers.etag = tag
@@ -69,6 +71,11 @@ export async function answerList<Item extends Task>(
   if (form === 'array') return page
   set.headers['content-type'] = PAGE_TYPE
   return pageOf(page, next)
+}
+
+/** The same address is another list for whoever signs in next to the same browser, which has kept the last one's. */
+function digestOf(owner: string): string {
+  return hash('sha256', owner, 'base64url').slice(0, 16)
 }
 
 /** For a target without a host, because behind a proxy only the client knows which one it asked. */

@@ -1,6 +1,6 @@
 /** The SQL of tasks: one function a statement, and the owner in each. */
 import type { Caller } from '../auth/verify'
-import type { Sql } from '../database/connection'
+import type { Sql } from '../database/sql'
 import type { IdempotencyKey } from '../http/idempotency'
 import type { Task, TaskCreate, TaskUpdate } from './model'
 
@@ -17,6 +17,7 @@ export async function createTask(
 ): Promise<Task | undefined> {
   const { key, fingerprint } = idempotency ?? { key: null, fingerprint: null }
   const [created] = await sql<Task[]>`
+    -- createTask
     with expired as (
       delete from idempotency_keys
       where user_id = ${id} and key = ${key} and expires_at <= clock_timestamp()
@@ -73,6 +74,7 @@ export interface StoredAnswer {
 /** @returns undefined for a key that has not been used, or longer ago than a day */
 export async function findAnswer(sql: Sql, owner: string, key: string): Promise<StoredAnswer | undefined> {
   const [stored] = await sql<StoredAnswer[]>`
+    -- findAnswer
     select fingerprint, answer from idempotency_keys
     where user_id = ${owner} and key = ${key} and expires_at > clock_timestamp()`
   return stored
@@ -84,6 +86,7 @@ export async function findTask(
   id: number,
 ): Promise<Task | undefined> {
   const [task] = await sql<Task[]>`
+    -- findTask
     select id, user_id, title, description, completed,
       rfc3339(created_at) as created_at, rfc3339(updated_at) as updated_at, revision
     from tasks
@@ -102,6 +105,7 @@ export interface FoundTask extends Task {
 /** Looks in the trash as well. @returns undefined if there is no such task of this owner's */
 export async function findAnyTask(sql: Sql, owner: string, id: number): Promise<FoundTask | undefined> {
   const [task] = await sql<FoundTask[]>`
+    -- findAnyTask
     select id, user_id, title, description, completed,
       rfc3339(created_at) as created_at, rfc3339(updated_at) as updated_at, revision,
       deleted_at is not null as is_deleted
@@ -126,6 +130,7 @@ export async function updateTask(
 ): Promise<Task | undefined> {
   const { title = null, description = null, completed = null } = change
   const [task] = await sql<Task[]>`
+    -- updateTask
     with owner as (
       update users set revision = users.revision + 1
       -- a miss is no change; of two at once the later may see this too early and leave a gap, which harms nothing
@@ -164,6 +169,7 @@ export async function completeTask(
   ifMatch: Revisions,
 ): Promise<Task | undefined> {
   const [task] = await sql<Task[]>`
+    -- completeTask
     with owner as (
       update users set revision = users.revision + 1
       where id = ${owner} and not refuses_token(refuse_tokens_until, ${issuedAt})
@@ -194,6 +200,7 @@ export async function deleteTask(
   ifMatch: Revisions,
 ): Promise<number | undefined> {
   const [deleted] = await sql<{ id: number }[]>`
+    -- deleteTask
     with owner as (
       update users set revision = users.revision + 1
       where id = ${owner} and not refuses_token(refuse_tokens_until, ${issuedAt})
@@ -220,6 +227,7 @@ export async function endTask(
   ifMatch: Revisions,
 ): Promise<number | undefined> {
   const [ended] = await sql<{ id: number }[]>`
+    -- endTask
     with owner as (
       update users set revision = users.revision + 1
       where id = ${owner} and not refuses_token(refuse_tokens_until, ${issuedAt})
@@ -248,6 +256,7 @@ export async function restoreTask(
   ifMatch: Revisions,
 ): Promise<Task | undefined> {
   const [task] = await sql<Task[]>`
+    -- restoreTask
     with owner as (
       update users set revision = users.revision + 1
       where id = ${owner} and not refuses_token(refuse_tokens_until, ${issuedAt})

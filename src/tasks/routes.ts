@@ -1,8 +1,8 @@
 /** HTTP for tasks: one set of routes, mounted at both addresses. */
 import { Elysia, t } from 'elysia'
-import { OWNER_PROBLEMS, refuseDeleted, signedInOwner } from '../auth/plugin'
-import type { Caller, Verify } from '../auth/verify'
-import type { Sql } from '../database/connection'
+import { type Gate, OWNER_PROBLEMS, refuseDeleted, signedInOwner } from '../auth/plugin'
+import type { Caller } from '../auth/verify'
+import type { Sql } from '../database/sql'
 import { BODY_PROBLEMS, jsonBody } from '../http/body'
 import { isNamed, matchedRevisions, notModified, taskTag } from '../http/etags'
 import { type IdempotencyKey, idempotencyKey } from '../http/idempotency'
@@ -42,64 +42,16 @@ const tags = ['Tasks']
 const OWN = [...OWNER_PROBLEMS, 'VALIDATION_ERROR'] as const
 const OF_A_TASK = [...OWN, 'TASK_NOT_FOUND'] as const
 
-interface Deps {
-  sql: Sql
-  verify: Verify
-  /** Told whose tasks have been changed. */
-  onChange: (userId: string) => void
-}
-
-/** The routes below one of the two addresses. */
-export function taskRoutes({ sql, verify, onChange }: Deps) {
-  /** Where nothing was found: no such task, or no such user any more. */
-  async function missing(caller: Caller): Promise<Problem> {
-    await refuseDeleted(sql, caller)
-    return new Problem('TASK_NOT_FOUND')
-  }
-  /** For a write that has changed nothing: what is there, in the trash as well. */
-  async function stored(caller: Caller, id: number) {
-    const missed = await missing(caller)
-    const task = await queries.findAnyTask(sql, caller.id, id)
-    if (!task) throw missed
-    const { is_deleted: isDeleted, ...current } = task
-    return { isDeleted, current }
-  }
-  /** What a write has changed; if that is nothing, then why. */
-  async function changed<T>(
-    caller: Caller,
-    id: number,
-    revisions: queries.Revisions,
-    result: T | undefined,
-  ): Promise<T> {
-    if (result !== undefined) return result
-    const { isDeleted, current } = await stored(caller, id)
-    // one that may have any revision and is there was restored just now, after the write had looked for it
-    throw isDeleted || revisions === null ? new Problem('TASK_NOT_FOUND') : conflict(current)
-  }
-  async function restored(caller: Caller, id: number, revisions: queries.Revisions): Promise<Task> {
-    const task = await queries.restoreTask(sql, caller, id, revisions)
-    if (task) return task
-    const { isDeleted, current } = await stored(caller, id)
-    // deleted just now, after the write had found it alive
-    if (isDeleted && revisions === null) return restored(caller, id, revisions)
-    // one that is back already is what was asked for: the first answer may have been lost
-    if (isDeleted || revisions?.includes(current.revision) === false) throw conflict(current)
-    return current
-  }
-  const change = async ({ params: { id }, body, caller, request, set }: ChangeTask) => {
-    const revisions = ifMatch(request)
-    const task = await queries.updateTask(sql, caller, id, body, revisions)
-    return tagged(set, await changed(caller, id, revisions, task))
-  }
-
+/** @param onChange told whose tasks have been changed */
+export function taskRoutes(gate: Gate, onChange: (userId: string) => void) {
   return new Elysia()
-    .use(signedInOwner(verify))
+    .use(signedInOwner(gate))
     .onAfterHandle(async ({ request, caller }) => {
       if (request.method !== 'GET' && request.method !== 'HEAD') onChange(caller.id)
     })
     .get(
       '/',
-      async ({ query, caller, path, request, set }) => {
+      async ({ query, caller, sql, path, request, set }) => {
         const order = orderOf(caller.id, query)
         return answerList(LISTS[order.sort][order.order], order, { sql, caller, query, path, request, set })
       },
@@ -120,7 +72,7 @@ export function taskRoutes({ sql, verify, onChange }: Deps) {
     )
     .get(
       '/trash',
-      async ({ query, caller, path, request, set }) => {
+      async ({ query, caller, sql, path, request, set }) => {
         const order = { owner: caller.id, completed: null, sort: 'deleted', order: 'desc' } as const
         return answerList(lists.listTrash, order, { sql, caller, query, path, request, set })
       },
@@ -139,7 +91,7 @@ export function taskRoutes({ sql, verify, onChange }: Deps) {
     )
     .post(
       '/',
-      async ({ body, caller, path, request, set }) => {
+      async ({ body, caller, sql, path, request, set }) => {
         const key = idempotencyKey(request, path, body)
         const { task, isReplay } = await createOnce(sql, caller, body, key)
         if (isReplay) set.headers['idempotency-replayed'] = 'true'
@@ -166,9 +118,9 @@ export function taskRoutes({ sql, verify, onChange }: Deps) {
     )
     .get(
       '/:id',
-      async ({ params, caller, request, set }) => {
+      async ({ params, caller, sql, request, set }) => {
         const task = await queries.findTask(sql, caller, params.id)
-        if (!task) throw await missing(caller)
+        if (!task) throw await missing(sql, caller)
         if (isNamed(request.headers.get('if-none-match'), taskTag(task.revision))) {
           return notModified(taskTag(task.revision))
         }
@@ -209,10 +161,10 @@ export function taskRoutes({ sql, verify, onChange }: Deps) {
     })
     .patch(
       '/:id/complete',
-      async ({ params: { id }, body, caller, request, set }) => {
+      async ({ params: { id }, body, caller, sql, request, set }) => {
         const revisions = ifMatch(request)
         const task = await queries.completeTask(sql, caller, id, body?.completed, revisions)
-        return tagged(set, await changed(caller, id, revisions, task))
+        return tagged(set, await changed(sql, caller, id, revisions, task))
       },
       {
         ...jsonBody,
@@ -235,8 +187,8 @@ export function taskRoutes({ sql, verify, onChange }: Deps) {
     )
     .post(
       '/:id/restore',
-      async ({ params: { id }, caller, request, set }) =>
-        tagged(set, await restored(caller, id, ifMatch(request))),
+      async ({ params: { id }, caller, sql, request, set }) =>
+        tagged(set, await restored(sql, caller, id, ifMatch(request))),
       {
         params: TaskParams,
         query: NoQuery,
@@ -252,14 +204,14 @@ export function taskRoutes({ sql, verify, onChange }: Deps) {
     )
     .delete(
       '/:id',
-      async ({ params: { id }, query, caller, request, set }) => {
+      async ({ params: { id }, query, caller, sql, request, set }) => {
         sentQuery(request)
         const revisions = ifMatch(request)
         if (query.permanent === 'true') {
           const ended = await queries.endTask(sql, caller, id, revisions)
-          if (ended === undefined) throw conflict((await stored(caller, id)).current)
+          if (ended === undefined) throw conflict((await stored(sql, caller, id)).current)
         } else {
-          await changed(caller, id, revisions, await queries.deleteTask(sql, caller, id, revisions))
+          await changed(sql, caller, id, revisions, await queries.deleteTask(sql, caller, id, revisions))
         }
         set.status = 204
       },
@@ -284,8 +236,15 @@ interface ChangeTask {
   params: { id: number }
   body: TaskUpdate
   caller: Caller
+  sql: Sql
   request: Request
   set: Answer
+}
+
+async function change({ params: { id }, body, caller, sql, request, set }: ChangeTask): Promise<Task> {
+  const revisions = ifMatch(request)
+  const task = await queries.updateTask(sql, caller, id, body, revisions)
+  return tagged(set, await changed(sql, caller, id, revisions, task))
 }
 
 const changeTask = {
@@ -308,6 +267,46 @@ function tagged(set: Answer, task: Task): Task {
 
 function ifMatch({ headers }: Request): queries.Revisions {
   return matchedRevisions(headers.get('if-match'))
+}
+
+/** Where nothing was found: no such task, or no such user any more. */
+async function missing(sql: Sql, caller: Caller): Promise<Problem> {
+  await refuseDeleted(sql, caller)
+  return new Problem('TASK_NOT_FOUND')
+}
+
+/** For a write that has changed nothing: what is there, in the trash as well. */
+async function stored(sql: Sql, caller: Caller, id: number) {
+  const missed = await missing(sql, caller)
+  const task = await queries.findAnyTask(sql, caller.id, id)
+  if (!task) throw missed
+  const { is_deleted: isDeleted, ...current } = task
+  return { isDeleted, current }
+}
+
+/** What a write has changed; if that is nothing, then why. */
+async function changed<T>(
+  sql: Sql,
+  caller: Caller,
+  id: number,
+  revisions: queries.Revisions,
+  result: T | undefined,
+): Promise<T> {
+  if (result !== undefined) return result
+  const { isDeleted, current } = await stored(sql, caller, id)
+  // one that may have any revision and is there was restored just now, after the write had looked for it
+  throw isDeleted || revisions === null ? new Problem('TASK_NOT_FOUND') : conflict(current)
+}
+
+async function restored(sql: Sql, caller: Caller, id: number, revisions: queries.Revisions): Promise<Task> {
+  const task = await queries.restoreTask(sql, caller, id, revisions)
+  if (task) return task
+  const { isDeleted, current } = await stored(sql, caller, id)
+  // deleted just now, after the write had found it alive
+  if (isDeleted && revisions === null) return restored(sql, caller, id, revisions)
+  // one that is back already is what was asked for: the first answer may have been lost
+  if (isDeleted || revisions?.includes(current.revision) === false) throw conflict(current)
+  return current
 }
 
 function conflict(current: Task): Problem {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { decodeJwt, SignJWT } from 'jose'
 import type { Tokens } from '../../src/accounts/model'
 import * as queries from '../../src/accounts/queries'
-import { openDatabase, type Sql } from '../../src/database/connection'
+import { openPool, type Pool } from '../../src/database/connection'
 import { createTask } from '../../src/tasks/queries'
 import { type Answer, SECRET, testApp } from '../support/app'
 
@@ -15,7 +15,7 @@ const PASSWORD = 'correct horse battery staple'
 const NEXT_PASSWORD = 'another horse, another staple'
 
 /** Other connections than the app's, so that the app can use up its own. */
-const others = openDatabase({ url, poolSize: 2 })
+const others = openPool({ url, poolSize: 2 })
 afterAll(() => others.end())
 
 type Action<T> = () => Promise<T>
@@ -24,7 +24,7 @@ type Action<T> = () => Promise<T>
  * Has one transaction do something and stay open, starts each action once the one before waits for it, and lets them
  * all go on: PostgreSQL serves who waits for a row in order.
  */
-async function inOrder<T>(first: (holder: Sql) => Promise<unknown>, ...actions: Action<T>[]): Promise<T[]> {
+async function inOrder<T>(first: (holder: Pool) => Promise<unknown>, ...actions: Action<T>[]): Promise<T[]> {
   const holder = await others.reserve()
   const started: Promise<T>[] = []
   let ended = 0
@@ -132,10 +132,10 @@ function tokenOf(id: string): Promise<string> {
     .sign(new TextEncoder().encode(SECRET))
 }
 
-const lockAccount = (session: Tokens) => (holder: Sql) =>
+const lockAccount = (session: Tokens) => (holder: Pool) =>
   holder`select from accounts where user_id = ${session.user.id} for update`
 
-const lockUser = (id: string) => (holder: Sql) => holder`select from users where id = ${id} for update`
+const lockUser = (id: string) => (holder: Pool) => holder`select from users where id = ${id} for update`
 
 async function sessionsOf({ user }: Tokens): Promise<string[]> {
   const rows = await sql<{ id: string }[]>`select id from sessions where user_id = ${user.id}`
@@ -172,7 +172,7 @@ describe('registering', () => {
 
   test('waits for another who is about to take the address', async () => {
     const email = newEmail()
-    const take = (holder: Sql) => queries.createAccount(holder, accountOf(email))
+    const take = (holder: Pool) => queries.createAccount(holder, accountOf(email))
     const [answer] = await inOrder(take, () => tryToRegister(email.toUpperCase()))
     expect(answer).toMatchObject({ status: 409, body: { error_code: 'EMAIL_TAKEN' } })
   })
@@ -180,7 +180,7 @@ describe('registering', () => {
   test('gets the address of an account that is just being deleted', async () => {
     const session = await register()
     const { email, id } = session.user
-    const leave = async (holder: Sql) => {
+    const leave = async (holder: Pool) => {
       const { password_hash = '' } = (await queries.findByEmail(holder, email ?? '')) ?? {}
       await queries.deleteAccount(holder, callerOf(id), password_hash)
     }
@@ -191,7 +191,7 @@ describe('registering', () => {
 })
 
 describe('one refresh token', () => {
-  const lockSession = (session: Tokens) => (holder: Sql) =>
+  const lockSession = (session: Tokens) => (holder: Pool) =>
     holder`select from sessions where id = ${sessionIdOf(session)} for update`
 
   /** Whether it gets new tokens, and the newest ones after it. */
@@ -458,7 +458,7 @@ describe('one e-mail address for two users', () => {
   test('is refused to who changes to it just after another has', async () => {
     const [first, second] = [await register(), await register()]
     const email = newEmail()
-    const take = (holder: Sql) =>
+    const take = (holder: Pool) =>
       queries.updateAccount(holder, callerOf(first.user.id), { name: undefined, email, passwordHash: null })
     const [answer] = await inOrder(take, () => changeEmail(second, email.toUpperCase()))
     expect(answer).toMatchObject({ status: 409, body: { error_code: 'EMAIL_TAKEN' } })
@@ -468,7 +468,7 @@ describe('one e-mail address for two users', () => {
   test('is refused to who registers just after another has changed to it', async () => {
     const { user } = await register()
     const email = newEmail()
-    const take = (holder: Sql) =>
+    const take = (holder: Pool) =>
       queries.updateAccount(holder, callerOf(user.id), { name: undefined, email, passwordHash: null })
     const [answer] = await inOrder(take, () => tryToRegister(email))
     expect(answer).toMatchObject({ status: 409, body: { error_code: 'EMAIL_TAKEN' } })
@@ -477,7 +477,7 @@ describe('one e-mail address for two users', () => {
   test('is refused to who changes to it just after another has registered', async () => {
     const session = await register()
     const email = newEmail()
-    const take = (holder: Sql) => queries.createAccount(holder, accountOf(email))
+    const take = (holder: Pool) => queries.createAccount(holder, accountOf(email))
     const [answer] = await inOrder(take, () => changeEmail(session, email))
     expect(answer).toMatchObject({ status: 409, body: { error_code: 'EMAIL_TAKEN' } })
   })
@@ -593,7 +593,7 @@ describe('deleting oneself', () => {
   test('of a foreign user just after its first write takes it along', async () => {
     const id = newForeigner()
     const token = bearer(await tokenOf(id))
-    const write = (holder: Sql) => createTask(holder, callerOf(id), title)
+    const write = (holder: Pool) => createTask(holder, callerOf(id), title)
     const [left] = await inOrder(write, () => call('DELETE', ME, token))
     expect(left?.status).toBe(204)
     await expectGone(id)
@@ -602,7 +602,7 @@ describe('deleting oneself', () => {
   test('of a foreign user just before its first write refuses it', async () => {
     const id = newForeigner()
     const token = bearer(await tokenOf(id))
-    const leave = (holder: Sql) => queries.deleteUser(holder, callerOf(id))
+    const leave = (holder: Pool) => queries.deleteUser(holder, callerOf(id))
     const [written] = await inOrder(leave, () => call('POST', TODOS, { ...token, body: title }))
     expect(written?.status).toBe(401)
     await expectGone(id)

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { SignJWT } from 'jose'
 import postgres from 'postgres'
 import { freePort, runningUrl } from '../../src/database/embedded'
-import { SECRET, toAnswer } from '../support/app'
+import { SECRET, toAnswer, UNLIMITED } from '../support/app'
 import { testDatabase } from '../support/database'
 
 const folder = await mkdtemp(join(tmpdir(), 'taskwell-secrets-'))
@@ -24,7 +24,14 @@ async function start(env: Record<string, string>) {
   const url = `http://127.0.0.1:${port}`
   const child = Bun.spawn([process.execPath, '--no-env-file', MAIN, 'serve'], {
     cwd: folder,
-    env: { PATH: process.env.PATH ?? '', HOST: '127.0.0.1', PORT: String(port), LOG_LEVEL: 'trace', ...env },
+    env: {
+      PATH: process.env.PATH ?? '',
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      LOG_LEVEL: 'trace',
+      ...UNLIMITED,
+      ...env,
+    },
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',

@@ -358,7 +358,9 @@ describe('signing in', () => {
         body: JSON.stringify({ email, password }),
       }),
     )
-    return { status: response.status, headers: [...response.headers], text: await response.text() }
+    // each has had another number of tries
+    const headers = [...response.headers].filter(([name]) => name !== 'ratelimit')
+    return { status: response.status, headers, text: await response.text() }
   }
 
   test('with a wrong password and with an unknown address answer alike to the byte', async () => {

@@ -10,7 +10,7 @@ import { type Issuer, startIssuer } from '../support/issuer'
 const MINUTE = 60_000
 const TODOS = '/api/v1/todos'
 
-const { sql } = await testDatabase()
+const { database } = await testDatabase()
 
 interface Client {
   get(token: string, path?: string): Promise<Answer>
@@ -20,7 +20,7 @@ interface Client {
 
 /** The app as this environment makes it; all of them share one database, which saves seconds. */
 function appWith(env: Record<string, string>): Client {
-  const app = createApp({ settings: testSettings(env), sql, log: pino({ level: 'silent' }) })
+  const app = createApp({ settings: testSettings(env), database, log: pino({ level: 'silent' }) })
   const send = async (token: string, path: string, init: RequestInit = {}) => {
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
     return toAnswer(await app.handle(new Request(`http://localhost${path}`, { ...init, headers })))

@@ -1,90 +1,33 @@
 import { describe, expect, test } from 'bun:test'
 import { SignJWT } from 'jose'
 import { SECRET, testApp } from '../support/app'
+import { type Operation, pathOf, readOpenApi } from '../support/openapi'
 
 const { call, sql } = await testApp()
 const ME = '/api/v1/users/me'
 const ORIGIN = 'http://localhost:3000'
 const PASSWORD = 'correct horse battery staple'
 
-interface Schema {
-  $ref?: string
-  type?: string
-  format?: string
-  minimum?: number
-  minLength?: number
-  enum?: unknown[]
-  const?: unknown
-  anyOf?: Schema[]
-  items?: Schema
-  examples?: unknown[]
-  properties?: Record<string, Schema>
-  required?: string[]
-}
-
-interface Operation {
-  operationId: string
-  security: unknown[]
-  parameters?: { in: string; name: string; required: boolean; schema: Schema }[]
-  requestBody?: { content: Record<string, { schema: Schema }> }
-}
-
-interface OpenApi {
-  paths: Record<string, Record<string, Operation>>
-  components: { schemas: Record<string, Schema> }
-}
-
-const document: OpenApi = (await call('GET', '/openapi.json')).body
-
-/** What a schema gives as an example, or else any value that fits it. */
-function sampleOf(schema: Schema = {}): unknown {
-  if (schema.$ref) return sampleOf(document.components.schemas[schema.$ref.split('/').at(-1) ?? ''])
-  const [example = schema.const ?? schema.enum?.[0]] = schema.examples ?? []
-  if (example !== undefined) return example
-  if (schema.anyOf) return sampleOf(schema.anyOf[0])
-  switch (schema.type) {
-    case 'object': {
-      const properties = Object.entries(schema.properties ?? {})
-      return Object.fromEntries(properties.map(([name, each]) => [name, sampleOf(each)]))
-    }
-    case 'array':
-      return [sampleOf(schema.items)]
-    case 'integer':
-    case 'number':
-      return schema.minimum ?? 1
-    case 'boolean':
-      return true
-    default:
-      return textOf(schema)
-  }
-}
-
-function textOf({ format, minLength = 1 }: Schema): string {
-  if (format === 'uuid') return crypto.randomUUID()
-  if (format === 'idn-email') return 'ann@example.com'
-  return 'one text, different from others'.padEnd(minLength, '.')
-}
+const openApi = await readOpenApi(call)
 
 /** Every operation that needs a token, whoever may have added it. */
-const operations = Object.entries(document.paths).flatMap(([path, item]) =>
-  Object.entries(item)
-    .filter(([, { security }]) => security.length > 0)
-    .map(([method, operation]) => [method.toUpperCase(), path, operation] as const),
-)
+const operations = openApi.operations.filter(({ needsToken }) => needsToken)
 
-async function send(method: string, path: string, operation: Operation, token: string, taskId?: number) {
-  const { parameters = [], requestBody } = operation
-  const query = new URLSearchParams()
-  let target = path
-  for (const { in: place, name, schema, required } of parameters) {
-    const isTask = name === 'id' && taskId !== undefined
-    const value = name === 'user_id' ? 'me' : String(isTask ? taskId : sampleOf(schema))
-    if (place === 'path') target = target.replace(`{${name}}`, value)
-    else if (place === 'query' && required) query.set(name, value)
-  }
-  return call(method, query.size > 0 ? `${target}?${query}` : target, {
-    headers: { authorization: `Bearer ${token}`, origin: ORIGIN },
-    body: requestBody && sampleOf(requestBody.content['application/json']?.schema),
+/** Of parameters, only what it must have; a session or task that is not named is nobody's. */
+async function send(operation: Operation, token: string, taskId?: number) {
+  const samples = operation.parameters
+    .filter(({ required }) => required)
+    .map(({ in: place, name, schema }) => ({ place, name, value: String(openApi.sampleOf(schema)) }))
+  const valuesIn = (wanted: string) =>
+    Object.fromEntries(
+      samples.filter(({ place }) => place === wanted).map(({ name, value }) => [name, value]),
+    )
+  const id = taskId === undefined ? {} : { id: String(taskId) }
+  const path = pathOf(operation, { ...valuesIn('path'), user_id: 'me', ...id })
+  const query = new URLSearchParams(valuesIn('query'))
+  return call(operation.method, query.size > 0 ? `${path}?${query}` : path, {
+    headers: { ...valuesIn('header'), authorization: `Bearer ${token}`, origin: ORIGIN },
+    body: openApi.bodyOf(operation),
   })
 }
 
@@ -132,14 +75,14 @@ async function rowsOf(id: string): Promise<Record<string, number>> {
 const FAULTS = [400, 401, 405, 413, 415, 422, 500, 503]
 
 test('there are operations that need a token', () => {
-  const ids = operations.map(([, , { operationId }]) => operationId)
+  const ids = operations.map(({ operationId }) => operationId)
   for (const id of ['createTask', 'createTaskOfUser', 'deleteUser', 'endSession']) expect(ids).toContain(id)
   expect(ids).not.toContain('login')
 })
 
 describe.each(Object.entries(KINDS))('the token of %s', (kind, makeToken) => {
-  test.each(operations)('is good for %s %s until the user is deleted', async (method, path, operation) => {
-    const alive = await send(method, path, operation, (await makeToken()).token)
+  test.each(operations)('is good for $method $path until the user is deleted', async (operation) => {
+    const alive = await send(operation, (await makeToken()).token)
     expect(FAULTS, JSON.stringify(alive.body)).not.toContain(alive.status)
     expect(alive.headers.get('x-request-id')).toBeTruthy()
     expect(alive.headers.get('access-control-allow-origin')).toBe(ORIGIN)
@@ -152,7 +95,7 @@ describe.each(Object.entries(KINDS))('the token of %s', (kind, makeToken) => {
     const tombstone = await rowOf(id)
     expect(tombstone).toMatchObject({ id, refuse_tokens_until: expect.any(String) })
 
-    const answer = await send(method, path, operation, token)
+    const answer = await send(operation, token)
     expect(answer).toMatchObject({ status: 401, body: { error_code: 'TOKEN_INVALID' } })
     expect(await rowOf(id)).toEqual(tombstone)
     const rows = await rowsOf(id)
@@ -162,19 +105,16 @@ describe.each(Object.entries(KINDS))('the token of %s', (kind, makeToken) => {
 })
 
 describe('a foreign user who was deleted and came back', () => {
-  test.each(operations)(
-    'is not reached by %s %s with the token from before',
-    async (method, path, operation) => {
-      const { id, token } = await tokenOfForeigner()
-      expect((await call('DELETE', ME, { headers: { authorization: `Bearer ${token}` } })).status).toBe(204)
-      await sql`update users set refuse_tokens_until = refuse_tokens_until - interval '30 seconds' where id = ${id}`
-      const { status, body: task } = await call('POST', '/api/v1/todos', { as: id, body: { title: 'back' } })
-      expect(status).toBe(201)
+  test.each(operations)('is not reached by $method $path with the token from before', async (operation) => {
+    const { id, token } = await tokenOfForeigner()
+    expect((await call('DELETE', ME, { headers: { authorization: `Bearer ${token}` } })).status).toBe(204)
+    await sql`update users set refuse_tokens_until = refuse_tokens_until - interval '30 seconds' where id = ${id}`
+    const { status, body: task } = await call('POST', '/api/v1/todos', { as: id, body: { title: 'back' } })
+    expect(status).toBe(201)
 
-      const taskId = path.includes('/sessions/') ? undefined : task.id
-      const answer = await send(method, path, operation, token, taskId)
-      expect(answer).toMatchObject({ status: 401, body: { error_code: 'TOKEN_INVALID' } })
-      expect((await call('GET', `/api/v1/todos/${task.id}`, { as: id })).body).toEqual(task)
-    },
-  )
+    const taskId = operation.path.includes('/sessions/') ? undefined : task.id
+    const answer = await send(operation, token, taskId)
+    expect(answer).toMatchObject({ status: 401, body: { error_code: 'TOKEN_INVALID' } })
+    expect((await call('GET', `/api/v1/todos/${task.id}`, { as: id })).body).toEqual(task)
+  })
 })

@@ -22,9 +22,14 @@ export async function explain({ api }: Client, id: number): Promise<string> {
       const code: 'TASK_NOT_FOUND' = error.value.error_code
       return code
     }
+    case 408:
     case 413:
     case 415: {
-      const code: 'PAYLOAD_TOO_LARGE' | 'UNSUPPORTED_MEDIA_TYPE' = error.value.error_code
+      const code: 'REQUEST_TIMEOUT' | 'PAYLOAD_TOO_LARGE' | 'UNSUPPORTED_MEDIA_TYPE' = error.value.error_code
+      return code
+    }
+    case 429: {
+      const code: 'RATE_LIMITED' = error.value.error_code
       return code
     }
     case 412: {
@@ -40,7 +45,8 @@ export async function explain({ api }: Client, id: number): Promise<string> {
       return `${code} ${error.value.request_id}`
     }
     case 503: {
-      const code: 'DATABASE_UNAVAILABLE' | 'KEYS_UNAVAILABLE' | 'NO_ANSWER' = error.value.error_code
+      const code: 'DATABASE_UNAVAILABLE' | 'KEYS_UNAVAILABLE' | 'OVERLOADED' | 'NO_ANSWER' =
+        error.value.error_code
       return code
     }
     default: {
@@ -59,9 +65,11 @@ export async function explainUpdate(client: Client, task: Task): Promise<string>
     case 401:
     case 403:
     case 404:
+    case 408:
     case 413:
     case 415:
     case 422:
+    case 429:
     case 500:
     case 503:
       return error.value.detail
@@ -83,6 +91,7 @@ export async function explainRestored({ api }: Client, id: number): Promise<stri
     case 403:
     case 404:
     case 422:
+    case 429:
     case 500:
     case 503:
       return error.value.detail
@@ -105,6 +114,7 @@ export async function explainChanges({ api }: Client, since: string): Promise<st
     case 401:
     case 403:
     case 422:
+    case 429:
     case 500:
     case 503:
       return error.value.detail
@@ -132,8 +142,10 @@ export async function explainSignUp(client: Client): Promise<string> {
     case undefined:
       return ''
     case 400:
+    case 408:
     case 413:
     case 415:
+    case 429:
     case 500:
       return error.value.detail
     case 409: {
@@ -161,9 +173,11 @@ export async function explainSignIn({ signIn }: Client): Promise<string> {
     case undefined:
       return ''
     case 400:
+    case 408:
     case 413:
     case 415:
     case 422:
+    case 429:
     case 500:
     case 503:
       return error.value.detail
@@ -185,9 +199,11 @@ export async function explainNewPassword({ api }: Client): Promise<string> {
     case undefined:
       return ''
     case 400:
+    case 408:
     case 413:
     case 415:
     case 422:
+    case 429:
     case 500:
       return error.value.detail
     case 401: {
@@ -253,6 +269,7 @@ export async function forgetsAStatus({ api }: Client): Promise<string> {
     case undefined:
     case 401:
     case 403:
+    case 429:
     case 500:
     case 503:
       return ''

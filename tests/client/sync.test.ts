@@ -6,10 +6,10 @@ import { join } from 'node:path'
 import { signAccessToken } from '../../src/auth/token'
 import { allTasks, type Change, type Client, createClient, RequestError, type Task } from '../../src/client'
 import { type ChangeSource, createSync } from '../../src/client/sync'
-import { openDatabase } from '../../src/database/connection'
+import { openPool } from '../../src/database/connection'
 import { freePort, startEmbedded } from '../../src/database/embedded'
 import { migrate } from '../../src/database/migrations'
-import { SECRET, testSettings } from '../support/app'
+import { SECRET, testSettings, UNLIMITED } from '../support/app'
 import { testDatabase } from '../support/database'
 
 const MAIN = join(import.meta.dir, '../../src/main.ts')
@@ -29,7 +29,14 @@ afterAll(() => {
 /** Starts the program, and waits until it answers. */
 async function serve(port: number, env: Record<string, string>) {
   const child = Bun.spawn([process.execPath, '--no-env-file', MAIN, 'serve'], {
-    env: { BETTER_AUTH_SECRET: SECRET, HOST: '127.0.0.1', PORT: String(port), LOG_LEVEL: 'silent', ...env },
+    env: {
+      ...UNLIMITED,
+      BETTER_AUTH_SECRET: SECRET,
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      LOG_LEVEL: 'silent',
+      ...env,
+    },
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   running.add(child)
@@ -393,7 +400,7 @@ test('through stops of the server and of the database, two stores equal the tabl
   const table = await listed(client)
   await until(() => followers.every(({ store }) => Bun.deepEquals(inOrder(store), table)))
   expect(table.length).toBeGreaterThan(40)
-  const inTable = openDatabase({ url: database.url, poolSize: 1 })
+  const inTable = openPool({ url: database.url, poolSize: 1 })
   const rows = await inTable<{ id: number; title: string }[]>`select id, title from tasks order by id`
   const titles = rows.map(({ title }) => title.replaceAll('!', ''))
   expect(new Set(titles).size).toBe(titles.length)

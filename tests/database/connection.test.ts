@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
-import { cleanUrl, exactlyOne, isReachable, openDatabase } from '../../src/database/connection'
+import { cleanUrl, openPool } from '../../src/database/connection'
 import { fromDatabaseError } from '../../src/database/errors'
+import { exactlyOne } from '../../src/database/sql'
 import { testDatabase } from '../support/database'
 
 const { url, sql } = await testDatabase()
@@ -26,7 +26,7 @@ describe('a URL', () => {
   })
 
   test('with parameters of other drivers connects', async () => {
-    const other = openDatabase({
+    const other = openPool({
       url: `${url}&channel_binding=require&pgbouncer=true&schema=public`,
       poolSize: 1,
     })
@@ -37,7 +37,7 @@ describe('a URL', () => {
 
 describe('a connection', () => {
   test('works without prepared statements', async () => {
-    const simple = openDatabase({ url, poolSize: 1, prepare: false })
+    const simple = openPool({ url, poolSize: 1, prepare: false })
     expect(await simple`select ${'x'}::text as x`).toEqual([{ x: 'x' }] as never)
     const [prepared] = await simple`select count(*) from pg_prepared_statements`
     expect(prepared?.count).toBe(0)
@@ -69,36 +69,6 @@ describe('a connection', () => {
       Array.prototype.indexOf = indexOf
     }
     expect(compared).toEqual([1000])
-  })
-})
-
-describe('a database that stops answering', () => {
-  test('is noticed after two seconds, and asked to cancel in vain without harm', async () => {
-    const { hostname, port } = new URL(url)
-    const sockets = new Set<Socket>()
-    const proxy = createServer((socket) => {
-      const upstream = connect(Number(port), hostname)
-      for (const each of [socket, upstream]) sockets.add(each.on('error', () => {}))
-      socket.pipe(upstream).pipe(socket)
-    })
-    await new Promise<void>((done) => proxy.listen(0, '127.0.0.1', done))
-    const address = proxy.address() as AddressInfo
-    const through = openDatabase({ url: url.replace(`:${port}/`, `:${address.port}/`), poolSize: 1 })
-    expect(await isReachable(through)).toBe(true)
-    // what is connected falls silent, and nobody else gets through
-    for (const socket of sockets) socket.unpipe().pause()
-    proxy.close()
-    const unhandled: unknown[] = []
-    const listener = (reason: unknown) => void unhandled.push(reason)
-    process.on('unhandledRejection', listener)
-    expect(await isReachable(through)).toBe(false)
-    // the refusal of the connection that was to carry the cancel has come by the time that another is refused
-    await expect(fetch(`http://127.0.0.1:${address.port}`)).rejects.toThrow()
-    await new Promise((done) => setImmediate(done))
-    process.off('unhandledRejection', listener)
-    expect(unhandled).toEqual([])
-    for (const socket of sockets) socket.destroy()
-    await through.end({ timeout: 0 })
   })
 })
 
@@ -146,7 +116,7 @@ describe('an error', () => {
   })
 
   test('of a killed connection is followed by a new connection', async () => {
-    const one = openDatabase({ url, poolSize: 1 })
+    const one = openPool({ url, poolSize: 1 })
     const [{ pid } = { pid: 0 }] = await one<{ pid: number }[]>`select pg_backend_pid() as pid`
     const sleeping = one`select pg_sleep(60)`.then(
       () => undefined,

@@ -41,6 +41,11 @@ async function serverPid(folder: string): Promise<number> {
   return Number((await readFile(join(folder, 'postgres/postmaster.pid'), 'utf8')).split('\n')[0])
 }
 
+async function isServedBy(folder: string, isWanted: (pid: number) => boolean): Promise<boolean> {
+  await Bun.sleep(10)
+  return runningUrl(folder) !== undefined && isWanted(await serverPid(folder))
+}
+
 describe('the embedded database', () => {
   test('keeps its data from one start to the next, and leaves nothing running', async () => {
     const folder = await newFolder()
@@ -89,6 +94,33 @@ describe('the embedded database', () => {
     const again = await startEmbedded(folder)
     expect(isAlive(leftover)).toBe(false)
     expect(await query(again.url, (sql) => sql`select answer from kept`)).toEqual([{ answer: 42 }] as never)
+    await again.stop()
+  })
+
+  test('is started again, at the same address, when its server ends though nobody stopped it', async () => {
+    const folder = await newFolder()
+    let losses = 0
+    const { url, stop } = await startEmbedded(folder, () => losses++)
+    await query(url, (sql) => sql`create table kept as select 42 as answer`)
+    const pid = await serverPid(folder)
+    process.kill(pid, 'SIGKILL')
+    while (!(await isServedBy(folder, (other) => other !== pid)));
+    expect(await query(url, (sql) => sql`select answer from kept`)).toEqual([{ answer: 42 }] as never)
+    expect(losses).toBe(1)
+    const next = await serverPid(folder)
+    await stop()
+    expect(isAlive(next)).toBe(false)
+  })
+
+  test('can be stopped while its server is being started again', async () => {
+    const folder = await newFolder()
+    const lost = Promise.withResolvers<void>()
+    const { stop } = await startEmbedded(folder, lost.resolve)
+    process.kill(await serverPid(folder), 'SIGKILL')
+    await lost.promise
+    await stop()
+    // the folder is free, and nothing runs in it
+    const again = await startEmbedded(folder)
     await again.stop()
   })
 

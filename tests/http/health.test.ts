@@ -1,17 +1,19 @@
 import { afterAll, describe, expect, test } from 'bun:test'
+import { readdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import { createApp } from '../../src/app'
-import { openDatabase } from '../../src/database/connection'
+import { openDatabase, SCHEMA_VERSION } from '../../src/database/database'
 import { createLog } from '../../src/http/log'
 import { testApp, testSettings, toAnswer } from '../support/app'
 
 /** The app in front of a database that is not there. */
 function appAt(url: string) {
-  const sql = openDatabase({ url, poolSize: 1 })
-  afterAll(() => sql.end({ timeout: 0 }))
+  const database = openDatabase({ url, poolSize: 1, requestTimeout: 10_000 })
+  afterAll(() => database.end())
   const app = createApp({
     settings: testSettings(),
-    sql,
+    database,
     log: createLog({ logLevel: 'silent', production: true }),
   })
   return async (path: string) => toAnswer(await app.handle(new Request(`http://localhost${path}`)))
@@ -30,12 +32,32 @@ describe('with a database', () => {
   })
 })
 
-test('a database without the schema is not ready', async () => {
-  const { call, sql } = await testApp()
-  await sql`alter table users rename to gone`
-  expect(await call('GET', '/ready')).toMatchObject({ status: 503 })
-  await sql`alter table gone rename to users`
-  expect((await call('GET', '/ready')).status).toBe(200)
+describe('a database', () => {
+  test('without the schema is not ready', async () => {
+    const { call, sql, logged } = await testApp()
+    await sql`alter table schema_migrations rename to gone`
+    expect(await call('GET', '/ready')).toMatchObject({ status: 503 })
+    expect(logged.map((line) => JSON.parse(line).err?.code)).toContain('42P01')
+    await sql`alter table gone rename to schema_migrations`
+    expect((await call('GET', '/ready')).status).toBe(200)
+  })
+
+  test('that misses a migration is not ready, and the log says why', async () => {
+    const { call, sql, logged } = await testApp()
+    await sql`delete from schema_migrations where version = ${SCHEMA_VERSION}`
+    expect(await call('GET', '/ready')).toMatchObject({ status: 503 })
+    expect(logged.map((line) => JSON.parse(line).err?.code)).toContain('SCHEMA_OUTDATED')
+    await sql`insert into schema_migrations values (${SCHEMA_VERSION})`
+    expect((await call('GET', '/ready')).status).toBe(200)
+  })
+
+  test('is ready with the newest migration, and with those of a later version', async () => {
+    const files = await readdir(join(import.meta.dir, '../../db/migrations'))
+    expect(files.sort().at(-1)).toStartWith(`${SCHEMA_VERSION}_`)
+    const { call, sql } = await testApp()
+    await sql`insert into schema_migrations values ('99990101000000')`
+    expect((await call('GET', '/ready')).status).toBe(200)
+  })
 })
 
 describe.each([
@@ -66,12 +88,13 @@ test('a request to a database that is not there is a 503', async () => {
   await new Promise((done) => server.close(done))
   const { signAccessToken } = await import('../../src/auth/token')
   const settings = testSettings()
-  const sql = openDatabase({ url: `postgres://u:p@127.0.0.1:${port}/d`, poolSize: 1 })
-  const app = createApp({ settings, sql, log: createLog({ logLevel: 'silent', production: true }) })
+  const url = `postgres://u:p@127.0.0.1:${port}/d`
+  const database = openDatabase({ url, poolSize: 1, requestTimeout: 10_000 })
+  const app = createApp({ settings, database, log: createLog({ logLevel: 'silent', production: true }) })
   const authorization = `Bearer ${await signAccessToken('ann', settings)}`
   const request = new Request('http://localhost/api/v1/todos', { headers: { authorization } })
   const answer = await toAnswer(await app.handle(request))
   expect(answer).toMatchObject({ status: 503, body: { error_code: 'DATABASE_UNAVAILABLE' } })
   expect(answer.headers.get('retry-after')).toBe('1')
-  await sql.end({ timeout: 0 })
+  await database.end()
 })

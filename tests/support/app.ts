@@ -8,9 +8,12 @@ import { type TestDatabase, testDatabase } from './database'
 
 export const SECRET = 'a-shared-secret-of-at-least-32-bytes'
 
+/** As good as none, for tests that are about something else. */
+export const UNLIMITED = { RATE_LIMIT_PER_MINUTE: '1000000', AUTH_RATE_LIMIT_PER_MINUTE: '1000000' }
+
 /** Settings as the given environment makes them. */
 export function testSettings(env: Record<string, string> = {}): Settings {
-  return loadSettings(env, () => SECRET)
+  return loadSettings({ ...UNLIMITED, ...env }, () => SECRET)
 }
 
 export interface CallOptions {
@@ -42,7 +45,7 @@ export async function testApp(env: Record<string, string> = {}): Promise<TestApp
   const settings = testSettings(env)
   const logged: string[] = []
   const log = createLog({ logLevel: 'trace', production: true }, linesTo(logged))
-  const app = createApp({ settings, sql: database.sql, log })
+  const app = createApp({ settings, database: database.database, log })
   const call: Call = async (method, path, options = {}) =>
     toAnswer(await app.handle(await toRequest(settings, method, path, options)))
   return { ...database, app, settings, call, logged }

@@ -1,14 +1,18 @@
 /** A database for each test file, copied from the migrated one. */
 import { afterAll } from 'bun:test'
 import postgres from 'postgres'
-import { openDatabase, type Sql } from '../../src/database/connection'
+import { openPool, type Pool } from '../../src/database/connection'
+import { type Database, openDatabase } from '../../src/database/database'
 
 const SERVER_URL = process.env.DATABASE_URL
 if (!SERVER_URL) throw new Error('DATABASE_URL is not set: run the tests with `bun run test [file…]`')
 
 export interface TestDatabase {
   url: string
-  sql: Sql
+  /** For a test's own statements. */
+  sql: Pool
+  /** For an app. */
+  database: Database
 }
 
 /** Makes a database and drops it when the file's tests have ended. */
@@ -17,13 +21,14 @@ export async function testDatabase(poolSize = 10): Promise<TestDatabase> {
   const admin = postgres(urlOf('template1'), { max: 1, onnotice: () => {} })
   await admin`create database ${admin(name)} template postgres`
   const url = urlOf(name)
-  const sql = openDatabase({ url, poolSize })
+  const sql = openPool({ url, poolSize })
+  const database = openDatabase({ url, poolSize, requestTimeout: 10_000 })
   afterAll(async () => {
-    await sql.end({ timeout: 1 })
+    await Promise.all([sql.end({ timeout: 1 }), database.end()])
     await admin`drop database ${admin(name)} with (force)`
     await admin.end()
   })
-  return { url, sql }
+  return { url, sql, database }
 }
 
 /** Makes every write wait, to keep requests under way for as long as a test needs them to be. */

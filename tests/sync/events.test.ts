@@ -5,7 +5,7 @@ import { SignJWT } from 'jose'
 import postgres from 'postgres'
 import { createApp } from '../../src/app'
 import { signAccessToken } from '../../src/auth/token'
-import { openDatabase } from '../../src/database/connection'
+import { openPool } from '../../src/database/connection'
 import { createLog } from '../../src/http/log'
 import { serve } from '../../src/server'
 import { createLive, type Listener, type Live } from '../../src/sync/live'
@@ -13,10 +13,10 @@ import type { Change } from '../../src/sync/model'
 import { SECRET, testApp, testSettings } from '../support/app'
 
 const other = await testApp()
-const { sql, url: databaseUrl, call, settings } = other
+const { sql, database, url: databaseUrl, call, settings } = other
 const log = createLog({ logLevel: 'silent', production: true })
 // beats come quickly, for whoever waits for one
-const made = createLive(sql, log, { beatInterval: 50 })
+const made = createLive(database.sql, log, { beatInterval: 50 })
 const listeners: Listener[] = []
 const live: Live = {
   ...made,
@@ -25,7 +25,7 @@ const live: Live = {
     return made.listen(listener)
   },
 }
-const app = createApp({ settings, sql, log, live })
+const app = createApp({ settings, database, log, live })
 app.listen({ hostname: '127.0.0.1', port: 0 })
 afterAll(() => app.stop(true))
 const origin = String(app.server?.url.origin)
@@ -206,7 +206,7 @@ describe('a stream', () => {
     const adminUrl = new URL(databaseUrl)
     adminUrl.pathname = '/template1'
     const admin = postgres(adminUrl.href, { max: 1, onnotice: () => {} })
-    const writer = openDatabase({ url: databaseUrl, poolSize: 1 })
+    const writer = openPool({ url: databaseUrl, poolSize: 1 })
     const [{ pid }] = await writer<[{ pid: number }]>`select pg_backend_pid() as pid`
     await admin`alter database ${admin(name)} allow_connections false`
     await admin`select pg_terminate_backend(pid) from pg_stat_activity 
@@ -221,8 +221,8 @@ describe('a stream', () => {
 })
 
 test('a change of this process needs no look to be due', async () => {
-  const idle = createLive(sql, log, { lookInterval: 1e9 })
-  const quick = createApp({ settings, sql, log, live: idle })
+  const idle = createLive(database.sql, log, { lookInterval: 1e9 })
+  const quick = createApp({ settings, database, log, live: idle })
   quick.listen({ hostname: '127.0.0.1', port: 0 })
   const ann = newUser()
   const stream = await follow(ann, { at: String(quick.server?.url.origin) })

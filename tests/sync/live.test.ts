@@ -1,12 +1,13 @@
 import { afterEach, describe, expect, jest, test } from 'bun:test'
 import postgres from 'postgres'
-import type { Sql } from '../../src/database/connection'
+import type { Pool } from '../../src/database/connection'
+import type { Sql } from '../../src/database/sql'
 import { createLog } from '../../src/http/log'
 import { createLive, type Listener, type Live } from '../../src/sync/live'
 import { linesTo } from '../support/app'
 import { testDatabase } from '../support/database'
 
-const { sql, url } = await testDatabase()
+const { sql, database, url } = await testDatabase()
 
 const lives: Live[] = []
 afterEach(() => {
@@ -17,13 +18,11 @@ afterEach(() => {
 function watched(intervals: Parameters<typeof createLive>[2]) {
   const looks: number[] = []
   const logged: string[] = []
-  const counting: Sql = new Proxy(sql, {
-    apply(target, self, args) {
-      // the first value is how many changes, the second is the users
-      looks.push(args[2].length)
-      return Reflect.apply(target, self, args)
-    },
-  })
+  const counting: Sql = (template, ...parameters) => {
+    // the first value is how many changes, the second is the users
+    looks.push((parameters[1] as string[]).length)
+    return database.sql(template, ...parameters)
+  }
   const log = createLog({ logLevel: 'info', production: true }, linesTo(logged))
   const made = createLive(counting, log, intervals)
   // as real streams do, these leave when they end
@@ -68,13 +67,14 @@ function streamOf(userId: string, methods: Partial<Listener> = {}): Stream {
     end: () => {
       stream.hasEnded = true
     },
+    reconnect: () => stream.end(),
     ...methods,
   }
   return stream
 }
 
 /** As another process does it: nobody here is told. */
-async function write(userId: string, count = 1, database: Pick<Sql, 'unsafe'> = sql): Promise<void> {
+async function write(userId: string, count = 1, database: Pick<Pool, 'unsafe'> = sql): Promise<void> {
   await database.unsafe(
     `with owner as (
       insert into users (id, revision) values ($1, $2)

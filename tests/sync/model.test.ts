@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'
-import type { Sql } from '../../src/database/connection'
+import type { Pool } from '../../src/database/connection'
 import type { Change } from '../../src/sync/model'
 import { purgeIdempotencyKeys, purgeTombstones } from '../../src/sync/queries'
 import type { Task } from '../../src/tasks/model'
@@ -156,7 +156,7 @@ function take(tasks: Map<number, Task>, changes: Change[]): void {
   }
 }
 
-async function table(sql: Sql, owner: string) {
+async function table(sql: Pool, owner: string) {
   const rows = await sql<(Task & { is_deleted: boolean; ended: boolean })[]>`
     select id, user_id, title, description, completed, rfc3339(created_at) as created_at,
       rfc3339(updated_at) as updated_at, revision, deleted_at is not null as is_deleted, ended

@@ -3,18 +3,18 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { signAccessToken } from '../../src/auth/token'
-import { openDatabase, type Sql } from '../../src/database/connection'
+import { openPool, type Pool } from '../../src/database/connection'
 import { runningUrl } from '../../src/database/embedded'
 import type { Change } from '../../src/sync/model'
 import type { Task } from '../../src/tasks/model'
-import { SECRET, testSettings } from '../support/app'
+import { SECRET, testSettings, UNLIMITED } from '../support/app'
 import { testDatabase } from '../support/database'
 
 const database = await testDatabase()
 const folder = await mkdtemp(join(tmpdir(), 'taskwell-storm-'))
 const MAIN = join(import.meta.dir, '../../src/main.ts')
 const running = new Set<Bun.Subprocess>()
-let embedded: Sql | undefined
+let embedded: Pool | undefined
 afterAll(async () => {
   await embedded?.end()
   for (const each of running) each.kill('SIGTERM')
@@ -30,6 +30,7 @@ async function serve(env: Record<string, string>) {
     cwd: folder,
     env: {
       PATH: process.env.PATH ?? '',
+      ...UNLIMITED,
       DATA_DIR: folder,
       PORT: '0',
       HOST: '127.0.0.1',
@@ -196,7 +197,7 @@ function follower(server: Mortal, limit: number) {
   }
 }
 
-async function storm(env: Record<string, string>, kills: number[], open: () => Sql): Promise<void> {
+async function storm(env: Record<string, string>, kills: number[], open: () => Pool): Promise<void> {
   const server = mortal(env, kills)
   const shared: number[] = []
   for (let n = 0; n < SHARED; n++) {
@@ -262,7 +263,7 @@ test('a server that is killed in a storm of writes loses none that it acknowledg
 test('nor does one that leaves its embedded database behind', async () => {
   const kills = someMoments(2)
   const open = () => {
-    embedded = openDatabase({ url: runningUrl(folder) ?? '', poolSize: 1 })
+    embedded = openPool({ url: runningUrl(folder) ?? '', poolSize: 1 })
     return embedded
   }
   await storm({}, kills, open)

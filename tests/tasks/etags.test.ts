@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import { createApp } from '../../src/app'
 import { signAccessToken } from '../../src/auth/token'
-import { openDatabase } from '../../src/database/connection'
+import { openDatabase } from '../../src/database/database'
 import { createLog } from '../../src/http/log'
 import { linesTo, testApp, testSettings, toAnswer } from '../support/app'
 
@@ -271,6 +271,14 @@ describe('a list', () => {
     expect((await poll(as, path, tagOf(page))).status).toBe(200)
   })
 
+  test.each(LISTS)('%s is never 304 for the tag of another user', async (route) => {
+    const ann = await aList(route)
+    const bob = await aList(route)
+    // the same number of changes, at the same address
+    expect(ann.tag.split('-')[0]).toBe(bob.tag.split('-')[0] ?? '')
+    expect((await poll(bob.as, bob.path, ann.tag)).status).toBe(200)
+  })
+
   test('can be of the page after a cursor', async () => {
     const { as, path } = await aList('?limit=1')
     const next = /<(.+)>/.exec((await call('GET', path, { as })).headers.get('link') ?? '')?.[1] ?? ''
@@ -289,10 +297,10 @@ describe('a list', () => {
   test.each(LISTS)('%s reads no task while there is nothing new', async (route) => {
     const { as, path, tag } = await aList(route)
     // alone on its connection, what it has read is counted before the next statement
-    const one = openDatabase({ url, poolSize: 1 })
+    const one = openDatabase({ url, poolSize: 1, requestTimeout: 10_000 })
     const log = createLog({ logLevel: 'silent', production: true }, linesTo([]))
     const settings = testSettings()
-    const app = createApp({ settings, sql: one, log })
+    const app = createApp({ settings, database: one, log })
     const authorization = `Bearer ${await signAccessToken(as, settings)}`
     async function scansOf(headers: Record<string, string>): Promise<number> {
       const before = await scans()
@@ -301,8 +309,11 @@ describe('a list', () => {
       return (await scans()) - before
     }
     async function scans(): Promise<number> {
-      await one`select pg_stat_force_next_flush()`
-      const [row] = await one<{ scans: number }[]>`
+      await one.sql`
+        -- flush
+        select pg_stat_force_next_flush()`
+      const [row] = await one.sql<{ scans: number }[]>`
+        -- countScans
         select seq_scan + idx_scan as scans from pg_stat_user_tables where relname = 'tasks'`
       return row?.scans ?? 0
     }

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import { signAccessToken } from '../../src/auth/token'
-import { openDatabase, type Sql } from '../../src/database/connection'
+import { openPool, type Pool } from '../../src/database/connection'
 import { idempotencyKey } from '../../src/http/idempotency'
 import { createTask } from '../../src/tasks/queries'
 import { testApp } from '../support/app'
@@ -10,7 +10,7 @@ const TODOS = '/api/v1/todos'
 const TASK = { title: 'Buy "milk"\u2028\u{1f95b}', description: null, completed: true }
 
 /** For transactions of our own. */
-const others = openDatabase({ url, poolSize: 2 })
+const others = openPool({ url, poolSize: 2 })
 afterAll(() => others.end())
 
 const newUser = () => crypto.randomUUID()
@@ -228,7 +228,7 @@ describe('at once', () => {
   })
 
   /** Has a transaction make the task first, sends the same request, and ends the transaction once that waits for it. */
-  async function during(as: string, end: (holder: Sql) => Promise<unknown>) {
+  async function during(as: string, end: (holder: Pool) => Promise<unknown>) {
     const holder = await others.reserve()
     const key = idempotencyKey(
       new Request('http://localhost/', { method: 'POST', headers: { 'idempotency-key': 'k' } }),

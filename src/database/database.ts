@@ -1,0 +1,305 @@
+/** The database as the rest sees it: every statement has a name, a deadline and an end, whatever the server does. */
+import type { Logger } from 'pino'
+import type { PendingQuery } from 'postgres'
+import { openPool, type Pool } from './connection'
+import { codeOf, isCancelled, isLost, NotReady, Unanswered } from './errors'
+import { nameOf, type Sql } from './sql'
+
+/** A statement that has ended. */
+export interface Statement {
+  name: string
+  /** On the clock of `performance.now()`, in milliseconds. */
+  startedAt: number
+  ms: number
+  failed: boolean
+}
+
+/** Who waits for statements: a request. */
+export interface Waiter {
+  /** Until when, on the clock of `performance.now()`, in milliseconds. */
+  deadline: number
+  /** Whether it only reads, so that its statements may be run again. */
+  isSafe: boolean
+  /** Aborted when nobody waits any more. */
+  signal: AbortSignal
+  /** Told of each of its statements. */
+  onStatement(statement: Statement): void
+}
+
+export interface Database {
+  /** For what no request waits for; each statement has as long as a request. */
+  sql: Sql
+  /** For one request. */
+  sqlFor(waiter: Waiter): Sql
+  /**
+   * Asks whether the schema is as new as it has to be, on a connection of its own, so that a busy pool is not taken for
+   * a dead server.
+   *
+   * @throws whatever keeps it from being ready; Unanswered after a second
+   */
+  checkReady(): Promise<void>
+  /** How many statements are under way. */
+  running(): number
+  /** Ends all connections, of statements that are still under way after five seconds as well. */
+  end(): Promise<void>
+}
+
+export interface DatabaseOptions {
+  url: string
+  poolSize: number
+  prepare?: boolean
+  /** How long a request may take, in milliseconds. */
+  requestTimeout: number
+  /** Told of every statement. */
+  onStatement?: ((statement: Statement) => void) | undefined
+  /** Where it is said what the server turns out not to have. */
+  log?: Logger
+}
+
+/** The newest migration that the statements rely on. */
+export const SCHEMA_VERSION = '20261121000002'
+
+/** In milliseconds. */
+const READY_DEADLINE = 1000
+/** How long a cancelled statement may take to end. */
+const CANCEL_DEADLINE = 1000
+/** How long a statement runs before anybody watches whether its client is still there; most have ended by then. */
+const PATIENCE = 100
+
+interface Connections {
+  sql: Pool
+  features: Features
+  /** When it last answered, on the clock of `performance.now()`. */
+  answeredAt: number | undefined
+}
+
+/** What is tried of a server, and given up where a pooler in front does not have it. */
+interface Features {
+  /** How long the server lets a statement run, in milliseconds: ends what we cannot, because we are gone. */
+  statementTimeout: number | undefined
+  prepare: boolean
+}
+
+export function openDatabase({
+  url,
+  poolSize,
+  prepare = true,
+  requestTimeout,
+  onStatement,
+  log,
+}: DatabaseOptions): Database {
+  const open = (features: Features): Connections => ({
+    sql: openPool({ url, poolSize, ...features }),
+    features,
+    answeredAt: undefined,
+  })
+  const openProbe = () =>
+    openPool({
+      url,
+      poolSize: 1,
+      prepare: false,
+      fetchTypes: false,
+      connectTimeout: READY_DEADLINE / 1000,
+      idleTimeout: 30,
+    })
+  let current = open({ prepare, statementTimeout: requestTimeout })
+  let probe = openProbe()
+  let probing: Promise<void> | undefined
+  let wasSilent = false
+  let running = 0
+  let hasEnded = false
+
+  /** Statements under way may still end; all that follow go over new connections. */
+  function replace(connections: Connections, features = connections.features): void {
+    if (connections !== current || hasEnded) return
+    current = open(features)
+    void connections.sql.end({ timeout: requestTimeout / 1000 })
+  }
+  /** @returns whether the statement was refused, not run, for something that it can do without */
+  function giveUpFeature(connections: Connections, error: unknown): boolean {
+    const { features } = connections
+    const code = codeOf(error)
+    // what poolers take instead is a cancellation
+    if (features.statementTimeout !== undefined && code === '08P01' && /startup param/.test(String(error))) {
+      if (connections === current) log?.info('the pooler takes no statement_timeout: going on without it')
+      replace(connections, { ...features, statementTimeout: undefined })
+      return true
+    }
+    if (features.prepare && code === '26000') {
+      if (connections === current) {
+        log?.warn('the pooler loses prepared statements: going on without them; set DATABASE_PREPARE=off')
+      }
+      replace(connections, { ...features, prepare: false })
+      return true
+    }
+    return false
+  }
+  async function run<Rows extends readonly object[]>(
+    waiter: Waiter,
+    statement: Parameters<Sql>,
+    isSecondTry = false,
+  ): Promise<Rows> {
+    const connections = current
+    if (timeLeft(waiter) === 0) throw new Unanswered('DEADLINE')
+    try {
+      const [template, ...parameters] = statement
+      const rows = await answer(connections.sql<Rows[number][]>(template, ...parameters), waiter, () =>
+        replace(connections),
+      )
+      connections.answeredAt = performance.now()
+      return rows as unknown as Rows
+    } catch (error) {
+      // it has not been run, and each feature is given up once
+      if (giveUpFeature(connections, error)) return run(waiter, statement, isSecondTry)
+      const mayRunAgain =
+        // by nobody here: the word to cancel another statement came late, and met this one
+        isCancelled(error) || (waiter.isSafe && isLost(error))
+      if (isSecondTry || !mayRunAgain) throw error
+      return run(waiter, statement, true)
+    }
+  }
+  async function told<Rows extends readonly object[]>(
+    waiter: Waiter,
+    statement: Parameters<Sql>,
+  ): Promise<Rows> {
+    const name = nameOf(statement[0])
+    const startedAt = performance.now()
+    let failed = true
+    running++
+    try {
+      const rows = await run<Rows>(waiter, statement)
+      failed = false
+      return rows
+    } finally {
+      running--
+      const seen = { name, startedAt, ms: performance.now() - startedAt, failed }
+      waiter.onStatement(seen)
+      onStatement?.(seen)
+    }
+  }
+  async function check(): Promise<void> {
+    const sql = probe
+    const askedAt = performance.now()
+    const rows = await withDeadline(
+      sql`select from schema_migrations where version = ${SCHEMA_VERSION}`,
+      () => {
+        wasSilent = true
+        probe = openProbe()
+        void sql.end({ timeout: 0 })
+        const { answeredAt } = current
+        // connections that have gone silent do not come back, though new ones may be made
+        if (answeredAt !== undefined && answeredAt < askedAt) replace(current)
+      },
+    )
+    // what it was connecting with meanwhile may wait for an answer that does not come
+    if (wasSilent && current.answeredAt === undefined) replace(current)
+    wasSilent = false
+    if (rows.length === 0) throw new NotReady()
+  }
+
+  const sqlFor =
+    (waiter: Waiter): Sql =>
+    (...statement) =>
+      told(waiter, statement)
+  return {
+    sql: (...statement) => told(background(requestTimeout), statement),
+    sqlFor,
+    checkReady() {
+      probing ??= check().finally(() => {
+        probing = undefined
+      })
+      return probing
+    },
+    running: () => running,
+    async end() {
+      hasEnded = true
+      await Promise.all([current.sql.end({ timeout: 5 }), probe.end({ timeout: 0 })])
+    },
+  }
+}
+
+/** In milliseconds. */
+export function timeLeft({ deadline }: Pick<Waiter, 'deadline'>): number {
+  return Math.max(deadline - performance.now(), 0)
+}
+
+const NEVER = new AbortController().signal
+
+function background(requestTimeout: number): Waiter {
+  return {
+    deadline: performance.now() + requestTimeout,
+    isSafe: false,
+    signal: NEVER,
+    onStatement: () => {},
+  }
+}
+
+/** @throws Unanswered, after it has called `onSilence` */
+async function withDeadline<T>(query: Promise<T>, onSilence: () => void): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => {
+    onSilence()
+    reject(new Unanswered('DEADLINE'))
+  }, READY_DEADLINE)
+  return Promise.race([query, promise]).finally(() => clearTimeout(timer))
+}
+
+/**
+ * Waits as long as the waiter does, and no longer.
+ *
+ * @param onSilence called when the statement does not even end after it was cancelled: its connection is dead
+ * @throws Unanswered
+ */
+function answer<Row extends readonly object[]>(
+  query: PendingQuery<Row & object[]>,
+  waiter: Waiter,
+  onSilence: () => void,
+): Promise<Row> {
+  return new Promise((resolve, reject) => {
+    let isWatched = false
+    const giveUp = (code: Unanswered['code']) => {
+      settle()
+      reject(new Unanswered(code))
+      query.cancel()
+      watchEnd(query, onSilence)
+    }
+    const onAbort = () => giveUp('ABANDONED')
+    const watch = () => {
+      if (waiter.signal.aborted) return onAbort()
+      isWatched = true
+      waiter.signal.addEventListener('abort', onAbort)
+      timer = setTimeout(() => giveUp('DEADLINE'), timeLeft(waiter))
+    }
+    const settle = () => {
+      clearTimeout(timer)
+      if (isWatched) waiter.signal.removeEventListener('abort', onAbort)
+    }
+    let timer = setTimeout(watch, Math.min(PATIENCE, timeLeft(waiter)))
+    query.then(
+      (rows) => {
+        settle()
+        resolve(rows)
+      },
+      (error) => {
+        settle()
+        reject(error)
+      },
+    )
+  })
+}
+
+/** A cancelled statement that waits behind another one, on the same connection, ends after that one. */
+function watchEnd(query: Promise<unknown>, onSilence: () => void): void {
+  // the driver's own word, which its types leave out: the connection works on this one
+  const isActive = () => 'active' in query && query.active === true
+  let wasActive = isActive()
+  const timer = setInterval(() => {
+    if (wasActive && isActive()) {
+      clearInterval(timer)
+      onSilence()
+    }
+    wasActive = isActive()
+  }, CANCEL_DEADLINE)
+  const calm = () => clearInterval(timer)
+  query.then(calm, calm)
+}

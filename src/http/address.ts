@@ -1,0 +1,44 @@
+/** Whose request it is, as far as the network can tell. */
+import { isIP } from 'node:net'
+import ipaddr from 'ipaddr.js'
+
+/**
+ * The client's address as a key for limits: an IPv4 address, or the /64 of an IPv6 address, of which one client
+ * has all.
+ *
+ * @param peer the other end of the connection
+ * @param forwardedFor `X-Forwarded-For`, to which each proxy appends whom it serves; all to the left of what our
+ * own proxies appended is the client's invention
+ * @param trustedHops how many proxies in front are ours
+ * @returns `unknown` if there is no address
+ */
+export function clientAddress(
+  peer: string | undefined,
+  forwardedFor: string | null,
+  trustedHops: number,
+): string {
+  if (trustedHops > 0 && forwardedFor !== null) {
+    const ours = forwardedFor.split(',').slice(-trustedHops)
+    for (const entry of ours) {
+      const key = limitKey(withoutPort(entry))
+      if (key !== undefined) return key
+    }
+  }
+  return (peer !== undefined && limitKey(peer)) || 'unknown'
+}
+
+/** Some proxies write `1.2.3.4:5`, `[::1]:5`, or either of them in quotes. */
+function withoutPort(entry: string): string {
+  const [, bracketed, ipv4] = /^\s*"?(?:\[([^\]]+)\](?::\d+)?|([\d.]+):\d+)"?\s*$/.exec(entry) ?? []
+  return bracketed ?? ipv4 ?? entry.trim().replace(/^"(.*)"$/, '$1')
+}
+
+function limitKey(address: string): string | undefined {
+  // ipaddr.js also takes 127.1, 0x7f.1 and 017.0.0.1, which are no addresses here
+  const version = isIP(address)
+  if (version === 4) return address
+  if (version === 0) return undefined
+  const ipv6 = ipaddr.IPv6.parse(address.replace(/%.*/, ''))
+  if (ipv6.isIPv4MappedAddress()) return ipv6.toIPv4Address().toString()
+  return `${new ipaddr.IPv6([...ipv6.parts.slice(0, 4), 0, 0, 0, 0])}/64`
+}

@@ -1,0 +1,193 @@
+/** What Prometheus reads: counts and times since the start, and how things stand now. */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { Elysia } from 'elysia'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { version } from '../../package.json'
+import { Problem } from './problems'
+import type { Throttle } from './throttle'
+import { NoQuery } from './validation'
+
+export interface Metrics {
+  /** @param seen.route the pattern, never the path: each value is a series that is kept */
+  request(seen: { method: string; route: string | undefined; status: number; ms: number }): void
+  /** @param seen.name as the source code calls the statement */
+  statement(seen: { name: string; ms: number; failed: boolean }): void
+  /** A request refused by a rate limit. */
+  limited(policy: string): void
+  /** What is read when somebody asks. */
+  watch(state: State): void
+  render(): Promise<string>
+  contentType: string
+}
+
+interface State {
+  poolSize: number
+  /** How many are under way. */
+  statements(): number
+  streams(): number
+  requests(): number
+}
+
+/** In seconds, as Prometheus would have it: from what costs nothing to the longest that a request may take. */
+const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
+
+const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
+
+/**
+ * What prom-client knows of the process and Bun tells truly. Not taken: `process_heap_bytes`, which on Bun is address
+ * space, and `nodejs_*`, which are empty, wrong or of another runtime.
+ */
+const OF_THE_PROCESS = [
+  'process_cpu_user_seconds_total',
+  'process_cpu_system_seconds_total',
+  'process_cpu_seconds_total',
+  'process_start_time_seconds',
+  'process_resident_memory_bytes',
+  'process_virtual_memory_bytes',
+  'process_open_fds',
+  'process_max_fds',
+]
+
+/** In milliseconds. */
+const LAG_INTERVAL = 100
+
+/** A registry of its own; measures the event loop's lag from now on. */
+export function createMetrics(): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  const requests = new Counter({
+    name: 'taskwell_http_requests_total',
+    help: 'Requests that were answered.',
+    labelNames: ['method', 'route', 'status'],
+    registers,
+  })
+  const requestTimes = new Histogram({
+    name: 'taskwell_http_request_duration_seconds',
+    help: 'From a request to its answer; of a stream, to its beginning.',
+    labelNames: ['method', 'route'],
+    buckets: BUCKETS,
+    registers,
+  })
+  const statementTimes = new Histogram({
+    name: 'taskwell_statement_duration_seconds',
+    help: 'SQL statements, with the time they waited for a connection.',
+    labelNames: ['name', 'outcome'],
+    buckets: BUCKETS,
+    registers,
+  })
+  const limits = new Counter({
+    name: 'taskwell_rate_limited_total',
+    help: 'Requests that a rate limit refused.',
+    labelNames: ['policy'],
+    registers,
+  })
+  new Gauge({
+    name: 'taskwell_build_info',
+    help: 'Always 1; the labels say what runs.',
+    labelNames: ['version', 'bun'],
+    registers,
+  }).set({ version, bun: Bun.version }, 1)
+  measureLag(registry)
+  watchProcess(registry)
+
+  return {
+    request({ method, route = 'none', status, ms }) {
+      const labels = { method: METHODS.has(method) ? method : 'other', route }
+      requests.inc({ ...labels, status })
+      requestTimes.observe(labels, ms / 1000)
+    },
+    statement({ name, ms, failed }) {
+      statementTimes.observe({ name, outcome: failed ? 'error' : 'ok' }, ms / 1000)
+    },
+    limited: (policy) => limits.inc({ policy }),
+    watch: (state) => watch(registry, state),
+    render: () => registry.metrics(),
+    contentType: registry.contentType,
+  }
+}
+
+function watch(registry: Registry, { poolSize, statements, streams, requests }: State): void {
+  const gauges: [name: string, help: string, read: () => number][] = [
+    ['taskwell_http_requests_in_progress', 'Requests that are not answered yet.', requests],
+    ['taskwell_streams_open', 'Event streams that clients have open.', streams],
+    ['taskwell_statements_in_progress', 'SQL statements under way, or waiting for a connection.', statements],
+    ['taskwell_database_pool_size', 'Database connections at most.', () => poolSize],
+  ]
+  for (const [name, help, read] of gauges) {
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read())
+      },
+    })
+  }
+}
+
+/** How late a timer comes: Bun's `monitorEventLoopDelay` has no buckets, and rubbish where nothing was measured. */
+function measureLag(registry: Registry): void {
+  const lag = new Histogram({
+    name: 'taskwell_event_loop_lag_seconds',
+    help: `How late a timer of ${LAG_INTERVAL} ms comes.`,
+    buckets: BUCKETS,
+    registers: [registry],
+  })
+  let due = performance.now() + LAG_INTERVAL
+  setInterval(() => {
+    const now = performance.now()
+    lag.observe(Math.max(0, now - due) / 1000)
+    due = now + LAG_INTERVAL
+  }, LAG_INTERVAL).unref()
+}
+
+function watchProcess(registry: Registry): void {
+  const all = new Registry()
+  // what is not taken is never collected; its own timer of lag is made to rest
+  collectDefaultMetrics({ register: all, eventLoopMonitoringPrecision: 60_000 })
+  for (const name of OF_THE_PROCESS) {
+    const metric = all.getSingleMetric(name)
+    // some are Linux's alone
+    if (metric) registry.registerMetric(metric)
+  }
+}
+
+/**
+ * `GET /metrics`, for Prometheus alone and so in no document.
+ *
+ * @param token the bearer token to ask for; left out, anybody may read
+ * @param throttle counts who has not got it
+ */
+export function metricsRoute(metrics: Metrics, token: string | undefined, throttle: Throttle) {
+  const allow = token === undefined ? () => {} : onlyWith(token)
+  return new Elysia({ name: 'metrics' }).get(
+    '/metrics',
+    async (context) => {
+      try {
+        allow(context.request.headers.get('authorization'))
+      } catch (refusal) {
+        await throttle.stranger(context)
+        throw refusal
+      }
+      await throttle.look(context)
+      const headers = { 'content-type': metrics.contentType, 'cache-control': 'no-store' }
+      return new Response(await metrics.render(), { headers })
+    },
+    { query: NoQuery, detail: { hide: true } },
+  )
+}
+
+/** @throws Problem unless the header has the token */
+function onlyWith(token: string): (authorization: string | null) => void {
+  const expected = digest(token)
+  return (authorization) => {
+    const [, sent] = /^bearer +(\S.*)$/i.exec(authorization?.trim() ?? '') ?? []
+    if (sent === undefined) throw new Problem('TOKEN_MISSING')
+    if (!timingSafeEqual(digest(sent), expected)) throw new Problem('TOKEN_INVALID')
+  }
+}
+
+/** Of one length, whatever was sent. */
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}

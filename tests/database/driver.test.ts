@@ -1,0 +1,309 @@
+/** What the patch of postgres.js mends. */
+import { afterAll, afterEach, describe, expect, test } from 'bun:test'
+import { connect, createServer, type Socket } from 'node:net'
+import fc from 'fast-check'
+import { openPool, type Pool, type PoolOptions } from '../../src/database/connection'
+import { codeOf } from '../../src/database/errors'
+import { exactlyOne } from '../../src/database/sql'
+import { testDatabase } from '../support/database'
+import { startFaultProxy } from '../support/fault-proxy'
+
+const { url, sql } = await testDatabase()
+const proxy = await startFaultProxy(() => Number(new URL(url).port))
+afterAll(proxy.close)
+
+const cleanings: (() => unknown)[] = []
+afterEach(async () => {
+  for (const clean of cleanings.splice(0)) await clean()
+})
+
+interface Numbered {
+  n: number
+}
+
+async function withPool(options: Partial<PoolOptions>, use: (pool: Pool) => Promise<void>): Promise<void> {
+  const pool = openPool({ url, poolSize: 1, ...options })
+  try {
+    await use(pool)
+  } finally {
+    await pool.end({ timeout: 0 })
+  }
+}
+
+/** Its number, or why there is none. */
+const answerOf = (statement: Promise<readonly Numbered[]>): Promise<unknown> =>
+  statement.then((rows) => exactlyOne(rows).n).catch((error) => codeOf(error) || String(error))
+
+/** Lets everything else go on once. */
+const turn = () => new Promise((done) => setImmediate(done))
+
+const say = (pool: Pool, n: number) => pool<Numbered[]>`select ${n}::int as n`
+
+/** Keeps a connection busy until it is told to go on. */
+async function hold(pool: Pool) {
+  const holder = await sql.reserve()
+  await holder`select pg_advisory_lock(1)`
+  // without a parameter: only then do others follow it on its connection at once
+  const answer = answerOf(pool<Numbered[]>`select 0 as n from pg_advisory_xact_lock(1)`)
+  while ((await sql`select from pg_locks where locktype = 'advisory' and not granted`).length === 0);
+  return {
+    answer,
+    release: async () => {
+      await holder`select pg_advisory_unlock(1)`
+      holder.release()
+    },
+  }
+}
+
+/** A proxy that does something else than to pass on what holds this text, once. */
+async function startTrap(text: string, spring: (client: Socket) => void) {
+  let isSet = true
+  const server = createServer((client) => {
+    const upstream = connect(Number(new URL(url).port), '127.0.0.1', () => {})
+    client.on('error', () => {}).on('close', () => upstream.destroy())
+    upstream.on('error', () => {}).on('data', (data) => client.write(data))
+    client.on('data', (data) => {
+      if (!isSet || !data.includes(text)) return void upstream.write(data)
+      isSet = false
+      spring(client)
+    })
+  })
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+  cleanings.push(() => server.close())
+  const address = server.address()
+  const trapped = new URL(url)
+  trapped.port = String(typeof address === 'object' ? address?.port : '')
+  return trapped.href
+}
+
+describe('a statement that waits behind another one on its connection', () => {
+  test('and is cancelled does not leave its answer to the next', () =>
+    withPool({}, async (pool) => {
+      await say(pool, 0)
+      const { answer, release } = await hold(pool)
+      const [cancelled, ...others] = [1, 2, 3].map((n) => say(pool, n))
+      const answers = [cancelled, ...others].map((each) => answerOf(each as Promise<Numbered[]>))
+      await sql`select 1`
+      cancelled?.cancel()
+      await release()
+      const [first, ...rest] = await Promise.all(answers)
+      expect([1, '57014']).toContain(first as number)
+      // a cancellation that comes late meets the next one
+      for (const [i, got] of rest.entries()) expect([i + 2, '57014']).toContain(got as number)
+      expect(await answer).toBe(0)
+      expect(await answerOf(say(pool, 4))).toBe(4)
+    }))
+
+  test('and cannot be written down fails alone, and no other is given its answer', () =>
+    withPool({}, async (pool) => {
+      await say(pool, 0)
+      const { answer, release } = await hold(pool)
+      const answers = [say(pool, 1), say(pool, undefined as never), say(pool, 2), say(pool, 3)].map(answerOf)
+      await sql`select 1`
+      await release()
+      expect(await answer).toBe(0)
+      expect(await Promise.all(answers)).toEqual([1, 'UNDEFINED_VALUE', 2, 3])
+    }))
+})
+
+describe('a storm of statements, each for its own number,', () => {
+  const RUNS = 20
+  const STATEMENTS = 400
+  // which of them are cancelled, and after how many turns of the event loop; a third are
+  const storms = fc.array(fc.option(fc.nat(12), { freq: 3 }), {
+    minLength: STATEMENTS,
+    maxLength: STATEMENTS,
+  })
+
+  async function cancelAfter(statement: { cancel(): void }, turns: number): Promise<void> {
+    for (let i = 0; i < turns; i++) await turn()
+    statement.cancel()
+  }
+  async function answersOf(pool: Pool, fates: (number | null)[]): Promise<unknown[]> {
+    const answers: Promise<unknown>[] = []
+    for (const [n, turns] of fates.entries()) {
+      // some take a while, so that there is something to cancel, and some have nothing prepared
+      const statement =
+        n % 5 === 0 ? pool<Numbered[]>`select ${n}::int as n from pg_sleep(0.002)` : say(pool, n)
+      answers.push(answerOf(statement))
+      if (turns !== null) void cancelAfter(statement, turns)
+      if (n % 20 === 0) await turn()
+    }
+    return Promise.all(answers)
+  }
+
+  test.each([
+    [1, true],
+    [3, true],
+    [3, false],
+  ])(
+    'a third of which are cancelled, on %i connections, prepared: %p: each gets its own',
+    (poolSize, prepare) =>
+      withPool({ poolSize, prepare }, async (pool) => {
+        let served = 0
+        let cancelled = 0
+        for (const fates of fc.sample(storms, RUNS)) {
+          for (const [n, got] of (await answersOf(pool, fates)).entries()) {
+            if (got === '57014') cancelled++
+            else if (got === n) served++
+            else throw new Error(`Statement ${n} was given ${got}`)
+          }
+        }
+        expect(served).toBeGreaterThan(STATEMENTS / 10)
+        expect(cancelled).toBeGreaterThan(STATEMENTS / 10)
+      }),
+  )
+})
+
+test('a statement that has to be prepared again gets its own answer, and so do all around it', () =>
+  withPool({}, async (pool) => {
+    await sql`create table shape (n int)`
+    await sql`insert into shape values (-1)`
+    const stale = () => pool<Numbered[]>`select * from shape where n < ${0}::int`
+    await Promise.all([say(pool, 0), stale()])
+    await sql`alter table shape add column more int`
+    const { answer, release } = await hold(pool)
+    let isAnswered = false
+    const again = answerOf(stale()).finally(() => {
+      isAnswered = true
+    })
+    await turn()
+    await release()
+    const others: Promise<unknown>[] = []
+    while (!isAnswered && others.length < 5000) {
+      others.push(answerOf(say(pool, others.length)))
+      await turn()
+    }
+    expect(await Promise.all(others)).toEqual(others.map((_, n) => n))
+    expect(await again).toBe(-1)
+    expect(await answer).toBe(0)
+  }))
+
+test('a statement that fails after its first row leaves that row to nobody', () =>
+  withPool({}, async (pool) => {
+    const failing = pool<Numbered[]>`select 1 / (2 - n) as n from generate_series(1, 2) as n`
+    expect(await answerOf(failing)).toBe('22012')
+    expect(await answerOf(say(pool, 2))).toBe(2)
+  }))
+
+test('statements that have to be prepared again on each connection get their answers at once', () =>
+  withPool({ poolSize: 3 }, async (pool) => {
+    await sql`create table form (n int)`
+    await sql`insert into form values (-1)`
+    const stale = () => answerOf(pool<Numbered[]>`select * from form where n < ${0}::int`)
+    const all = () => Promise.all(Array.from({ length: 60 }, stale))
+    await all()
+    await sql`alter table form add column more int`
+    expect(new Set(await all())).toEqual(new Set([-1]))
+  }))
+
+describe('a statement cancelled', () => {
+  test('before it was sent is not sent', () =>
+    withPool({}, async (pool) => {
+      await say(pool, 0)
+      const statement = say(pool, 1)
+      const answer = answerOf(statement)
+      statement.cancel()
+      expect(await answer).toBe('57014')
+      expect(await answerOf(say(pool, 2))).toBe(2)
+    }))
+
+  test('while its connection is made leaves that connection to others', () =>
+    withPool({ url: proxy.url(url) }, async (pool) => {
+      const statement = say(pool, 1)
+      const answer = answerOf(statement)
+      await turn()
+      statement.cancel()
+      expect(await answer).toBe('57014')
+      expect(await answerOf(say(pool, 2))).toBe(2)
+    }))
+})
+
+test('a connection that is lost does not hold up the end', () =>
+  withPool({}, async (pool) => {
+    const { answer, release } = await hold(pool)
+    const ended = pool.end({ timeout: 60 })
+    await sql`
+      select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and not granted`
+    await ended
+    await release()
+    expect(await answer).toBe('CONNECTION_CLOSED')
+  }))
+
+describe('a connection that is being made', () => {
+  test('to a server that closes it is not made again and again, nor for nobody', async () => {
+    let tries = 0
+    const server = createServer((client) => {
+      tries++
+      client.on('error', () => {}).end()
+    })
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+    const address = server.address()
+    const closing = new URL(url)
+    closing.port = String(typeof address === 'object' ? address?.port : '')
+    const pool = openPool({ url: closing.href, poolSize: 1 })
+    const statement = say(pool, 1)
+    const answer = answerOf(statement)
+    const begun = performance.now()
+    while (tries < 4) await Bun.sleep(1)
+    // three times a quarter of a second
+    expect(performance.now() - begun).toBeGreaterThan(600)
+    statement.cancel()
+    expect(await answer).toBe('57014')
+    const before = tries
+    await Bun.sleep(1000)
+    // one may have been under way
+    expect(tries - before).toBeLessThanOrEqual(1)
+    await pool.end()
+    server.close()
+  })
+
+  test('to a silent server ends with the pool at once, when nobody waits for it', async () => {
+    proxy.welcome('silence')
+    const pool = openPool({ url: proxy.url(url), poolSize: 1 })
+    const statement = say(pool, 1)
+    const answer = answerOf(statement)
+    while (proxy.connections() === 0) await turn()
+    statement.cancel()
+    expect(await answer).toBe('57014')
+    const begun = performance.now()
+    await pool.end()
+    expect(performance.now() - begun).toBeLessThan(2000)
+    proxy.welcome('pass')
+    proxy.cut()
+  })
+
+  test('is not made any more after the end', async () => {
+    const pool = openPool({ url: proxy.url(url), poolSize: 1 })
+    await proxy.refuse()
+    expect(await answerOf(say(pool, 1))).toBe('ECONNREFUSED')
+    await turn()
+    const waiting = answerOf(say(pool, 2))
+    await turn()
+    await pool.end({ timeout: 0 })
+    expect(await waiting).toBe('CONNECTION_DESTROYED')
+    await proxy.listen()
+    await Bun.sleep(500)
+    expect(proxy.connections()).toBe(0)
+  })
+
+  // the driver asks for it by itself, when it has signed in
+  const ITS_OWN_STATEMENT = 'typarray'
+
+  test('and lost after the sign-in fails for its statement, and for nothing else', async () => {
+    const trap = await startTrap(ITS_OWN_STATEMENT, (client) => client.resetAndDestroy())
+    await withPool({ url: trap }, async (pool) => {
+      // a rejection that nobody handles fails the test
+      expect(await answerOf(say(pool, 1))).toBe('ECONNRESET')
+      expect(await answerOf(say(pool, 2))).toBe(2)
+    })
+  })
+
+  test('and silent after the sign-in is given up in time', async () => {
+    const trap = await startTrap(ITS_OWN_STATEMENT, () => {})
+    await withPool({ url: trap, connectTimeout: 0.5 }, async (pool) => {
+      expect(await answerOf(say(pool, 1))).toBe('CONNECT_TIMEOUT')
+      expect(await answerOf(say(pool, 2))).toBe(2)
+    })
+  })
+})
