@@ -1,0 +1,273 @@
+/**
+ * Another user's everything: every operation of the OpenAPI document, called by somebody who knows all of ann's ids,
+ * cursors, ETags and keys. What is added to the document is tried too.
+ */
+import { afterEach, describe, expect, test } from 'bun:test'
+import pLimit from 'p-limit'
+import { type Answer, testApp } from '../support/app'
+import { type Operation, type Parameter, pathOf, readOpenApi } from '../support/openapi'
+
+const { call, sql } = await testApp()
+const TODOS = '/api/v1/todos'
+const AUTH = '/api/v1/auth'
+
+const openApi = await readOpenApi(call)
+
+interface User {
+  id: string
+  email: string
+  password: string
+  token: string
+  refreshToken: string
+  sessions: string[]
+}
+
+async function signUp(name: string): Promise<User> {
+  const account = { email: `${name}.who.is.known@example.com`, password: `the password of ${name}` }
+  const headers = { 'user-agent': `browser of ${name}` }
+  const { body } = await call('POST', `${AUTH}/register`, {
+    body: { ...account, name: `name of ${name}` },
+    headers,
+  })
+  await call('POST', `${AUTH}/login`, { body: account, headers })
+  const sessions = await sql<{ id: string }[]>`select id from sessions where user_id = ${body.user.id}`
+  return {
+    ...account,
+    id: body.user.id,
+    token: body.access_token,
+    refreshToken: body.refresh_token,
+    sessions: sessions.map(({ id }) => id),
+  }
+}
+
+const bearer = ({ token }: User) => ({ authorization: `Bearer ${token}` })
+
+// far from all other numbers, so that one in an answer can only be hers
+await sql`alter table tasks alter column id restart with 7000000001`
+const ann = await signUp('ann')
+const asAnn = (method: string, path: string, body?: unknown, headers = {}) =>
+  call(method, path, { headers: { ...bearer(ann), ...headers }, body })
+const KEY = 'key-of-ann'
+const kept = (await asAnn('POST', TODOS, { title: 'title of ann', description: 'description of ann' })).body
+const keyed = (await asAnn('POST', TODOS, { title: 'keyed title of ann' }, { 'idempotency-key': KEY })).body
+const trashed = (await asAnn('POST', TODOS, { title: 'trashed title of ann' })).body
+await asAnn('POST', TODOS, { title: 'last title of ann', completed: true })
+for (const id of [trashed.id, keyed.id]) await asAnn('DELETE', `${TODOS}/${id}`)
+const cursorIn = ({ headers }: Answer) => /cursor=([^&>]+)/.exec(headers.get('link') ?? '')?.[1] ?? ''
+const CURSORS = [
+  cursorIn(await asAnn('GET', `${TODOS}?limit=1`)),
+  cursorIn(await asAnn('GET', `${TODOS}?limit=1&sort=title`)),
+  cursorIn(await asAnn('GET', `${TODOS}/trash?limit=1`)),
+  (await asAnn('GET', `${TODOS}/changes`)).body.cursor,
+]
+
+await sql`alter table tasks alter column id restart with 1`
+const bob = await signUp('bob')
+const bobs = (await call('POST', TODOS, { headers: bearer(bob), body: { title: 'of bob' } })).body
+
+// whoever signed up, and what bob has made of ann's words, must not be taken for hers
+afterEach(async () => {
+  await sql`delete from users where id not in (${ann.id}, ${bob.id})`
+  await sql`delete from tasks where user_id = ${bob.id} and id <> ${bobs.id}`
+  await sql`delete from idempotency_keys where user_id = ${bob.id}`
+  await sql`update accounts set name = 'name of bob' where user_id = ${bob.id}`
+})
+
+/** What names something of ann's, by what it names; and beside each what names nothing at all. */
+const TASKS = [kept.id, trashed.id, keyed.id].map(String)
+const NAMED = {
+  ids: [...TASKS, ...ann.sessions, ann.id, ann.email],
+  cursors: CURSORS,
+  tags: [`"${kept.revision}"`, `W/"${kept.revision}-array"`, '*'],
+  keys: [KEY],
+}
+const NOTHING: Record<string, string> = {
+  ...Object.fromEntries(TASKS.map((id) => [id, '7999999999'])),
+  ...Object.fromEntries(ann.sessions.map((id) => [id, '00000000-0000-4000-8000-000000000000'])),
+  ...Object.fromEntries(CURSORS.map((cursor) => [cursor, `${cursor.slice(0, -4)}AAAA`])),
+  [ann.id]: '00000000-0000-7000-8000-000000000000',
+  [ann.email]: 'nobody.who.is.known@example.com',
+  [KEY]: 'key-of-nobody',
+}
+
+/** Whatever of hers could be in an answer to somebody else. */
+const MARKERS = [...NAMED.ids, ...CURSORS, ann.refreshToken, ann.token, 'of ann', KEY]
+
+interface Try {
+  path: string
+  headers: Record<string, string>
+  body: unknown
+}
+
+/** All that is not bob's: of a table that names no user, that is everything. */
+async function rowsOfOthers(): Promise<string[]> {
+  const tables = await sql<{ name: string }[]>`
+    select table_name as name from information_schema.tables
+    where table_schema = 'public' and table_type = 'BASE TABLE' order by table_name`
+  const isBobs = (row: string) => [bob.id, ...bob.sessions].some((id) => row.includes(id))
+  const rows: string[] = []
+  for (const { name } of tables) {
+    const found = await sql<
+      { row: string }[]
+    >`select to_jsonb(t)::text as row from ${sql(name)} as t order by 1`
+    rows.push(...found.filter(({ row }) => !isBobs(row)).map(({ row }) => `${name} ${row}`))
+  }
+  return rows
+}
+
+/** For each place of a request that ann's things fit in, a request with each of them; all else is bob's. */
+function triesOf(operation: Operation): Try[] {
+  const { parameters } = operation
+  const of = (place: Parameter['in']) => parameters.filter((each) => each.in === place)
+  const paths = pathsOf(operation)
+  const own = paths[0] ?? operation.path
+  const sample = openApi.bodyOf(operation)
+  const inQuery = of('query')
+    .filter(({ schema }) => schema.enum === undefined)
+    .flatMap(({ name }) =>
+      [...CURSORS, ...NAMED.ids].map((value) => `${own}?${name}=${encodeURIComponent(value)}`),
+    )
+  const inHeaders = of('header').flatMap(({ name }) =>
+    [...NAMED.tags, ...NAMED.keys, ...CURSORS].map((value) => ({ [name]: value })),
+  )
+  const inBody = openApi.fieldsOf(operation).flatMap(([name]) =>
+    [kept.id, ann.sessions[0], ann.id, ann.email, ann.password].map((value) => ({
+      ...(sample as object),
+      [name]: value,
+    })),
+  )
+  return [
+    ...[...paths, ...inQuery].map((path) => ({ path, headers: {}, body: sample })),
+    ...paths.flatMap((path) => inHeaders.map((headers) => ({ path, headers, body: sample }))),
+    ...inBody.map((each) => ({ path: own, headers: {}, body: each })),
+  ]
+}
+
+/** Every way to put ann's ids into the path; the first has bob for the owner. */
+function pathsOf(operation: Operation): string[] {
+  const names = operation.parameters.filter((each) => each.in === 'path').map(({ name }) => name)
+  const others = names.filter((name) => name !== 'user_id')
+  const owners = names.includes('user_id') ? ['me', bob.id, ann.id] : ['me']
+  const ids = others.length === 0 ? [''] : NAMED.ids
+  return owners.flatMap((owner) =>
+    ids.map((id) =>
+      pathOf(operation, { user_id: owner, ...Object.fromEntries(others.map((name) => [name, id])) }),
+    ),
+  )
+}
+
+/** The same request about nothing. */
+function aboutNothing({ path, headers, body }: Try): Try {
+  return {
+    path: replaced(path),
+    headers: Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, replaced(value)])),
+    body: body && JSON.parse(replaced(JSON.stringify(body))),
+  }
+}
+
+function replaced(text: string): string {
+  return Object.entries(NOTHING).reduce(
+    (all, [known, unknown]) =>
+      all.replaceAll(known, unknown).replaceAll(encodeURIComponent(known), encodeURIComponent(unknown)),
+    text,
+  )
+}
+
+const send = (method: string, { path, headers, body }: Try) =>
+  call(method, path, { headers: { ...bearer(bob), ...headers }, body })
+
+/** What an answer tells; when and about which request is left out, and of a success, whose it is. */
+function told({ status, body }: Answer) {
+  if (status < 400) return { status }
+  const { request_id: _, ...problem } = body
+  return { status, ...problem }
+}
+
+function textOf({ headers, body }: Answer): string {
+  return JSON.stringify([...headers]) + JSON.stringify(body)
+}
+
+test('ann has something of every kind', async () => {
+  expect(CURSORS.filter((cursor) => cursor.length > 16)).toHaveLength(4)
+  expect(ann.sessions).toHaveLength(2)
+  const rows = await rowsOfOthers()
+  const tables = new Set(rows.map((row) => row.split(' ')[0]))
+  for (const table of ['users', 'accounts', 'sessions', 'refresh_tokens', 'tasks', 'idempotency_keys']) {
+    expect(tables).toContain(table)
+  }
+})
+
+/** That an address is taken is told to whoever wants to have it. */
+const TELLS = new Set(['register'])
+
+/** What one of them leaves behind, no other can see: nobody finds a key, a task or a name in another's request. */
+const limit = pLimit(4)
+
+async function probe({ method, operationId }: Operation, each: Try): Promise<void> {
+  const label = `${each.path} ${JSON.stringify([each.headers, each.body])}`
+  const answer = await send(method, each)
+  expect(answer.status, label).toBeLessThan(500)
+  // what bob has sent may come back to him as his own
+  const sent = JSON.stringify([each.body, each.headers])
+  const said = textOf(answer)
+  expect(
+    MARKERS.filter((text) => said.includes(text) && !sent.includes(text)),
+    label,
+  ).toEqual([])
+  if (TELLS.has(operationId)) return
+  expect(told(await send(method, aboutNothing(each))), label).toEqual(told(answer))
+}
+
+describe.each(openApi.operations)('$method $path by a stranger', (operation) => {
+  const { method, path } = operation
+  const tries = triesOf(operation)
+
+  test('reads and changes nothing of ann’s, and cannot tell it from what is not there', async () => {
+    const before = await rowsOfOthers()
+    await limit.map(tries, (each) => probe(operation, each))
+    const after = await rowsOfOthers()
+    // who signs up is neither bob nor ann
+    expect(TELLS.has(operation.operationId) ? after.filter((row) => before.includes(row)) : after).toEqual(
+      before,
+    )
+  })
+
+  if (path.includes('{id}')) {
+    test('finds no id of ann’s', async () => {
+      for (const target of pathsOf(operation)) {
+        const { status } = await send(method, { path: target, headers: {}, body: openApi.bodyOf(operation) })
+        expect(status, target).toBeOneOf(target.startsWith(`/api/${ann.id}/`) ? [403] : [404, 422])
+      }
+    })
+  }
+})
+
+describe('what is ann’s alone', () => {
+  test('are her tokens: none is good as another, or for bob', async () => {
+    const statusOf = async (token: string) =>
+      (await call('GET', TODOS, { headers: { authorization: `Bearer ${token}` } })).status
+    expect(await statusOf(ann.refreshToken)).toBe(401)
+    for (const token of [ann.token, ...ann.sessions, ann.id, bob.token]) {
+      const answer = await call('POST', `${AUTH}/refresh`, { body: { refresh_token: token } })
+      expect(answer).toMatchObject({ status: 401, body: { error_code: 'TOKEN_INVALID' } })
+    }
+  })
+
+  test('are her changes: bob hears of his own only', async () => {
+    const since = (await call('GET', `${TODOS}/changes`, { headers: bearer(bob) })).body.cursor
+    await asAnn('PATCH', `${TODOS}/${kept.id}`, { description: 'changed description of ann' })
+    await call('PATCH', `${TODOS}/${bobs.id}`, { headers: bearer(bob), body: { title: 'changed by bob' } })
+    const { body } = await call('GET', `${TODOS}/changes?since=${since}`, { headers: bearer(bob) })
+    expect(body.changes).toMatchObject([{ title: 'changed by bob' }])
+  })
+
+  test('is there for her still', async () => {
+    expect((await asAnn('GET', `${TODOS}/${kept.id}`)).body.title).toBe('title of ann')
+    expect((await asAnn('GET', `${TODOS}/trash`)).body).toHaveLength(2)
+    expect((await asAnn('GET', '/api/v1/users/me/sessions')).body).toHaveLength(2)
+    const { email, password } = ann
+    expect((await call('POST', `${AUTH}/login`, { body: { email, password } })).status).toBe(200)
+    const body = { refresh_token: ann.refreshToken }
+    expect((await call('POST', `${AUTH}/refresh`, { body })).status).toBe(200)
+  })
+})
