@@ -197,6 +197,48 @@ test('statements that have to be prepared again on each connection get their ans
     expect(new Set(await all())).toEqual(new Set([-1]))
   }))
 
+describe('a statement whose plan has to be made anew', () => {
+  const table = async () => {
+    await sql`drop table if exists renewed`
+    await sql`create table renewed (id int unique, done boolean, hash bytea)`
+    await sql`insert into renewed values (1, false, null), (2, false, null)`
+  }
+
+  test('writes what it was given', () =>
+    withPool({}, async (pool) => {
+      await table()
+      const hash = Buffer.from('abcd', 'hex')
+      const write = () =>
+        pool`update renewed set done = ${true}, hash = ${hash} where id = 1 returning id, done, hash`
+      await write()
+      await sql`alter table renewed alter column id type bigint`
+      expect([...(await write())]).toEqual([{ id: 1, done: true, hash }])
+    }))
+
+  test('fails for its own reason, where it does', () =>
+    withPool({}, async (pool) => {
+      await table()
+      const move = (id: number) => pool`update renewed set id = ${id} where id = 2 returning id`
+      await move(2)
+      await sql`alter table renewed alter column id type bigint`
+      expect(await move(1).catch(codeOf)).toBe('23505')
+    }))
+})
+
+test('a pool that has ended keeps no connection, though many statements waited', async () => {
+  const pool = openPool({ url, poolSize: 2 })
+  const waiting = Array.from({ length: 12 }, (_, n) =>
+    answerOf(pool<Numbered[]>`select ${n}::int as n, pg_sleep(0.05)`),
+  )
+  await waiting[0]
+  await pool.end({ timeout: 10 })
+  const answers = await Promise.all(waiting)
+  expect(answers.every((answer, n) => answer === n || answer === 'CONNECTION_ENDED')).toBe(true)
+  const left = () =>
+    sql`select from pg_stat_activity where query like '%pg_sleep(0.05)%' and pid <> pg_backend_pid()`
+  while ((await left()).length > 0);
+})
+
 describe('a statement cancelled', () => {
   test('before it was sent is not sent', () =>
     withPool({}, async (pool) => {
