@@ -376,7 +376,10 @@ export async function endOtherSessions(sql: Sql, { id, sessionId }: Caller): Pro
   return accounts.length > 0
 }
 
-/** How many rows one statement may take: locks are held for milliseconds only. Only `now()` lets it use the index. */
+/**
+ * How many rows one statement may take: locks are held for milliseconds only. Only `now()` lets it use the index, and
+ * only the order makes sure that it does.
+ */
 const PURGE_BATCH = 1000
 
 /** Deletes a batch of expired sessions, with their refresh tokens. @returns whether there may be more */
@@ -385,7 +388,7 @@ export async function purgeSessions(sql: Sql): Promise<boolean> {
     -- purgeSessions
     delete from sessions
     where id = any (array(
-      select id from sessions where expires_at < now() limit ${PURGE_BATCH}
+      select id from sessions where expires_at < now() order by expires_at limit ${PURGE_BATCH}
       -- another process is busy with those
       for update skip locked
     ))
@@ -404,7 +407,7 @@ export async function purgeRefreshTokens(sql: Sql): Promise<boolean> {
     -- purgeRefreshTokens
     delete from refresh_tokens
     where token_hash = any (array(
-      select token_hash from refresh_tokens where expires_at < now() limit ${PURGE_BATCH}
+      select token_hash from refresh_tokens where expires_at < now() order by expires_at limit ${PURGE_BATCH}
       for update skip locked
     ))
     returning session_id`

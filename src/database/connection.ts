@@ -15,8 +15,8 @@ export interface PoolOptions {
   poolSize: number
   /** False for a pooler in transaction mode that cannot keep prepared statements. */
   prepare?: boolean
-  /** How long the server lets a statement run, in milliseconds; left out, as long as it likes. */
-  statementTimeout?: number | undefined
+  /** What is set on each connection; a pooler may refuse all of it. */
+  serverSettings?: Record<string, string | number>
   /** How long connecting may take, in seconds. */
   connectTimeout?: number
   /** After how many idle seconds a connection is closed; left out: never. */
@@ -30,7 +30,7 @@ export function openPool({
   url,
   poolSize,
   prepare = true,
-  statementTimeout,
+  serverSettings = {},
   connectTimeout = 5,
   idleTimeout,
   fetchTypes = true,
@@ -44,10 +44,7 @@ export function openPool({
     // the default waits up to 20 s after an outage
     backoff: () => 0.25,
     types: { bigint: bigintAsNumber },
-    connection: {
-      application_name: 'taskwell',
-      ...(statementTimeout !== undefined && { statement_timeout: statementTimeout }),
-    },
+    connection: { application_name: 'taskwell', ...serverSettings },
     onnotice: () => {},
   })
 }

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import type { PendingQuery } from 'postgres'
 import { openPool, type Pool } from './connection'
-import { codeOf, isCancelled, isLost, NotReady, Unanswered } from './errors'
+import { codeOf, isCancelled, isLost, NotReady, Unanswered, wasNeverSent } from './errors'
 import { nameOf, type Sql } from './sql'
 
 /** A statement that has ended. */
@@ -71,13 +71,23 @@ interface Connections {
   features: Features
   /** When it last answered, on the clock of `performance.now()`. */
   answeredAt: number | undefined
+  /** Every connection was: nothing has ever run here. */
+  wasRefused: boolean
 }
 
 /** What is tried of a server, and given up where a pooler in front does not have it. */
 interface Features {
-  /** How long the server lets a statement run, in milliseconds: ends what we cannot, because we are gone. */
-  statementTimeout: number | undefined
+  serverSettings: Record<string, string | number>
   prepare: boolean
+}
+
+function serverSettings(requestTimeout: number): Features['serverSettings'] {
+  return {
+    // ends what we cannot, because we are gone
+    statement_timeout: requestTimeout,
+    // each statement has one plan that is right for all, and a list takes as long to plan as to run
+    plan_cache_mode: 'force_generic_plan',
+  }
 }
 
 export function openDatabase({
@@ -92,6 +102,7 @@ export function openDatabase({
     sql: openPool({ url, poolSize, ...features }),
     features,
     answeredAt: undefined,
+    wasRefused: false,
   })
   const openProbe = () =>
     openPool({
@@ -102,27 +113,30 @@ export function openDatabase({
       connectTimeout: READY_DEADLINE / 1000,
       idleTimeout: 30,
     })
-  let current = open({ prepare, statementTimeout: requestTimeout })
+  let current = open({ prepare, serverSettings: serverSettings(requestTimeout) })
   let probe = openProbe()
   let probing: Promise<void> | undefined
   let wasSilent = false
   let running = 0
   let hasEnded = false
 
-  /** Statements under way may still end; all that follow go over new connections. */
-  function replace(connections: Connections, features = connections.features): void {
+  /** All that follows goes over new connections. @param grace for how long statements under way may go on */
+  function replace(connections: Connections, features = connections.features, grace = requestTimeout): void {
     if (connections !== current || hasEnded) return
     current = open(features)
-    void connections.sql.end({ timeout: requestTimeout / 1000 })
+    void connections.sql.end({ timeout: grace / 1000 })
   }
   /** @returns whether the statement was refused, not run, for something that it can do without */
   function giveUpFeature(connections: Connections, error: unknown): boolean {
     const { features } = connections
     const code = codeOf(error)
     // what poolers take instead is a cancellation
-    if (features.statementTimeout !== undefined && code === '08P01' && /startup param/.test(String(error))) {
-      if (connections === current) log?.info('the pooler takes no statement_timeout: going on without it')
-      replace(connections, { ...features, statementTimeout: undefined })
+    const hasSettings = Object.keys(features.serverSettings).length > 0
+    if (hasSettings && code === '08P01' && /startup param/.test(String(error))) {
+      if (connections === current)
+        log?.info('the pooler takes no settings such as statement_timeout: going on without')
+      replace(connections, { ...features, serverSettings: {} }, 0)
+      connections.wasRefused = true
       return true
     }
     if (features.prepare && code === '26000') {
@@ -149,10 +163,14 @@ export function openDatabase({
       connections.answeredAt = performance.now()
       return rows as unknown as Rows
     } catch (error) {
-      // it has not been run, and each feature is given up once
-      if (giveUpFeature(connections, error)) return run(waiter, statement, isSecondTry)
+      if (error instanceof Unanswered) throw error
+      const wasNotRun =
+        giveUpFeature(connections, error) ||
+        connections.wasRefused ||
+        (connections !== current && wasNeverSent(error))
+      if (wasNotRun) return run(waiter, statement, isSecondTry)
       const mayRunAgain =
-        // by nobody here: the word to cancel another statement came late, and met this one
+        // it has done nothing; most likely the word to cancel another statement came late, and met this one
         isCancelled(error) || (waiter.isSafe && isLost(error))
       if (isSecondTry || !mayRunAgain) throw error
       return run(waiter, statement, true)
@@ -164,12 +182,14 @@ export function openDatabase({
   ): Promise<Rows> {
     const name = nameOf(statement[0])
     const startedAt = performance.now()
-    let failed = true
+    let failed = false
     running++
     try {
-      const rows = await run<Rows>(waiter, statement)
-      failed = false
-      return rows
+      return await run<Rows>(waiter, statement)
+    } catch (error) {
+      // a client that goes away is no failure of the statement
+      failed = codeOf(error) !== 'ABANDONED'
+      throw error
     } finally {
       running--
       const seen = { name, startedAt, ms: performance.now() - startedAt, failed }

@@ -38,7 +38,7 @@ interface Account {
  * @param onLoss told when it has ended so
  * @throws FolderInUse if another process has the folder
  */
-export async function startEmbedded(dataDir: string, onLoss = () => {}): Promise<EmbeddedDatabase> {
+export async function startEmbedded(dataDir: string, onLoss?: () => void): Promise<EmbeddedDatabase> {
   // before anything is written: where there is no server, there may be no folder to write to either
   const binaries = await findBinaries()
   const folder = resolve(dataDir)
@@ -258,7 +258,7 @@ const RESTART_INTERVAL = 500
 function keepRunning(
   first: Bun.Subprocess,
   start: () => Promise<Bun.Subprocess>,
-  onLoss: () => void,
+  onLoss: (() => void) | undefined,
 ): () => Promise<void> {
   let isStopping = false
   let server = first
@@ -266,7 +266,7 @@ function keepRunning(
     for (;;) {
       await server.exited
       if (isStopping) return
-      onLoss()
+      onLoss?.()
       await restart()
       if (isStopping) return
     }

@@ -55,9 +55,14 @@ export function isLost(error: unknown): boolean {
   return ENDED.has(code) || /^(?:0800[036]|57P0[1-3])$/.test(code)
 }
 
-/** Whether the statement was cancelled, and so has done nothing. */
+/** Whether the driver has kept the statement, because its connections were to be closed. */
+export function wasNeverSent(error: unknown): boolean {
+  return codeOf(error) === 'CONNECTION_ENDED'
+}
+
+/** Whether the statement was cancelled, and so has done nothing; not by a timeout, which would only come again. */
 export function isCancelled(error: unknown): boolean {
-  return codeOf(error) === '57014'
+  return codeOf(error) === '57014' && !/timeout/.test(String(error))
 }
 
 /** @returns a 503 for a database that cannot be used now; undefined for any other error */

@@ -79,7 +79,8 @@ export async function readNews(
           from tasks
           where user_id = users.id and revision > known.revision
           order by revision
-          limit ${limit}
+          -- a limit that the planner knows would have it read and sort all first
+          limit (select ${limit}::bigint)
         ) as change
       ) as changes
     from unnest(${userIds}::text[], ${revisions}::bigint[]) as known (user_id, revision)
@@ -128,10 +129,10 @@ export async function purgeIdempotencyKeys(sql: Sql): Promise<boolean> {
   const purged = await sql<{ key: string }[]>`
     -- purgeIdempotencyKeys
     delete from idempotency_keys
-    where (user_id, key) in (
-      select user_id, key from idempotency_keys where expires_at < now() limit ${PURGE_BATCH}
+    where ctid = any (array(
+      select ctid from idempotency_keys where expires_at < now() order by expires_at limit ${PURGE_BATCH}
       for update skip locked
-    )
+    ))
     returning key`
   return purged.length >= PURGE_BATCH
 }

@@ -5,7 +5,10 @@
 import { Elysia } from 'elysia'
 import { startTracing } from '../../src/tracing'
 
-const tracing = await startTracing({ otelEndpoint: process.argv[2] ?? '' })
+const tracing = await startTracing({
+  otelEndpoint: process.argv[2] ?? '',
+  continueTraces: process.env.STRANGERS !== 'yes',
+})
 
 /** Stands in for the database: awaits, and tells of it, always a little after its end. */
 async function statement(name: string, failed = false): Promise<void> {

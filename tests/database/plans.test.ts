@@ -1,0 +1,298 @@
+/** Whether statements stay fast as the tables grow: each one of them is run, and what PostgreSQL did for it is read. */
+import { afterAll, expect, test } from 'bun:test'
+import { fileURLToPath } from 'node:url'
+import * as accounts from '../../src/accounts/queries'
+import { isDeleted } from '../../src/auth/queries'
+import type { Sql } from '../../src/database/sql'
+import * as sync from '../../src/sync/queries'
+import * as lists from '../../src/tasks/list-queries'
+import * as tasks from '../../src/tasks/queries'
+import { fill, PASSWORD_HASH, type Subject, subject, WITHOUT_ACCOUNT } from '../support/crowd'
+import { testDatabase } from '../support/database'
+import { type Fault, MODES, openExplainer, rowsReadOf } from '../support/plans'
+
+const { sql, url } = await testDatabase(1)
+await fill(sql, { users: 20_000, busy: 500, tasksEach: 200, most: 20_000 })
+const explainer = await openExplainer(url)
+afterAll(() => explainer.end())
+
+const SUBJECTS = {
+  'a user': await subject(sql, 'user-7'),
+  'the one with most': await subject(sql, 'most'),
+  'one without an account': await subject(sql, WITHOUT_ACCOUNT),
+  'an unknown user': await subject(sql, 'nobody'),
+}
+
+type Call = (sql: Sql, subject: Subject) => Promise<unknown>
+/** By what is particular about them. */
+type Calls = Record<string, Call>
+
+const plain = (call: Call): Calls => ({ plain: call })
+
+/** One more than the longest page: whether there is another. */
+const PAGE = 201
+const CHANGES_PAGE = 501
+const NEWS_PAGE = 500
+
+function listCalls(
+  list: lists.List<unknown>,
+  position: (subject: Subject) => number = ({ middle }) => middle.number,
+  skip = 10_000,
+): Calls {
+  const first = { completed: null, after: undefined, limit: PAGE, skip: 0, count: false, known: null }
+  const deep = (of: Subject) => ({ after: { ...of.middle, number: position(of) } })
+  const options: Record<string, (of: Subject) => Partial<lists.ListOptions>> = {
+    'first page': () => ({}),
+    'deep page': deep,
+    skip: () => ({ skip }),
+    completed: () => ({ completed: true }),
+    pending: () => ({ completed: false }),
+    'deep page of completed': (of) => ({ completed: true, ...deep(of) }),
+    count: () => ({ count: true }),
+    'count of completed': () => ({ count: true, completed: true }),
+    known: () => ({ known: 20_000, count: true }),
+  }
+  return Object.fromEntries(
+    Object.entries(options).map(([name, option]) => [
+      name,
+      (sql, of) => list(sql, of.caller, { ...first, ...option(of) }),
+    ]),
+  )
+}
+const byRevision = ({ caller }: Subject) => (caller.id === 'most' ? 10_000 : 100)
+
+type Change = (sql: Sql, caller: Subject['caller'], id: number, ifMatch: tasks.Revisions) => Promise<unknown>
+const changeCalls = (change: Change, idOf: (subject: Subject) => number): Calls => ({
+  plain: (sql, of) => change(sql, of.caller, idOf(of), null),
+  'of some revisions': (sql, of) => change(sql, of.caller, idOf(of), [1, 200, 20_000]),
+})
+const live = ({ taskId }: Subject) => taskId
+const trashed = ({ trashed }: Subject) => trashed
+
+const NEXT_HASH = PASSWORD_HASH.replace('AA', 'BB')
+const newSession = () => ({
+  sessionId: crypto.randomUUID(),
+  tokenHash: Buffer.from(crypto.getRandomValues(new Uint8Array(32))),
+  userAgent: 'test',
+})
+const signIn =
+  (nextPasswordHash: string | null): Call =>
+  (sql, { caller, email }) =>
+    accounts.createSession(sql, {
+      ...newSession(),
+      userId: caller.id,
+      email,
+      passwordHash: PASSWORD_HASH,
+      nextPasswordHash,
+    })
+const createAccount =
+  (email: string): Call =>
+  (sql) =>
+    accounts.createAccount(sql, {
+      ...newSession(),
+      userId: 'new',
+      email,
+      name: null,
+      passwordHash: PASSWORD_HASH,
+    })
+const rotation = (tokenHash: Buffer) => ({
+  tokenHash,
+  nextTokenHash: newSession().tokenHash,
+  userAgent: null,
+})
+const updateAccount =
+  (change: Partial<accounts.AccountChange>): Call =>
+  (sql, { caller }) =>
+    accounts.updateAccount(sql, caller, { name: undefined, email: undefined, passwordHash: null, ...change })
+const readChanges =
+  (position: Parameters<typeof sync.readChanges>[2]): Call =>
+  (sql, { caller }) =>
+    sync.readChanges(sql, caller, position, CHANGES_PAGE)
+const readNews =
+  (users: number): Call =>
+  (sql, { caller }) => {
+    const others = Array.from({ length: users }, (_, n) => `user-${n + 2}`)
+    return sync.readNews(sql, [caller.id, ...others], [100, ...others.map(() => 198)], NEWS_PAGE)
+  }
+const createTask =
+  (key?: string): Call =>
+  (sql, { caller }) =>
+    tasks.createTask(sql, caller, { title: 'x' }, key ? { key, fingerprint: Buffer.alloc(32) } : undefined)
+
+/** By the name of their statement. */
+const STATEMENTS: Record<string, Calls> = {
+  listNewestFirst: listCalls(lists.listNewestFirst),
+  listOldestFirst: listCalls(lists.listOldestFirst),
+  listTitlesUp: listCalls(lists.listTitlesUp),
+  listTitlesDown: listCalls(lists.listTitlesDown),
+  listTrash: listCalls(lists.listTrash, byRevision, 500),
+  createTask: { plain: createTask(), 'with a key': createTask('new'), 'with a used key': createTask('300') },
+  findAnswer: plain((sql, { caller }) => tasks.findAnswer(sql, caller.id, '300')),
+  findTask: plain((sql, { caller, taskId }) => tasks.findTask(sql, caller, taskId)),
+  findAnyTask: plain((sql, { caller, taskId }) => tasks.findAnyTask(sql, caller.id, taskId)),
+  updateTask: changeCalls(
+    (sql, caller, id, ifMatch) => tasks.updateTask(sql, caller, id, { title: 'y' }, ifMatch),
+    live,
+  ),
+  completeTask: changeCalls(
+    (sql, caller, id, ifMatch) => tasks.completeTask(sql, caller, id, true, ifMatch),
+    live,
+  ),
+  deleteTask: changeCalls(tasks.deleteTask, live),
+  endTask: changeCalls(tasks.endTask, live),
+  restoreTask: changeCalls(tasks.restoreTask, trashed),
+  isDeleted: plain((sql, { caller }) => isDeleted(sql, caller)),
+  readChanges: {
+    'from the beginning': readChanges(null),
+    'first pages': readChanges({ revision: 100, begun: 20_000 }),
+    'deep pages': readChanges({ revision: 15_000, begun: 20_000 }),
+    'the newest': readChanges({ revision: 19_990, begun: 10 }),
+    nothing: readChanges({ revision: 20_000, begun: 10 }),
+  },
+  readNews: { 'of one': readNews(0), 'of some': readNews(20), 'of many': readNews(30) },
+  purgeTombstones: {
+    'many due': (sql) => sync.purgeTombstones(sql, 30),
+    'few due': (sql) => sync.purgeTombstones(sql, 59),
+    'none due': (sql) => sync.purgeTombstones(sql, 90),
+  },
+  purgeIdempotencyKeys: plain(sync.purgeIdempotencyKeys),
+  purgeSessions: plain(accounts.purgeSessions),
+  purgeRefreshTokens: plain(accounts.purgeRefreshTokens),
+  createAccount: {
+    plain: createAccount('new@example.com'),
+    'a taken address': createAccount('user-9@example.com'),
+  },
+  findByEmail: plain((sql, { email }) => accounts.findByEmail(sql, email)),
+  createSession: { plain: signIn(null), 'new hash': signIn(NEXT_HASH) },
+  rotateToken: plain((sql, { tokenHash }) => accounts.rotateToken(sql, rotation(tokenHash))),
+  endSessionOf: plain((sql, { tokenHash }) => accounts.endSessionOf(sql, tokenHash)),
+  findCaller: plain((sql, { caller }) => accounts.findCaller(sql, caller)),
+  findPassword: plain((sql, { caller }) => accounts.findPassword(sql, caller)),
+  updateAccount: {
+    'the name': updateAccount({ name: 'N' }),
+    'the address': updateAccount({ email: 'another@example.com', passwordHash: PASSWORD_HASH }),
+  },
+  updatePassword: plain((sql, { caller }) => accounts.updatePassword(sql, caller, PASSWORD_HASH, NEXT_HASH)),
+  deleteAccount: plain((sql, { caller }) => accounts.deleteAccount(sql, caller, PASSWORD_HASH)),
+  deleteUser: plain((sql, { caller }) => accounts.deleteUser(sql, caller)),
+  listSessions: plain((sql, { caller }) => accounts.listSessions(sql, caller)),
+  endSession: plain((sql, { caller }) => accounts.endSession(sql, caller, caller.sessionId ?? '')),
+  endOtherSessions: plain((sql, { caller }) => accounts.endOtherSessions(sql, caller)),
+}
+
+/** How many rows may be read of a table, or sorted, where it is not a page of tasks. */
+const LIMITS: Record<string, number> = {
+  readChanges: CHANGES_PAGE,
+  readNews: NEWS_PAGE,
+  purgeTombstones: 1000,
+  purgeIdempotencyKeys: 1000,
+  purgeSessions: 1000,
+  purgeRefreshTokens: 1000,
+}
+
+const LISTS = ['listNewestFirst', 'listOldestFirst', 'listTitlesUp', 'listTitlesDown']
+
+interface Exception {
+  of: readonly string[]
+  in: RegExp
+  kind: Fault['kind']
+  reason: string
+}
+
+const FIRST_RUNS = 'until the generic plan is used, what is left of this user may be sorted'
+
+/** What is as it should be, or as good as it can be. */
+const EXCEPTIONS: Exception[] = [
+  { of: [...LISTS, 'listTrash'], in: /^count/, kind: 'reads many', reason: 'to count is to go through' },
+  { of: LISTS, in: /completed/, kind: 'reads many', reason: 'goes past the others of this user' },
+  {
+    of: [...LISTS, 'listTrash'],
+    in: /^skip/,
+    kind: 'reads many',
+    reason: 'goes past those that are skipped',
+  },
+  {
+    of: LISTS,
+    in: /^skip.*custom/,
+    kind: 'sorts many',
+    reason: 'where most are skipped, no index is quicker',
+  },
+  { of: ['deleteAccount'], in: /^plain/, kind: 'reads many', reason: 'takes all that there is of this user' },
+  { of: ['readChanges'], in: /^deep.*custom/, kind: 'sorts many', reason: FIRST_RUNS },
+  { of: ['readChanges'], in: /^deep.*custom/, kind: 'reads many', reason: FIRST_RUNS },
+]
+
+interface Found extends Fault {
+  situation: string
+  who: string
+}
+
+async function find(name: string): Promise<Found[]> {
+  const found: Found[] = []
+  for (const [what, call] of Object.entries(STATEMENTS[name] ?? {})) {
+    // what asks for nobody in particular is asked once
+    for (const [who, subject] of Object.entries(SUBJECTS).slice(0, call.length < 2 ? 1 : undefined)) {
+      for (const mode of MODES) {
+        const { names, plans } = await explainer.explain(mode, (on) => call(on, subject))
+        expect(names).toEqual([name])
+        expect(plans.filter((plan) => plan['Query Text'].includes(`-- ${name}\n`))).toHaveLength(1)
+        const situation = `${what}, ${mode}`
+        const faults = plans.flatMap((plan) => explainer.faultsOf(plan, LIMITS[name] ?? PAGE))
+        found.push(...faults.map((fault) => ({ ...fault, situation, who })))
+      }
+    }
+  }
+  return found
+}
+const known = new Map<string, Promise<Found[]>>()
+function faultsOf(name: string): Promise<Found[]> {
+  const faults = known.get(name) ?? find(name)
+  known.set(name, faults)
+  return faults
+}
+
+function isException(exception: Exception, name: string, { kind, situation }: Found): boolean {
+  return exception.of.includes(name) && exception.in.test(situation) && exception.kind === kind
+}
+
+/** @returns the names of all statements */
+async function statementsOf(folder: string): Promise<string[]> {
+  const names: string[] = []
+  for await (const file of new Bun.Glob('**/*.ts').scan(folder)) {
+    const text = await Bun.file(`${folder}/${file}`).text()
+    for (const [, name = `one without a name in ${file}`] of text.matchAll(STATEMENT)) names.push(name)
+  }
+  return names
+}
+const STATEMENT = /\bsql<(?:(?!>\()[^`])*?>`(?:\s*-- (\w+)\n)?/g
+
+test('every statement is tried here', async () => {
+  const names = await statementsOf(fileURLToPath(new URL('../../src', import.meta.url)))
+  const notTried = names.filter((name) => !(name in STATEMENTS))
+  const gone = Object.keys(STATEMENTS).filter((name) => !names.includes(name))
+  expect({ notTried, gone }).toEqual({ notTried: [], gone: [] })
+})
+
+test.each(Object.keys(STATEMENTS))('%s reads and sorts no more than it has to', async (name) => {
+  const faults = await faultsOf(name)
+  const others = faults.filter(
+    (fault) => !EXCEPTIONS.some((exception) => isException(exception, name, fault)),
+  )
+  expect(others.map(({ situation, who, text }) => `${situation}, ${who}: ${text}`)).toEqual([])
+})
+
+test.each(EXCEPTIONS.flatMap((exception) => exception.of.map((name) => ({ name, ...exception }))))(
+  '$name $kind: $reason',
+  async ({ name, ...exception }) => {
+    const faults = await faultsOf(name)
+    expect(faults.some((fault) => isException(exception, name, fault))).toBe(true)
+  },
+)
+
+test.each([...LISTS, 'listTrash'])('%s of what is known reads no task', async (name) => {
+  const call = STATEMENTS[name]?.known ?? expect.unreachable()
+  for (const mode of MODES) {
+    const { plans } = await explainer.explain(mode, (on) => call(on, SUBJECTS['the one with most']))
+    expect(rowsReadOf('tasks', plans)).toBe(0)
+  }
+})

@@ -1,0 +1,111 @@
+/** A database as it is after some time: many users, one of them with far more than the others. */
+import { createHash } from 'node:crypto'
+import type { Caller } from '../../src/auth/verify'
+import type { Pool } from '../../src/database/connection'
+
+export interface Crowd {
+  users: number
+  /** How many of the users have tasks. */
+  busy: number
+  tasksEach: number
+  /** Of the one who has far more. */
+  most: number
+}
+
+/** A column of each table of which nothing depends on how much is known. */
+const EVEN = {
+  users: 'refuse_tokens_until',
+  tasks: 'completed',
+  accounts: 'name',
+  sessions: 'retried',
+  refresh_tokens: 'generation',
+  idempotency_keys: 'fingerprint',
+}
+
+/** Somebody whose tokens come from elsewhere. */
+export const WITHOUT_ACCOUNT = 'user-8'
+export const PASSWORD_HASH = `$argon2id$v=19$m=19456,t=2,p=1$${'A'.repeat(43)}$${'A'.repeat(43)}`
+
+/** Everybody is somewhere in their history: a twentieth of the tasks in the trash, as many ended, half of it long ago. */
+export async function fill(sql: Pool, { users, busy, tasksEach, most }: Crowd): Promise<void> {
+  await sql`
+    insert into users (id, revision)
+    select 'user-' || n, case when n <= ${busy} then ${tasksEach}::bigint else 1 end from generate_series(1, ${users}) as n
+    union all select 'most', ${most}`
+  // in the order of time, not of users: that is how the rows of one of them come to lie
+  await sql`
+    insert into tasks (user_id, title, description, completed, created_at, updated_at, revision, deleted_at, ended)
+    select user_id, case when fate = 1 then '' else initcap(left(md5(user_id || n), 12)) || ' ' || n end,
+      case when fate <> 1 then repeat('x', 100) end, n % 3 = 0, moment, moment, n,
+      case when fate <= 1 then moment + n % 10 / 10.0 * (now() - moment) end, fate = 1
+    from (
+      select 'user-' || u as user_id, n, n::double precision / ${tasksEach} as done, (n + u) % 20 as fate
+      from generate_series(1, ${busy}) as u, generate_series(1, ${tasksEach}) as n
+      union all select 'most', n, n::double precision / ${most}, n % 20 from generate_series(1, ${most}) as n
+    ) as task, lateral (select now() - (1 - done) * interval '60 days' as moment) as history
+    order by done, user_id`
+  await sql`
+    insert into accounts (user_id, email, name, password_hash)
+    select id, id || '@example.com', null, ${PASSWORD_HASH} from users where id <> ${WITHOUT_ACCOUNT} order by md5(id)`
+  // two each, of which the second may have expired, and for some as many as there may be; half of them used again
+  await sql`
+    insert into sessions (id, user_id, generation, created_at, last_used_at, expires_at)
+    select md5(user_id || ' ' || n)::uuid, user_id, 1 + n % 2, moment, moment, moment + interval '30 days'
+    from accounts, generate_series(1, case when user_id in ('most', 'user-1') then 100 else 2 end) as n,
+      lateral (select get_byte(sha256(user_id::bytea), 0) as any_number) as byte,
+      lateral (
+        select now() - case when n = 2 then 20 + any_number % 20 else (any_number + n) % 28 end * interval '1 day' as moment
+      ) as history
+    -- each use of one makes a new row somewhere
+    order by md5(user_id || n)`
+  await sql`
+    insert into refresh_tokens (token_hash, session_id, generation, expires_at)
+    select sha256((id || ' ' || n)::bytea), id, n, expires_at - (generation - n) * interval '10 days'
+    from sessions, generate_series(1, generation) as n
+    order by md5(id::text || n)`
+  await sql`
+    insert into idempotency_keys (user_id, key, fingerprint, answer, expires_at)
+    select 'user-' || n % ${busy} + 1, n::text, sha256(''), '{}', now() + (n % 26 - 2) * interval '1 hour'
+    from generate_series(1, ${users}) as n`
+  await sql`insert into idempotency_keys select 'most', key, fingerprint, answer, expires_at from idempotency_keys limit 2000`
+  for (const [table, column] of Object.entries(EVEN)) {
+    // or what is known of the tables would depend on when it came by, and on which rows it looked at: here at all
+    await sql`alter table ${sql(table)} set (autovacuum_enabled = false)`
+    await sql`alter table ${sql(table)} alter ${sql(column)} set statistics 10000`
+    await sql`vacuum (analyze) ${sql(table)}`
+  }
+}
+
+/** A user, with what statements are called with. */
+export interface Subject {
+  caller: Caller
+  /** The newest. */
+  taskId: number
+  /** In the middle of all of theirs. */
+  middle: { number: number; title: string }
+  trashed: number
+  email: string
+  tokenHash: Buffer
+}
+
+const EXPIRES_AT = 4_000_000_000
+
+/** Also of one whom nobody knows. */
+export async function subject(sql: Pool, id: string): Promise<Subject> {
+  const [session] = await sql<{ id: string; generation: number }[]>`
+    select id, generation from sessions where user_id = ${id} and expires_at > now() order by last_used_at desc limit 1`
+  const tasks = await sql<{ id: number; title: string; is_trashed: boolean }[]>`
+    select id, title, deleted_at is not null and not ended as is_trashed from tasks
+    where user_id = ${id} and not ended order by id`
+  const middle = tasks[Math.floor(tasks.length / 2)]
+  const sessionId = session?.id ?? crypto.randomUUID()
+  const token = `${sessionId} ${session?.generation ?? 1}`
+  return {
+    caller: { id, issuedAt: 1_700_000_000, expiresAt: EXPIRES_AT, sessionId },
+    taskId: tasks.findLast(({ is_trashed }) => !is_trashed)?.id ?? 1,
+    middle: { number: middle?.id ?? 1, title: middle?.title ?? '' },
+    trashed: tasks.findLast(({ is_trashed }) => is_trashed)?.id ?? 1,
+    email: `${id}@example.com`,
+    tokenHash: createHash('sha256').update(token).digest(),
+  }
+}
