@@ -35,7 +35,10 @@ export async function serve(settings: Settings, log: Logger): Promise<Server> {
   const provided = await provideDatabase(settings, log)
   const metrics = settings.metrics ? createMetrics() : undefined
   const tracing = settings.otelEndpoint
-    ? await startTracing({ otelEndpoint: settings.otelEndpoint })
+    ? await startTracing({
+        otelEndpoint: settings.otelEndpoint,
+        continueTraces: settings.trustedProxyHops > 0,
+      })
     : undefined
   const database = openDatabase({
     url: provided.url,

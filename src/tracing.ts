@@ -18,6 +18,13 @@ export interface Tracing {
   stop(): Promise<void>
 }
 
+interface TracingSettings {
+  /** The collector, as `OTEL_EXPORTER_OTLP_ENDPOINT` names it: without `/v1/traces`. */
+  otelEndpoint: string
+  /** Whether a trace that a request names is gone on with, which also says whether it is sampled: not for strangers. */
+  continueTraces: boolean
+}
+
 /** In milliseconds. */
 const STOP_DEADLINE = 1500
 
@@ -43,9 +50,8 @@ const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIO
  * come from OpenTelemetry's own variables. Nothing of OpenTelemetry is loaded before; it is global, so there can be one
  * at a time.
  *
- * @param settings.otelEndpoint the collector, as `OTEL_EXPORTER_OTLP_ENDPOINT` names it: without `/v1/traces`
  */
-export async function startTracing({ otelEndpoint }: { otelEndpoint: string }): Promise<Tracing> {
+export async function startTracing({ otelEndpoint, continueTraces }: TracingSettings): Promise<Tracing> {
   const [api, sdk, { OTLPTraceExporter }, { W3CTraceContextPropagator }, hooks, resource] = await Promise.all(
     [
       import('@opentelemetry/api'),
@@ -66,7 +72,7 @@ export async function startTracing({ otelEndpoint }: { otelEndpoint: string }): 
   })
   const tracer = provider.getTracer('taskwell', version)
   context.setGlobalContextManager(new hooks.AsyncLocalStorageContextManager().enable())
-  propagation.setGlobalPropagator(new W3CTraceContextPropagator())
+  if (continueTraces) propagation.setGlobalPropagator(new W3CTraceContextPropagator())
   // set before the plugin looks, which would start an SDK of its own
   trace.setGlobalTracerProvider({ getTracer: () => requestsOnly(tracer, api) })
   const { opentelemetry } = await import('@elysiajs/opentelemetry')

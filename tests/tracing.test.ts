@@ -97,6 +97,16 @@ describe('a request', () => {
     }
   })
 
+  test('of a stranger cannot choose its trace, nor that it is not sampled', async () => {
+    const own = collector()
+    const app = await start(own.url, { STRANGERS: 'yes' })
+    await app.call('/me/tasks', { headers: { traceparent: `00-${TRACE}-${PARENT}-00` } })
+    await own.until(1)
+    expect(own.requests().map(({ traceId, parentSpanId }) => [traceId === TRACE, parentSpanId])).toEqual([
+      [false, undefined],
+    ])
+  })
+
   test('goes on with the trace of whoever sent it', async () => {
     const { request } = await trace('/me/tasks')
     expect(request.parentSpanId).toBe(PARENT)

@@ -44,13 +44,15 @@ type Limiter = Pick<RateLimiterMemory, 'penalty' | 'get'>
 type LimiterOptions = { points: number; duration: number; keyPrefix: string }
 
 /**
- * Forgets the keys that were longest unused when there are too many. Whoever sends from so many addresses that one
- * of them is forgotten within its minute gains nothing: each had a budget of its own.
+ * Forgets the keys that were longest unused when there are too many, but none that is over its limit: an account is
+ * tried from many addresses, and must not be forgotten because of them.
  */
 class BoundedMemory extends RateLimiterMemory {
   // two sets instead of one in order of use: the first entry of a set that lost its first ones is slow to find
   #recent = new Set<string>()
   #older = new Set<string>()
+  /** Until when keys are over their limit, in milliseconds since 1970. */
+  readonly #spentUntil = new Map<string, number>()
   readonly #maxRecent: number
 
   constructor(options: LimiterOptions, maxKeys: number) {
@@ -58,11 +60,13 @@ class BoundedMemory extends RateLimiterMemory {
     this.#maxRecent = maxKeys / 2
   }
 
-  override penalty(key: string, points: number, call?: Call): Promise<RateLimiterRes> {
+  override async penalty(key: string, points: number, call?: Call): Promise<RateLimiterRes> {
     if (call) call.isShared = false
     if (this.#recent.size >= this.#maxRecent) this.#forgetOlder()
     this.#recent.add(key)
-    return super.penalty(key, points)
+    const result = await super.penalty(key, points)
+    if (result.consumedPoints > this.points) this.#spentUntil.set(key, Date.now() + result.msBeforeNext)
+    return result
   }
 
   override get(key: string, call?: Call): Promise<RateLimiterRes | null> {
@@ -71,13 +75,24 @@ class BoundedMemory extends RateLimiterMemory {
   }
 
   #forgetOlder(): void {
-    for (const key of this.#older) if (!this.#recent.has(key)) void this.delete(key)
+    const kept = new Set<string>()
+    for (const key of this.#older) {
+      if (this.#recent.has(key)) continue
+      const isSpent = (this.#spentUntil.get(key) ?? 0) > Date.now()
+      if (isSpent && kept.size < this.#maxRecent / 2) kept.add(key)
+      else this.#forget(key)
+    }
     this.#older = this.#recent
-    this.#recent = new Set()
+    this.#recent = kept
+  }
+
+  #forget(key: string): void {
+    this.#spentUntil.delete(key)
+    void this.delete(key)
   }
 }
 
-/** Users and e-mail addresses are in no store in the clear, and a key is short whatever was sent. */
+/** Users and e-mail addresses are not in Redis in the clear. */
 function storedKey(policy: Policy, key: string): string {
   if (policy === 'address' || policy === 'auth-address') return key
   return hash('sha256', key, 'base64url').slice(0, 22)
@@ -121,7 +136,7 @@ export function createLimits(
   return {
     async take(policy, key, points = 1) {
       const limiter = limiters[policy]
-      const result = await count(limiter, storedKey(policy, key), points)
+      const result = await count(limiter, shared ? storedKey(policy, key) : key, points)
       // a window that has ended may be there for a moment still
       const used = result !== null && result.msBeforeNext > 0 ? result : null
       const consumed = used?.consumedPoints ?? 0

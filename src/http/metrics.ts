@@ -156,7 +156,7 @@ function watchProcess(registry: Registry): void {
  * `GET /metrics`, for Prometheus alone and so in no document.
  *
  * @param token the bearer token to ask for; left out, anybody may read
- * @param throttle counts who has not got it
+ * @param throttle counts who has none
  */
 export function metricsRoute(metrics: Metrics, token: string | undefined, throttle: Throttle) {
   const allow = token === undefined ? () => {} : onlyWith(token)
@@ -169,7 +169,7 @@ export function metricsRoute(metrics: Metrics, token: string | undefined, thrott
         await throttle.stranger(context)
         throw refusal
       }
-      await throttle.look(context)
+      await (token === undefined ? throttle.stranger(context) : throttle.look(context))
       const headers = { 'content-type': metrics.contentType, 'cache-control': 'no-store' }
       return new Response(await metrics.render(), { headers })
     },

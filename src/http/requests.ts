@@ -48,6 +48,7 @@ export function requests({ log, traffic, metrics, requestTimeout }: Deps) {
           ms: round(performance.now() - startedAt),
         }
         metrics?.request(seen)
+        if (!log.isLevelEnabled('info')) return
         const ran = statements.map(({ name, ms }) => ({ name, ms: round(ms) }))
         log.info(
           { request_id: id, ...seen, user: userId, ...(ran.length > 0 && { statements: ran }) },

@@ -25,8 +25,8 @@ export interface Throttle {
   password(arrival: Arrival, account: string): Promise<void>
   /** Only says what the address has left. */
   look(arrival: Arrival): Promise<void>
-  /** Counts for its address what was not counted yet, and refuses nothing. */
-  rest(arrival: Arrival): Promise<void>
+  /** Counts for its address what was not counted yet, and refuses nothing. @param isOurs the fault: only looks */
+  rest(arrival: Arrival, isOurs: boolean): Promise<void>
 }
 
 interface Deps {
@@ -63,8 +63,8 @@ export function createThrottle({ limits, trustedProxyHops, metrics }: Deps): Thr
     async look(arrival) {
       await take(arrival, 'address', addressOf(arrival), 0)
     },
-    async rest(arrival) {
-      if (!isCounted(arrival)) await take(arrival, 'address', addressOf(arrival))
+    async rest(arrival, isOurs) {
+      if (!isCounted(arrival)) await take(arrival, 'address', addressOf(arrival), isOurs ? 0 : 1)
     },
   }
 }
@@ -79,6 +79,7 @@ export function forStrangers(throttle: Throttle) {
 /** Counts what was answered before anybody asked for whom: paths and methods that there are not. */
 export function countRest(throttle: Throttle) {
   return new Elysia({ name: 'count-rest' }).onError({ as: 'global' }, async (context) => {
-    await throttle.rest(context)
+    const { error } = context
+    await throttle.rest(context, error instanceof Problem && error.status === 503)
   })
 }

@@ -198,14 +198,22 @@ describe('GET /metrics', () => {
   })
 
   test('of a running server tells of requests, statements, refusals, streams and the pool', async () => {
-    const env = { DATABASE_URL: url, HOST: '127.0.0.1', PORT: '0', METRICS: 'on', DATABASE_POOL_SIZE: '7' }
+    const env = {
+      DATABASE_URL: url,
+      HOST: '127.0.0.1',
+      PORT: '0',
+      METRICS: 'on',
+      METRICS_TOKEN: 'for-prometheus',
+      DATABASE_POOL_SIZE: '7',
+    }
+    const headers = { authorization: 'Bearer for-prometheus' }
     const log = createLog({ logLevel: 'silent', production: true })
     const server = await serve(testSettings({ ...env, RATE_LIMIT_PER_MINUTE: '3' }), log)
     const port = Number(new URL(server.url).port)
     const held = await stream(port)
     for (let n = 0; n < 4; n++) await call(port, 'GET', `${TODOS}/999`, { as: 'bob' })
     for (let n = 0; n < 4; n++) await call(port, 'GET', TODOS)
-    const read = async () => String((await call(port, 'GET', '/metrics')).body)
+    const read = async () => String((await call(port, 'GET', '/metrics', { headers })).body)
     // a request is counted once its answer has been sent
     while (!(await read()).includes(`{method="GET",route="${TODOS}",status="429"} 1\n`)) await Bun.sleep(1)
     const lines = (await read()).split('\n')

@@ -1,0 +1,29 @@
+import { expect, test } from 'bun:test'
+import { signAccessToken } from '../../src/auth/token'
+import { testApp } from '../support/app'
+import { blockWrites } from '../support/database'
+
+const { app, call, settings, sql, url } = await testApp()
+
+test('a client that goes away takes its statement with it', async () => {
+  await call('POST', '/api/v1/todos', { as: 'ann', body: { title: 'x' } })
+  const writes = await blockWrites(url)
+  const gone = new AbortController()
+  const request = new Request('http://localhost/api/v1/todos', {
+    method: 'POST',
+    headers: {
+      authorization: `Bearer ${await signAccessToken('ann', settings)}`,
+      'content-type': 'application/json',
+    },
+    body: '{"title":"y"}',
+    signal: gone.signal,
+  })
+  const answer = app.handle(request)
+  await writes.reached()
+  gone.abort()
+  expect((await answer).status).toBe(408)
+  const waiting = () => sql`select from pg_stat_activity where wait_event_type = 'Lock'`
+  while ((await waiting()).length > 0);
+  await writes.release()
+  expect((await call('GET', '/api/v1/todos', { as: 'ann' })).body).toHaveLength(1)
+})
