@@ -9,7 +9,7 @@ import {
 import { Problem } from '../http/problems'
 
 /** All in milliseconds. */
-const FETCH_DEADLINE = 3000
+export const FETCH_DEADLINE = 3000
 const MAX_AGE = 600_000
 /** Between two look-ups of key ids that are not known, so that forged ids do not become load on the issuer. */
 const UNKNOWN_KEY_COOLDOWN = 30_000

@@ -3,7 +3,7 @@ import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose'
 import { Problem } from '../http/problems'
 import { codePoints, isStorable } from '../http/validation'
 import type { Settings } from '../settings'
-import { anyOf, remoteKeys } from './keys'
+import { anyOf, FETCH_DEADLINE, remoteKeys } from './keys'
 
 /** Whoever sent the request. */
 export interface Caller {
@@ -33,7 +33,8 @@ const JWKS_ALGORITHMS = ['EdDSA', 'ES256', 'ES512', 'RS256', 'PS256']
 /** Other types are other things: Better Auth signs sign-out notices and its session cache too. */
 const TOKEN_TYPE = /^(?:at\+)?jwt$/i
 
-type AuthSettings = Pick<Settings, 'secret' | 'jwks' | 'issuers' | 'audiences'>
+type AuthSettings = Pick<Settings, 'secret' | 'jwks' | 'issuers' | 'audiences'> &
+  Partial<Pick<Settings, 'requestTimeoutMs'>>
 
 interface Verified {
   caller: Caller
@@ -81,9 +82,12 @@ function bearerToken(authorization: string | null): string {
   return token
 }
 
-function createCheck({ secret, jwks, issuers, audiences }: AuthSettings, forget: () => void) {
+function createCheck(settings: AuthSettings, forget: () => void) {
+  const { secret, jwks, issuers, audiences, requestTimeoutMs = Number.POSITIVE_INFINITY } = settings
   const secretKey = secret === undefined ? undefined : new TextEncoder().encode(secret)
-  const findKey = jwks && anyOf(jwks.urls.map((url) => remoteKeys(url, { onChange: forget })))
+  // so that there is time left for the answer
+  const deadline = Math.min(FETCH_DEADLINE, requestTimeoutMs / 2)
+  const findKey = jwks && anyOf(jwks.urls.map((url) => remoteKeys(url, { onChange: forget, deadline })))
   const common = { clockTolerance: CLOCK_TOLERANCE, requiredClaims: ['exp'] }
   const forSecret = { ...common, ...bind(issuers, audiences), algorithms: ['HS256'] }
   const forJwks = { ...common, ...bind(jwks?.issuers, jwks?.audiences), algorithms: JWKS_ALGORITHMS }

@@ -32,8 +32,8 @@ export interface Database {
   /** For one request. */
   sqlFor(waiter: Waiter): Sql
   /**
-   * Asks whether the schema is as new as it has to be, on a connection of its own, so that a busy pool is not taken for
-   * a dead server.
+   * Asks whether the schema is as new as it has to be, and can be written to; on a connection of its own, so that a busy
+   * pool is not taken for a dead server.
    *
    * @throws whatever keeps it from being ready; Unanswered after a second
    */
@@ -201,7 +201,9 @@ export function openDatabase({
     const sql = probe
     const askedAt = performance.now()
     const rows = await withDeadline(
-      sql`select from schema_migrations where version = ${SCHEMA_VERSION}`,
+      sql<{ read_only: string | null }[]>`
+        select current_setting('transaction_read_only') as read_only
+        from schema_migrations where version = ${SCHEMA_VERSION}`,
       () => {
         wasSilent = true
         probe = openProbe()
@@ -214,7 +216,9 @@ export function openDatabase({
     // what it was connecting with meanwhile may wait for an answer that does not come
     if (wasSilent && current.answeredAt === undefined) replace(current)
     wasSilent = false
-    if (rows.length === 0) throw new NotReady()
+    const [row] = rows
+    if (row === undefined) throw new NotReady('SCHEMA_OUTDATED')
+    if (row.read_only !== 'off') throw new NotReady('READ_ONLY')
   }
 
   const sqlFor =

@@ -11,9 +11,14 @@ export class Unanswered extends Error {
   }
 }
 
-/** The database is there, but a migration is missing. */
+/** The database is there, but a migration is missing, or it is the wrong one of a pair. */
 export class NotReady extends Error {
-  readonly code = 'SCHEMA_OUTDATED'
+  readonly code: 'SCHEMA_OUTDATED' | 'READ_ONLY'
+
+  constructor(code: NotReady['code']) {
+    super('The database cannot serve')
+    this.code = code
+  }
 }
 
 /** The driver's and the network's words for a connection that has ended. */

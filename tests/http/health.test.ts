@@ -51,6 +51,14 @@ describe('a database', () => {
     expect((await call('GET', '/ready')).status).toBe(200)
   })
 
+  test('that can only be read is not ready, and the log says why', async () => {
+    const { call, sql, url, logged } = await testApp()
+    const name = new URL(url).pathname.slice(1)
+    await sql`alter database ${sql(name)} set default_transaction_read_only = on`
+    expect(await call('GET', '/ready')).toMatchObject({ status: 503 })
+    expect(logged.map((line) => JSON.parse(line).err?.code)).toContain('READ_ONLY')
+  })
+
   test('is ready with the newest migration, and with those of a later version', async () => {
     const files = await readdir(join(import.meta.dir, '../../db/migrations'))
     expect(files.sort().at(-1)).toStartWith(`${SCHEMA_VERSION}_`)
@@ -97,4 +105,18 @@ test('a request to a database that is not there is a 503', async () => {
   expect(answer).toMatchObject({ status: 503, body: { error_code: 'DATABASE_UNAVAILABLE' } })
   expect(answer.headers.get('retry-after')).toBe('1')
   await database.end()
+})
+
+test('a token is answered in time, also where its issuer says nothing', async () => {
+  const silent = createServer(() => {}).listen(0, '127.0.0.1')
+  afterAll(() => void silent.close())
+  const address = silent.address()
+  const port = typeof address === 'object' ? address?.port : 0
+  const { call } = await testApp({ BETTER_AUTH_URL: `http://127.0.0.1:${port}`, REQUEST_TIMEOUT_MS: '400' })
+  const header = Buffer.from('{"alg":"EdDSA","kid":"unknown"}').toString('base64url')
+  const asked = performance.now()
+  const answer = await call('GET', '/api/v1/todos', { headers: { authorization: `Bearer ${header}.e30.AA` } })
+  expect(answer).toMatchObject({ status: 503, body: { error_code: 'KEYS_UNAVAILABLE' } })
+  // the default would be three seconds
+  expect(performance.now() - asked).toBeLessThan(2500)
 })
