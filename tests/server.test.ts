@@ -47,6 +47,13 @@ describe('a server', () => {
     await stopped
   })
 
+  test('serves though Redis and the collector of traces are not there', async () => {
+    const nowhere = { REDIS_URL: 'redis://127.0.0.1:1', OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' }
+    const server = await serve(testSettings({ ...local, ...nowhere, DATABASE_URL: databaseUrl }), log)
+    expect((await fetch(`${server.url}/ready`)).status).toBe(200)
+    await server.stop()
+  })
+
   test('with a port that is taken fails, and leaves the folder of its database free', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'taskwell-server-'))
     const first = await serve(testSettings({ ...local, DATABASE_URL: databaseUrl }), log)

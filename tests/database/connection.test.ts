@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
 import { cleanUrl, openPool } from '../../src/database/connection'
-import { fromDatabaseError } from '../../src/database/errors'
+import { fromDatabaseError, wasNeverSent } from '../../src/database/errors'
 import { exactlyOne } from '../../src/database/sql'
 import { testDatabase } from '../support/database'
 
@@ -108,6 +108,14 @@ describe('an error', () => {
 
   test.each([['23505'], ['42P01'], ['22P02'], ['ENOENT'], ['']])('%p is none of that', (code) => {
     expect(fromDatabaseError(Object.assign(new Error('x'), { code }))).toBeUndefined()
+  })
+
+  test.each([
+    ['CONNECTION_ENDED', true],
+    ['CONNECTION_CLOSED', false],
+    ['CONNECTION_DESTROYED', false],
+  ])('%s says that the statement was never sent: %p', (code, isSo) => {
+    expect(wasNeverSent(Object.assign(new Error('x'), { code }))).toBe(isSo)
   })
 
   test('of another kind is none of that', () => {
