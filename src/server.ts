@@ -5,7 +5,6 @@ import { openDatabase } from './database/database'
 import { startEmbedded } from './database/embedded'
 import { migrate } from './database/migrations'
 import { createLimits } from './http/limits'
-import { createMetrics } from './http/metrics'
 import { createTraffic } from './http/traffic'
 import { startPurging } from './purge'
 import type { Settings } from './settings'
@@ -33,7 +32,7 @@ const GRACE = 1000
  */
 export async function serve(settings: Settings, log: Logger): Promise<Server> {
   const provided = await provideDatabase(settings, log)
-  const metrics = settings.metrics ? createMetrics() : undefined
+  const metrics = await collectMetrics(settings)
   const tracing = settings.otelEndpoint
     ? await startTracing({
         otelEndpoint: settings.otelEndpoint,
@@ -103,6 +102,13 @@ function listen(app: App, { host, port, keepAliveSeconds }: Settings): void {
     // Bun's own 413 has no body, so its limit lies far above ours
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
   })
+}
+
+/** Loaded only where they are wanted, as the client of Redis is. */
+async function collectMetrics({ metrics }: Settings) {
+  if (!metrics) return undefined
+  const { createMetrics } = await import('./http/metrics')
+  return createMetrics()
 }
 
 /** The client of Redis costs memory, and the start time, so it is loaded only where it is wanted. */

@@ -1,5 +1,4 @@
 /** The OpenAPI document: what `@elysiajs/swagger` makes of the routes, corrected to valid OpenAPI 3.1. */
-import { swagger } from '@elysiajs/swagger'
 import { type AnyElysia, Elysia } from 'elysia'
 import { version } from '../../package.json'
 import { components } from './components'
@@ -33,6 +32,8 @@ const DOCUMENTATION = {
 
 /** @returns the document of all routes of `app` that are not hidden */
 export async function openApi(app: AnyElysia): Promise<Json> {
+  // most processes are never asked for the document
+  const { swagger } = await import('@elysiajs/swagger')
   // an instance of its own that never listens: the plugin's page, which loads from other hosts, is not served
   const generator = new Elysia()
     .use(swagger({ specPath: '/document', documentation: DOCUMENTATION }))
