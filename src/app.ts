@@ -56,7 +56,8 @@ export function createApp({
   const api = new Elysia({
     // unknown keys are refused, not dropped
     normalize: false,
-    precompile: true,
+    // each route when it is first asked for: a few milliseconds then, where all of them would take memory and the start
+    precompile: false,
     // on, Elysia looks for the path behind the fourth letter of the host, and hosts may be shorter
     handler: { standardHostname: false },
   })
