@@ -57,7 +57,7 @@ export interface DatabaseOptions {
 }
 
 /** The newest migration that the statements rely on. */
-export const SCHEMA_VERSION = '20261121000002'
+export const SCHEMA_VERSION = '20261121000003'
 
 /** In milliseconds. */
 const READY_DEADLINE = 1000

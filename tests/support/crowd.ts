@@ -10,6 +10,8 @@ export interface Crowd {
   tasksEach: number
   /** Of the one who has far more. */
   most: number
+  /** Of the one who has deleted nearly all. */
+  deleted: number
 }
 
 /** A column of each table of which nothing depends on how much is known. */
@@ -22,16 +24,18 @@ const EVEN = {
   idempotency_keys: 'fingerprint',
 }
 
+/** Who has deleted nearly all. */
+export const TIDY = 'tidy'
 /** Somebody whose tokens come from elsewhere. */
 export const WITHOUT_ACCOUNT = 'user-8'
 export const PASSWORD_HASH = `$argon2id$v=19$m=19456,t=2,p=1$${'A'.repeat(43)}$${'A'.repeat(43)}`
 
 /** Everybody is somewhere in their history: a twentieth of the tasks in the trash, as many ended, half of it long ago. */
-export async function fill(sql: Pool, { users, busy, tasksEach, most }: Crowd): Promise<void> {
+export async function fill(sql: Pool, { users, busy, tasksEach, most, deleted }: Crowd): Promise<void> {
   await sql`
     insert into users (id, revision)
     select 'user-' || n, case when n <= ${busy} then ${tasksEach}::bigint else 1 end from generate_series(1, ${users}) as n
-    union all select 'most', ${most}`
+    union all select id, ${most}::bigint from unnest(array['most', ${TIDY}]) as id`
   // in the order of time, not of users: that is how the rows of one of them come to lie
   await sql`
     insert into tasks (user_id, title, description, completed, created_at, updated_at, revision, deleted_at, ended)
@@ -42,6 +46,8 @@ export async function fill(sql: Pool, { users, busy, tasksEach, most }: Crowd): 
       select 'user-' || u as user_id, n, n::double precision / ${tasksEach} as done, (n + u) % 20 as fate
       from generate_series(1, ${busy}) as u, generate_series(1, ${tasksEach}) as n
       union all select 'most', n, n::double precision / ${most}, n % 20 from generate_series(1, ${most}) as n
+      union all select ${TIDY}, n, n::double precision / ${deleted}, case when n % 100 = 0 then 2 else n % 2 end
+      from generate_series(1, ${deleted}) as n
     ) as task, lateral (select now() - (1 - done) * interval '60 days' as moment) as history
     order by done, user_id`
   await sql`

@@ -124,6 +124,14 @@ export function rowsReadOf(table: string, plans: readonly Plan[]): number {
   return nodes.reduce((sum, node) => sum + rowsRead(node), 0)
 }
 
+/** The indexes that a statement read without the rows of their table. */
+export function readAlone(plans: readonly Plan[]): string[] {
+  const nodes = plans.flatMap(({ Plan }) => nodesOf(Plan))
+  return nodes
+    .filter((node) => node['Node Type'] === 'Index Only Scan')
+    .map((node) => node['Index Name'] ?? '')
+}
+
 /** With those that it read in vain. */
 function rowsRead(node: PlanNode): number {
   const { 'Rows Removed by Filter': filtered = 0, 'Rows Removed by Index Recheck': rechecked = 0 } = node
