@@ -1,19 +1,24 @@
-/** Taskwell against the ceiling. */
+/** One server against another: Taskwell against the ceiling, or in several processes against one. */
 import { createFilled } from './fill'
 import type { Target } from './load'
 import { type Bench, inTurns, middle, print, printTable, ratioOf } from './rounds'
-import { type Server, startCeiling, startTaskwell } from './servers'
+import type { Server, Surroundings } from './servers'
 import { type Audience, audienceOf, targetsOf, WORKLOADS, type Workload, withTags } from './workloads'
 
-/** @returns whether nothing failed */
-export async function compare(bench: Bench, only: readonly string[]): Promise<boolean> {
+export type Start = (surroundings: Surroundings) => Promise<Server>
+
+/** @param starts the first is compared with the second. @returns whether nothing failed */
+export async function compare(
+  bench: Bench,
+  only: readonly string[],
+  starts: readonly [Start, Start],
+): Promise<boolean> {
   const { folder, signal, size } = bench
-  const url = await createFilled(bench.databaseUrl, 'bench', size, signal)
+  const databaseUrl = await createFilled(bench.databaseUrl, 'bench', size, signal)
   print(`${size.users} users with ${size.tasks} tasks each, ${bench.rounds} rounds of ${bench.seconds} s`)
   const servers: Server[] = []
   try {
-    servers.push(await startTaskwell(url, folder, signal))
-    servers.push(await startCeiling(url, folder, signal))
+    for (const start of starts) servers.push(await start({ databaseUrl, folder, signal }))
     const audience = await audienceOf(size)
     const failed: number[] = []
     for (const name of only) failed.push(await compareOne(bench, name, servers, audience))
@@ -40,14 +45,16 @@ async function compareOne(
   await Bun.sleep(SETTLED)
   await checkAnswers(workload, targets.slice(0, 20), servers)
   const contestants = servers.map((server) => ({ server, targets: () => sent(workload, targets, server) }))
-  const [own = [], ceiling = []] = await inTurns(bench, contestants)
-  const ratio = (of: 'perSecond' | 'p99' | 'cpu') => ratioOf(of, own, ceiling).toFixed(2)
-  const lines = [own, ceiling].map((results, n) => ({
+  const [first = [], second = []] = await inTurns(bench, contestants)
+  const ratio = (of: 'perSecond' | 'p99' | 'cpu') => ratioOf(of, first, second).toFixed(2)
+  const lines = [first, second].map((results, n) => ({
     name: servers[n]?.name ?? '',
     result: middle(results),
   }))
   printTable(`${name} ${workload.title}`, lines)
-  print(`  ratio: ${ratio('perSecond')} of its requests a second, p99 ${ratio('p99')}, cpu ${ratio('cpu')}`)
+  print(
+    `  ratio of the first to the second: requests/s ${ratio('perSecond')}, p99 ${ratio('p99')}, cpu ${ratio('cpu')}`,
+  )
   return lines.reduce((sum, { result }) => sum + result.failed, 0)
 }
 
@@ -95,6 +102,8 @@ async function ask({ name, url }: Server, target: Target, { isKnown }: Workload)
 }
 
 function describe({ name, readyAfter, memory }: Server): string {
-  const { now, peak } = memory()
-  return `${name}: ready after ${readyAfter.toFixed(0)} ms; memory ${now.toFixed(0)} MB, at its peak ${peak.toFixed(0)} MB`
+  const { processes, resident, proportional, peak } = memory()
+  const [now, shared, most] = [resident, proportional, peak].map((each) => `${each.toFixed(0)} MB`)
+  const several = processes > 1 ? ` in ${processes} processes (${shared} with shared pages counted once)` : ''
+  return `${name}: ready after ${readyAfter.toFixed(0)} ms; memory ${now}${several}, at its peak ${most}`
 }

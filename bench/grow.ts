@@ -1,4 +1,4 @@
-/** Taskwell against itself: with more rows, with users who have very many, and far down in their lists. */
+/** Taskwell against itself: with more rows, and far down in the lists of users who have very many. */
 import { createFilled, type Size } from './fill'
 import { type Bench, inTurns, middle, print, printTable, ratioOf } from './rounds'
 import { type Server, startTaskwell } from './servers'
@@ -22,13 +22,15 @@ interface Line extends Place {
   one: Workload['one']
 }
 
+const PAGE = 20
+
 /** @returns whether nothing failed */
 export async function grow(bench: Bench): Promise<boolean> {
-  const { tasks, users } = bench.size
-  const sizes = [users / 100, users / 10, users].map((each) => ({
-    users: Math.max(Math.round(each), 1),
-    tasks,
-  }))
+  const rows = bench.size.users * bench.size.tasks
+  // The same number of users in each, and a full page for all of them: with fewer, or with fewer tasks than are asked
+  // for, the smaller database would be asked for less.
+  const users = Math.max(Math.floor(rows / 100 / PAGE), 1)
+  const sizes = [PAGE, 10 * PAGE, 100 * PAGE].map((tasks) => ({ users, tasks }))
   // more than one, or the limit of a user's requests would be the limit here
   const large = { users: 4, tasks: 100_000 }
   const places: Place[] = []
@@ -42,9 +44,10 @@ export async function grow(bench: Bench): Promise<boolean> {
   }
 }
 
-async function createPlace({ databaseUrl, folder, signal }: Bench, size: Size): Promise<Place> {
-  const url = await createFilled(databaseUrl, `bench_${size.users}x${size.tasks}`, size, signal)
-  return { server: await startTaskwell(url, folder, signal), audience: await audienceOf(size) }
+async function createPlace({ folder, signal, ...bench }: Bench, size: Size): Promise<Place> {
+  const databaseUrl = await createFilled(bench.databaseUrl, `bench_${size.users}x${size.tasks}`, size, signal)
+  const server = await startTaskwell({ databaseUrl, folder, signal })
+  return { server, audience: await audienceOf(size) }
 }
 
 /** What is compared, beginning with the smallest. */
@@ -79,8 +82,12 @@ async function race(bench: Bench, title: string, lines: readonly Line[]): Promis
   const [smallest = []] = results
   const rows = lines.map(({ name }, n) => ({ name, result: middle(results[n] ?? []) }))
   printTable(title, rows)
-  print(
-    `  ratio of the first to the last: ${ratioOf('perSecond', smallest, results.at(-1) ?? []).toFixed(2)}`,
+  const largest = results.at(-1) ?? []
+  const slowdown = ratioOf('perSecond', smallest, largest).toFixed(2)
+  const [own, database] = (['cpu', 'databaseCpu'] as const).map((of) =>
+    ratioOf(of, largest, smallest).toFixed(2),
   )
+  print(`  ratio of the first to the last: requests/s ${slowdown}`)
+  print(`  ratio of the last to the first: cpu ${own}, database ${database}`)
   return rows.reduce((sum, { result }) => sum + result.failed, 0)
 }

@@ -18,6 +18,8 @@ export interface Measured {
   p99: number
   /** Answers of status 400 and over, and requests without an answer. */
   failed: number
+  /** What the loader itself has used of a processor, in milliseconds. */
+  cpu: number
 }
 
 export interface LoadOptions {
@@ -49,7 +51,9 @@ export async function load({ url, targets, seconds, folder, signal }: LoadOption
   signal.throwIfAborted()
   const line = output?.split('\n').findLast((each) => each.startsWith('{'))
   if (line === undefined) throw new Error(`${LOADER} failed: ${output}${errors}`)
-  return JSON.parse(line)
+  await child.exited
+  const { cpuTime } = child.resourceUsage() ?? {}
+  return { ...JSON.parse(line), cpu: cpuTime ? Number(cpuTime.total) / 1000 : Number.NaN }
 }
 
 function wrkCommand(program: string, url: string, file: string, seconds: number): string[] {

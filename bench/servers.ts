@@ -1,7 +1,7 @@
 /** Servers in processes of their own, and what they use of the machine. */
-import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from '../src/database/embedded'
+import { cpuOf, listenersOn, type Memory, memoryOf } from './processes'
 
 export const SECRET = 'a-secret-for-nothing-but-the-bench'
 
@@ -10,33 +10,37 @@ export interface Server {
   url: string
   /** Milliseconds from its start to its first answer. */
   readyAfter: number
-  /** What it has used of a processor so far, in milliseconds; NaN where the system does not tell. */
+  /** What its processes have used of a processor so far, in milliseconds. */
   cpu(): number
   memory(): Memory
   stop(): Promise<void>
 }
 
-/** In MB; NaN where the system does not tell. */
-export interface Memory {
-  now: number
-  peak: number
+export interface Surroundings {
+  databaseUrl: string
+  folder: string
+  signal: AbortSignal
+}
+
+interface Program {
+  name: string
+  command: readonly string[]
+  /** How many processes answer. */
+  workers: number
 }
 
 /** As in production, but for how often somebody may ask. The log goes where nobody reads it. */
-export function startTaskwell(databaseUrl: string, folder: string, signal: AbortSignal): Promise<Server> {
-  return start('taskwell', ['../src/main.ts', 'serve'], databaseUrl, folder, signal)
+export function startTaskwell(surroundings: Surroundings, name = 'taskwell', workers = 1): Promise<Server> {
+  return start({ name, command: ['../src/main.ts', 'serve'], workers }, surroundings)
 }
 
-export function startCeiling(databaseUrl: string, folder: string, signal: AbortSignal): Promise<Server> {
-  return start('ceiling', ['ceiling.ts'], databaseUrl, folder, signal)
+export function startCeiling(surroundings: Surroundings): Promise<Server> {
+  return start({ name: 'ceiling', command: ['ceiling.ts'], workers: 1 }, surroundings)
 }
 
 async function start(
-  name: string,
-  [script = '', ...args]: readonly string[],
-  databaseUrl: string,
-  folder: string,
-  signal: AbortSignal,
+  { name, command: [script = '', ...args], workers }: Program,
+  { databaseUrl, folder, signal }: Surroundings,
 ): Promise<Server> {
   signal.throwIfAborted()
   const port = await freePort()
@@ -52,6 +56,7 @@ async function start(
       DATABASE_URL: databaseUrl,
       BETTER_AUTH_SECRET: SECRET,
       RATE_LIMIT_PER_MINUTE: '1000000',
+      WORKERS: String(workers),
     },
     stdin: 'ignore',
     stdout: 'ignore',
@@ -62,7 +67,7 @@ async function start(
     await child.exited
   }
   try {
-    while (!(await isReady(url))) {
+    while (listenersOn(port) < workers || !(await isReady(url))) {
       signal.throwIfAborted()
       if (child.exitCode !== null) throw new Error(`${name} ended with ${child.exitCode}`)
       await Bun.sleep(5)
@@ -78,20 +83,4 @@ async function start(
 async function isReady(url: string): Promise<boolean> {
   const answer = await fetch(`${url}/ready`).catch(() => undefined)
   return answer?.ok ?? false
-}
-
-/** https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: user and system time are in hundredths of a second. */
-function cpuOf(pid: number): number {
-  if (!existsSync('/proc')) return Number.NaN
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    .replace(/^.*\) /, '')
-    .split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10
-}
-
-function memoryOf(pid: number): Memory {
-  const status = existsSync('/proc') ? readFileSync(`/proc/${pid}/status`, 'utf8') : ''
-  const megabytes = (name: string) =>
-    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024
-  return { now: megabytes('VmRSS'), peak: megabytes('VmHWM') }
 }
