@@ -48,7 +48,7 @@ export function createApp({
   metrics,
   tracing = new Elysia(),
 }: Deps) {
-  const throttle = createThrottle({ limits, metrics, trustedProxyHops: settings.trustedProxyHops })
+  const throttle = createThrottle({ limits, metrics, traffic, trustedProxyHops: settings.trustedProxyHops })
   const gate = { verify: createVerify(settings), throttle, database }
   const tasks = taskRoutes(gate, live.changed)
   const sync = syncRoutes(gate, live)
@@ -63,7 +63,7 @@ export function createApp({
   })
     .use(tracing)
     .use(countRest(throttle))
-    .use(errors(log, traffic, schemas))
+    .use(errors(log, schemas))
     .use(requests({ log, traffic, metrics, requestTimeout: settings.requestTimeoutMs }))
     .use(securityHeaders(settings))
     .use(cors(settings.corsOrigins))

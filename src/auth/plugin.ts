@@ -31,11 +31,11 @@ export const SIGNED_IN_PROBLEMS = [
  * the body is read and before validation: a stranger is told 401 and nothing else.
  */
 export function signedIn(gate: Gate) {
-  return new Elysia({ name: 'signed-in' }).derive({ as: 'scoped' }, async (context) => {
-    const caller = await identify(gate, context)
-    const refuseTooMany = await gate.throttle.user(context, caller.id)
+  return new Elysia({ name: 'signed-in' }).derive({ as: 'scoped' }, async ({ request, set }) => {
+    const caller = await identify(gate, { request, set })
+    const refuseTooMany = await gate.throttle.user({ request, set }, caller.id)
     refuseTooMany()
-    return { caller, sql: sqlOf(gate, context) }
+    return { caller, sql: sqlOf(gate, request) }
   })
 }
 
@@ -45,22 +45,23 @@ export function signedIn(gate: Gate) {
  */
 export function signedInOwner(gate: Gate) {
   return new Elysia({ name: 'signed-in-owner' }).derive({ as: 'scoped' }, async (context) => {
-    const caller = await identify(gate, context)
-    const refuseTooMany = await gate.throttle.user(context, caller.id)
+    const { request, set } = context
+    const caller = await identify(gate, { request, set })
+    const refuseTooMany = await gate.throttle.user({ request, set }, caller.id)
     // a path without parameters has no `params` at all, and their schema wants an object
     context.params ??= {}
     const { user_id: named = 'me' }: { user_id?: string } = context.params
     if (named !== 'me' && named !== caller.id) throw new Problem('OWNER_MISMATCH')
     refuseTooMany()
-    return { caller, sql: sqlOf(gate, context) }
+    return { caller, sql: sqlOf(gate, request) }
   })
 }
 
 /** For routes that sign in: gives `sql`. */
 export function signingIn(gate: Omit<Gate, 'verify'>) {
-  return new Elysia({ name: 'signing-in' }).derive({ as: 'scoped' }, async (context) => {
-    await gate.throttle.signIn(context)
-    return { sql: sqlOf(gate, context) }
+  return new Elysia({ name: 'signing-in' }).derive({ as: 'scoped' }, async ({ request, set }) => {
+    await gate.throttle.signIn({ request, set })
+    return { sql: sqlOf(gate, request) }
   })
 }
 
@@ -76,7 +77,7 @@ async function identify({ verify, throttle }: Gate, arrival: Arrival): Promise<C
   }
 }
 
-function sqlOf({ database }: Pick<Gate, 'database'>, { request }: Arrival): Sql {
+function sqlOf({ database }: Pick<Gate, 'database'>, request: Request): Sql {
   return database.sqlFor(exchangeOf(request))
 }
 

@@ -148,44 +148,44 @@ export function openDatabase({
     }
     return false
   }
+  /** @returns whether a statement that has failed is to be run again */
+  function mayRunAgain(
+    connections: Connections,
+    error: unknown,
+    { isSafe }: Waiter,
+  ): 'as if nothing had been' | 'once' | 'no' {
+    if (error instanceof Unanswered) return 'no'
+    const wasNotRun =
+      giveUpFeature(connections, error) ||
+      connections.wasRefused ||
+      (connections !== current && wasNeverSent(error))
+    if (wasNotRun) return 'as if nothing had been'
+    // cancelled, it has done nothing; most likely the word to cancel another statement came late, and met this one
+    return isCancelled(error) || (isSafe && isLost(error)) ? 'once' : 'no'
+  }
   async function run<Rows extends readonly object[]>(
     waiter: Waiter,
-    statement: Parameters<Sql>,
-    isSecondTry = false,
+    [template, ...parameters]: Parameters<Sql>,
   ): Promise<Rows> {
-    const connections = current
-    if (timeLeft(waiter) === 0) throw new Unanswered('DEADLINE')
-    try {
-      const [template, ...parameters] = statement
-      const rows = await answer(connections.sql<Rows[number][]>(template, ...parameters), waiter, () =>
-        replace(connections),
-      )
-      connections.answeredAt = performance.now()
-      return rows as unknown as Rows
-    } catch (error) {
-      if (error instanceof Unanswered) throw error
-      const wasNotRun =
-        giveUpFeature(connections, error) ||
-        connections.wasRefused ||
-        (connections !== current && wasNeverSent(error))
-      if (wasNotRun) return run(waiter, statement, isSecondTry)
-      const mayRunAgain =
-        // it has done nothing; most likely the word to cancel another statement came late, and met this one
-        isCancelled(error) || (waiter.isSafe && isLost(error))
-      if (isSecondTry || !mayRunAgain) throw error
-      return run(waiter, statement, true)
-    }
-  }
-  async function told<Rows extends readonly object[]>(
-    waiter: Waiter,
-    statement: Parameters<Sql>,
-  ): Promise<Rows> {
-    const name = nameOf(statement[0])
+    const name = nameOf(template)
     const startedAt = performance.now()
     let failed = false
     running++
     try {
-      return await run<Rows>(waiter, statement)
+      for (let isSecondTry = false; ; ) {
+        const connections = current
+        try {
+          if (timeLeft(waiter) === 0) throw new Unanswered('DEADLINE')
+          const query = connections.sql<Rows[number][]>(template, ...parameters)
+          const rows = await answer(query, waiter, () => replace(connections))
+          connections.answeredAt = performance.now()
+          return rows as unknown as Rows
+        } catch (error) {
+          const again = mayRunAgain(connections, error, waiter)
+          if (again === 'no' || (again === 'once' && isSecondTry)) throw error
+          isSecondTry ||= again === 'once'
+        }
+      }
     } catch (error) {
       // a client that goes away is no failure of the statement
       failed = codeOf(error) !== 'ABANDONED'
@@ -224,9 +224,9 @@ export function openDatabase({
   const sqlFor =
     (waiter: Waiter): Sql =>
     (...statement) =>
-      told(waiter, statement)
+      run(waiter, statement)
   return {
-    sql: (...statement) => told(background(requestTimeout), statement),
+    sql: (...statement) => run(background(requestTimeout), statement),
     sqlFor,
     checkReady() {
       probing ??= check().finally(() => {
@@ -280,36 +280,50 @@ function answer<Row extends readonly object[]>(
   onSilence: () => void,
 ): Promise<Row> {
   return new Promise((resolve, reject) => {
-    let isWatched = false
-    const giveUp = (code: Unanswered['code']) => {
-      settle()
-      reject(new Unanswered(code))
-      query.cancel()
-      watchEnd(query, onSilence)
-    }
-    const onAbort = () => giveUp('ABANDONED')
-    const watch = () => {
-      if (waiter.signal.aborted) return onAbort()
-      isWatched = true
-      waiter.signal.addEventListener('abort', onAbort)
-      timer = setTimeout(() => giveUp('DEADLINE'), timeLeft(waiter))
-    }
-    const settle = () => {
-      clearTimeout(timer)
-      if (isWatched) waiter.signal.removeEventListener('abort', onAbort)
-    }
-    let timer = setTimeout(watch, Math.min(PATIENCE, timeLeft(waiter)))
+    let unwatch: (() => void) | undefined
+    const timer = setTimeout(
+      () => {
+        unwatch = watch(query, waiter, onSilence, reject)
+      },
+      Math.min(PATIENCE, timeLeft(waiter)),
+    )
     query.then(
       (rows) => {
-        settle()
+        clearTimeout(timer)
+        unwatch?.()
         resolve(rows)
       },
       (error) => {
-        settle()
+        clearTimeout(timer)
+        unwatch?.()
         reject(error)
       },
     )
   })
+}
+
+/** Cancels a statement when its time is over, or nobody waits any more. @returns what ends that */
+function watch(
+  query: Promise<unknown> & { cancel(): void },
+  waiter: Waiter,
+  onSilence: () => void,
+  reject: (reason: Unanswered) => void,
+): () => void {
+  const giveUp = (code: Unanswered['code']) => {
+    unwatch()
+    reject(new Unanswered(code))
+    query.cancel()
+    watchEnd(query, onSilence)
+  }
+  const onAbort = () => giveUp('ABANDONED')
+  const timer = setTimeout(() => giveUp('DEADLINE'), timeLeft(waiter))
+  const unwatch = () => {
+    clearTimeout(timer)
+    waiter.signal.removeEventListener('abort', onAbort)
+  }
+  if (waiter.signal.aborted) onAbort()
+  else waiter.signal.addEventListener('abort', onAbort)
+  return unwatch
 }
 
 /** A cancelled statement that waits behind another one, on the same connection, ends after that one. */

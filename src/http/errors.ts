@@ -5,7 +5,6 @@ import { Elysia, NotFoundError, ValidationError } from 'elysia'
 import type { Logger } from 'pino'
 import { fromDatabaseError } from '../database/errors'
 import { invalid, Problem } from './problems'
-import { LAST_ANSWER, type Traffic } from './traffic'
 import { fieldErrors, PLACES } from './validation'
 
 /** A route's schemas of what comes in, by method and path as it was registered. */
@@ -13,14 +12,15 @@ export type InputSchemas = Map<string, { params?: TSchema; query?: TSchema; body
 
 /**
  * @param log where a 500 or 503 is told, with what made it
- * @param traffic says whether a stop is under way
  * @param schemas those of all routes; may be filled later
  */
-export function errors(log: Logger, traffic: Traffic, schemas: InputSchemas) {
+export function errors(log: Logger, schemas: InputSchemas) {
   return new Elysia({ name: 'errors' }).onError({ as: 'global' }, (context) => {
-    const { error, set } = context
+    // what else the context holds is made for who names it, or hands all of it on
+    const { error, set, request, route, params, query, body } = context
+    const input = { request, route, params, query, body }
     const problem =
-      error instanceof ValidationError ? fromValidation(error, context, schemas) : toProblem(error)
+      error instanceof ValidationError ? fromValidation(error, input, schemas) : toProblem(error)
     const requestId = String(set.headers['x-request-id'])
     const told = { err: problem.cause, code: problem.code, request_id: requestId }
     if (problem.status === 500) log.error(told, 'request failed')
@@ -28,7 +28,7 @@ export function errors(log: Logger, traffic: Traffic, schemas: InputSchemas) {
     set.status = problem.status
     // what was said of a success that did not come about
     for (const name of ['location', 'link', 'x-total-count']) delete set.headers[name]
-    Object.assign(set.headers, traffic.isStopping && LAST_ANSWER, problem.headers, {
+    Object.assign(set.headers, problem.headers, {
       'content-type': 'application/problem+json',
       'cache-control': 'no-store',
     })

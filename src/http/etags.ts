@@ -31,9 +31,21 @@ export function matchedRevisions(ifMatch: string | null): number[] | null {
   })
 }
 
-/** RFC 9110 section 15.4.5. Typed as what would have been answered: no other status has to be declared for it. */
-export function notModified(tag: string): never {
-  return new Response(null, { status: 304, headers: { etag: tag } }) as never
+/** What an answer's status and headers are written to. */
+export interface Answer {
+  status?: number | string
+  headers: Record<string, string | number | undefined>
+}
+
+/**
+ * RFC 9110 section 15.4.5.
+ *
+ * @returns no body; typed as what would have been answered, so that no other status has to be declared for it
+ */
+export function notModified(set: Answer, tag: string): never {
+  set.status = 304
+  set.headers.etag = tag
+  return undefined as never
 }
 
 /** Whether `If-None-Match` names the tag; by weak comparison, as section 13.1.2 has it. */

@@ -1,43 +1,48 @@
 /** A request and its answer, and what is known of them while they are under way. */
 import { type Statement, timeLeft, type Waiter } from '../database/database'
-import type { Budget } from './limits'
 import { Problem } from './problems'
 
-export interface Exchange extends Waiter {
+/** A class for the sake of its getter: in a literal, one is made anew for each request. */
+export class Exchange implements Waiter {
   /** The header `X-Request-Id`. */
-  id: string
+  id: string = crypto.randomUUID()
   /** On the clock of `performance.now()`, in milliseconds. */
-  startedAt: number
+  readonly startedAt = performance.now()
+  readonly deadline: number
+  readonly isSafe: boolean
+  /** The route's pattern, once it is found. */
+  route: string | undefined
   /** Once it is known who is calling. */
   userId: string | undefined
-  statements: Statement[]
-  /** The limits that it has been counted under. */
-  budgets: Budget[]
-}
+  readonly statements: Statement[] = []
+  /** Whether it has been counted under a limit. */
+  isCounted = false
+  readonly #request: Request
 
-const exchanges = new WeakMap<Request, Exchange>()
+  constructor(request: Request, timeout: number) {
+    this.#request = request
+    this.deadline = this.startedAt + timeout
+    this.isSafe = SAFE.has(request.method)
+  }
+
+  /** Made when it is asked for, which few requests live long enough to do. */
+  get signal(): AbortSignal {
+    return this.#request.signal
+  }
+
+  onStatement(statement: Statement): void {
+    this.statements.push(statement)
+  }
+}
 
 /** RFC 9110 section 9.2.1. */
 const SAFE = new Set(['GET', 'HEAD'])
 
-/** @param timeout how long it may take, in milliseconds */
-export function beginExchange(request: Request, id: string, timeout: number): Exchange {
-  const startedAt = performance.now()
-  const statements: Statement[] = []
-  const exchange: Exchange = {
-    id,
-    startedAt,
-    deadline: startedAt + timeout,
-    isSafe: SAFE.has(request.method),
-    // made when it is asked for, which few requests live long enough to do
-    get signal() {
-      return request.signal
-    },
-    onStatement: (statement) => statements.push(statement),
-    userId: undefined,
-    statements,
-    budgets: [],
-  }
+const exchanges = new WeakMap<Request, Exchange>()
+
+/** Gives it an id. @param timeout how long it may take, in milliseconds */
+export function beginExchange(request: Request, timeout: number): Exchange {
+  const exchange = new Exchange(request, timeout)
   exchanges.set(request, exchange)
   return exchange
 }

@@ -31,8 +31,8 @@ interface Deps {
  */
 export function health({ database, traffic, throttle }: Deps) {
   return new Elysia({ name: 'health' })
-    .derive(async (context) => {
-      await throttle.look(context)
+    .derive(async ({ request, set }) => {
+      await throttle.look({ request, set })
     })
     .get('/health', () => ({ status: 'healthy', service: 'taskwell', version }) as const, {
       query: NoQuery,

@@ -1,8 +1,6 @@
 /** How many requests a minute each client may make: counted in memory, or for many processes together in Redis. */
-import { hash } from 'node:crypto'
-import { RateLimiterMemory, RateLimiterRedis, type RateLimiterRes } from 'rate-limiter-flexible'
 import type { Settings } from '../settings'
-import type { Call, SharedCounts } from './shared-counts'
+import type { SharedCounts } from './shared-counts'
 
 /** `user`: signed-in requests; `address`: all others; `auth-address` and `auth-account`: what signs in. */
 export type Policy = 'user' | 'address' | 'auth-address' | 'auth-account'
@@ -23,7 +21,7 @@ export interface Limits {
    *
    * @param points 0 only looks
    */
-  take(policy: Policy, key: string, points?: number): Promise<Budget>
+  take(policy: Policy, key: string, points?: number): Budget | Promise<Budget>
   close(): Promise<void>
 }
 
@@ -36,66 +34,70 @@ interface Options {
   shared?: SharedCounts | undefined
   /** For tests, which cannot wait for minutes. */
   windowSeconds?: number
-  /** How many keys of a policy are kept in memory, at about 0.7 KB each. */
+  /** How many keys of a policy are kept in memory. */
   maxKeys?: number
 }
 
-type Limiter = Pick<RateLimiterMemory, 'penalty' | 'get'>
-type LimiterOptions = { points: number; duration: number; keyPrefix: string }
+/** From the first request of a key on. */
+interface Window {
+  consumed: number
+  /** In milliseconds since 1970. */
+  endsAt: number
+}
+
+/** How much of a window is used. */
+export interface Used {
+  consumed: number
+  /** In milliseconds. */
+  endsIn: number
+}
 
 /**
- * Forgets the keys that were longest unused when there are too many, but none that is over its limit: an account is
- * tried from many addresses, and must not be forgotten because of them.
+ * Counts in memory, for each request at once and without a promise. Forgets the keys that were longest unused when there
+ * are too many, but none that is over its limit: an account is tried from many addresses, and must not be forgotten
+ * because of them.
  */
-class BoundedMemory extends RateLimiterMemory {
-  // two sets instead of one in order of use: the first entry of a set that lost its first ones is slow to find
-  #recent = new Set<string>()
-  #older = new Set<string>()
-  /** Until when keys are over their limit, in milliseconds since 1970. */
-  readonly #spentUntil = new Map<string, number>()
+class Windows {
+  // two maps instead of one in order of use: the first entry of a map that lost its first ones is slow to find
+  #recent = new Map<string, Window>()
+  #older = new Map<string, Window>()
+  readonly #limit: number
+  readonly #duration: number
   readonly #maxRecent: number
 
-  constructor(options: LimiterOptions, maxKeys: number) {
-    super(options)
+  /** @param duration in milliseconds */
+  constructor(limit: number, duration: number, maxKeys: number) {
+    this.#limit = limit
+    this.#duration = duration
     this.#maxRecent = maxKeys / 2
   }
 
-  override async penalty(key: string, points: number, call?: Call): Promise<RateLimiterRes> {
-    if (call) call.isShared = false
-    if (this.#recent.size >= this.#maxRecent) this.#forgetOlder()
-    this.#recent.add(key)
-    const result = await super.penalty(key, points)
-    if (result.consumedPoints > this.points) this.#spentUntil.set(key, Date.now() + result.msBeforeNext)
-    return result
+  /** @param points 0 only looks */
+  count(key: string, points: number): Used {
+    const now = Date.now()
+    const known = this.#recent.get(key) ?? this.#older.get(key)
+    const window = known && known.endsAt > now ? known : { consumed: 0, endsAt: now + this.#duration }
+    if (points > 0) {
+      window.consumed += points
+      this.#keep(key, window, now)
+    }
+    return { consumed: window.consumed, endsIn: window.consumed > 0 ? window.endsAt - now : 0 }
   }
 
-  override get(key: string, call?: Call): Promise<RateLimiterRes | null> {
-    if (call) call.isShared = false
-    return super.get(key)
+  #keep(key: string, window: Window, now: number): void {
+    if (this.#recent.size >= this.#maxRecent) this.#forgetOlder(now)
+    this.#recent.set(key, window)
   }
 
-  #forgetOlder(): void {
-    const kept = new Set<string>()
-    for (const key of this.#older) {
-      if (this.#recent.has(key)) continue
-      const isSpent = (this.#spentUntil.get(key) ?? 0) > Date.now()
-      if (isSpent && kept.size < this.#maxRecent / 2) kept.add(key)
-      else this.#forget(key)
+  #forgetOlder(now: number): void {
+    const kept = new Map<string, Window>()
+    for (const [key, window] of this.#older) {
+      const isSpent = window.consumed > this.#limit && window.endsAt > now
+      if (isSpent && !this.#recent.has(key) && kept.size < this.#maxRecent / 2) kept.set(key, window)
     }
     this.#older = this.#recent
     this.#recent = kept
   }
-
-  #forget(key: string): void {
-    this.#spentUntil.delete(key)
-    void this.delete(key)
-  }
-}
-
-/** Users and e-mail addresses are not in Redis in the clear. */
-function storedKey(policy: Policy, key: string): string {
-  if (policy === 'address' || policy === 'auth-address') return key
-  return hash('sha256', key, 'base64url').slice(0, 22)
 }
 
 /** Makes what counts requests. */
@@ -103,50 +105,39 @@ export function createLimits(
   { rateLimitPerMinute, authRateLimitPerMinute }: LimitSettings,
   { shared, windowSeconds = WINDOW_SECONDS, maxKeys = 50_000 }: Options = {},
 ): Limits {
-  function limiterOf(policy: Policy, points: number): Limiter & { points: number } {
-    const options = { points, duration: windowSeconds, keyPrefix: '' }
-    const memory = new BoundedMemory(options, maxKeys)
-    if (shared === undefined) return memory
-    return new RateLimiterRedis({
-      ...options,
-      keyPrefix: `taskwell:${policy}`,
-      storeClient: shared.client,
-      rejectIfRedisNotReady: true,
-      insuranceLimiter: memory,
-    })
+  const limitOf = {
+    user: rateLimitPerMinute,
+    address: rateLimitPerMinute,
+    'auth-address': authRateLimitPerMinute,
+    'auth-account': authRateLimitPerMinute,
   }
-  const limiters = {
-    user: limiterOf('user', rateLimitPerMinute),
-    address: limiterOf('address', rateLimitPerMinute),
-    'auth-address': limiterOf('auth-address', authRateLimitPerMinute),
-    'auth-account': limiterOf('auth-account', authRateLimitPerMinute),
+  const windowsOf = (policy: Policy) => new Windows(limitOf[policy], windowSeconds * 1000, maxKeys)
+  const memory = {
+    user: windowsOf('user'),
+    address: windowsOf('address'),
+    'auth-address': windowsOf('auth-address'),
+    'auth-account': windowsOf('auth-account'),
   }
 
-  async function count(limiter: Limiter, key: string, points: number): Promise<RateLimiterRes | null> {
-    // `penalty` counts as `consume` does, but past the limit it does not reject
-    const ask = (call?: Call) => (points > 0 ? limiter.penalty(key, points, call) : limiter.get(key, call))
-    if (shared === undefined) return ask()
-    await shared.open()
-    const call = { isShared: true }
-    const result = await ask(call)
-    shared.note(call)
-    return result
+  function budget(policy: Policy, { consumed, endsIn }: Used, points: number): Budget {
+    const limit = limitOf[policy]
+    return {
+      policy,
+      limit,
+      remaining: Math.max(limit - consumed, 0),
+      reset: Math.max(Math.ceil(endsIn / 1000), 1),
+      isSpent: consumed + (points === 0 ? 1 : 0) > limit,
+    }
+  }
+  async function takeShared(counts: SharedCounts, policy: Policy, key: string, points: number) {
+    const used = await counts.count(policy, key, points, windowSeconds)
+    return budget(policy, used ?? memory[policy].count(key, points), points)
   }
 
   return {
-    async take(policy, key, points = 1) {
-      const limiter = limiters[policy]
-      const result = await count(limiter, shared ? storedKey(policy, key) : key, points)
-      // a window that has ended may be there for a moment still
-      const used = result !== null && result.msBeforeNext > 0 ? result : null
-      const consumed = used?.consumedPoints ?? 0
-      return {
-        policy,
-        limit: limiter.points,
-        remaining: Math.max(limiter.points - consumed, 0),
-        reset: Math.max(Math.ceil((used?.msBeforeNext ?? 0) / 1000), 1),
-        isSpent: consumed + (points === 0 ? 1 : 0) > limiter.points,
-      }
+    take(policy, key, points = 1) {
+      if (shared) return takeShared(shared, policy, key, points)
+      return budget(policy, memory[policy].count(key, points), points)
     },
     async close() {
       shared?.close()
@@ -154,14 +145,19 @@ export function createLimits(
   }
 }
 
-/** https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/10/ */
-export function limitHeaders(...budgets: Budget[]): { ratelimit: string; 'ratelimit-policy': string } {
-  return {
-    ratelimit: budgets
-      .map(({ policy, remaining, reset }) => `"${policy}";r=${remaining};t=${reset}`)
-      .join(', '),
-    'ratelimit-policy': budgets
-      .map(({ policy, limit }) => `"${policy}";q=${limit};w=${WINDOW_SECONDS}`)
-      .join(', '),
-  }
+/**
+ * Adds a budget to an answer's headers.
+ *
+ * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/10/
+ */
+export function addLimit(
+  headers: Record<string, string | number | undefined>,
+  { policy, limit, remaining, reset }: Budget,
+): void {
+  // of several, the first is there already
+  const { ratelimit, 'ratelimit-policy': policies } = headers
+  const left = `"${policy}";r=${remaining};t=${reset}`
+  const rule = `"${policy}";q=${limit};w=${WINDOW_SECONDS}`
+  headers.ratelimit = ratelimit === undefined ? left : `${ratelimit}, ${left}`
+  headers['ratelimit-policy'] = policies === undefined ? rule : `${policies}, ${rule}`
 }

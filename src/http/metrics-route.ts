@@ -16,14 +16,15 @@ export function metricsRoute(metrics: Metrics, token: string | undefined, thrott
   const allow = token === undefined ? () => {} : onlyWith(token)
   return new Elysia({ name: 'metrics' }).get(
     '/metrics',
-    async (context) => {
+    async ({ request, set }) => {
+      const arrival = { request, set }
       try {
-        allow(context.request.headers.get('authorization'))
+        allow(request.headers.get('authorization'))
       } catch (refusal) {
-        await throttle.stranger(context)
+        await throttle.stranger(arrival)
         throw refusal
       }
-      await (token === undefined ? throttle.stranger(context) : throttle.look(context))
+      await (token === undefined ? throttle.stranger(arrival) : throttle.look(arrival))
       const headers = { 'content-type': metrics.contentType, 'cache-control': 'no-store' }
       return new Response(await metrics.render(), { headers })
     },

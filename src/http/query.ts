@@ -8,8 +8,9 @@ import { invalid } from './problems'
  */
 export function sentQuery(request: Request): URLSearchParams {
   const sent = new URLSearchParams(queryOf(request.url))
-  const repeated = [...new Set(sent.keys())].filter((name) => sent.getAll(name).length > 1)
-  if (repeated.length === 0) return sent
+  const names = new Set(sent.keys())
+  if (names.size === sent.size) return sent
+  const repeated = [...names].filter((name) => sent.getAll(name).length > 1)
   throw invalid(
     ...repeated.map((pointer) => ({ in: 'query' as const, pointer, detail: 'must be sent once' })),
   )

@@ -1,10 +1,11 @@
 /** What every request gets: an id, a deadline, a place among those under way, and, but for preflights, a line in the log. */
 import { Elysia } from 'elysia'
-import type { Logger } from 'pino'
-import { beginExchange, exchangeOf } from './exchange'
+import pino, { type Logger } from 'pino'
+import { beginExchange, type Exchange, exchangeOf } from './exchange'
+import { lineWriter } from './log'
 import type { Metrics } from './metrics'
 import { Problem } from './problems'
-import { LAST_ANSWER, type Traffic } from './traffic'
+import type { Traffic } from './traffic'
 
 const ACCEPTED_ID = /^[A-Za-z0-9_-]{1,128}$/
 
@@ -21,41 +22,74 @@ interface Deps {
 
 /** Sets `X-Request-Id` on every answer; one that the client or a proxy has chosen is kept. */
 export function requests({ log, traffic, metrics, requestTimeout }: Deps) {
+  const end = createEnd(log, metrics)
   return (
     new Elysia({ name: 'requests' })
       // no route has Elysia parse a body, which it would do before a token is checked: those with one read it themselves
       .onParse({ as: 'global' }, () => null)
-      .onRequest(({ request, set }) => {
-        const given = request.headers.get('x-request-id')
-        const id = given && ACCEPTED_ID.test(given) ? given : crypto.randomUUID()
-        const { startedAt } = beginExchange(request, id, requestTimeout)
-        set.headers['x-request-id'] = id
-        traffic.lastRequestAt = startedAt
+      // around all hooks: one of Elysia's own after the answer costs a turn of the event loop for each request
+      .wrap((handle) => async (request: Request) => {
+        const exchange = beginExchange(request, requestTimeout)
+        traffic.lastRequestAt = exchange.startedAt
+        // typed as a function, which it is not
+        const answer = (await handle(request)) as unknown as Response
+        // who keeps connections makes another one, elsewhere if there is one
+        if (traffic.isStopping) answer.headers.set('connection', 'close')
+        end(exchange, request.method, answer.status)
+        return answer
       })
-      .onAfterHandle({ as: 'global' }, ({ set }) => {
-        if (traffic.isStopping) Object.assign(set.headers, LAST_ANSWER)
+      .onRequest(({ request, set }) => {
+        const exchange = exchangeOf(request)
+        const given = request.headers.get('x-request-id')
+        if (given && ACCEPTED_ID.test(given)) exchange.id = given
+        set.headers['x-request-id'] = exchange.id
       })
       // not before preflights are answered and CORS headers set, without which a page could not read the refusal
-      .onTransform({ as: 'global' }, ({ request, server }) => {
-        if (traffic.isFull(server) && !ALWAYS_ANSWERED.test(request.url)) throw new Problem('OVERLOADED')
+      .onTransform({ as: 'global' }, ({ request, route }) => {
+        exchangeOf(request).route = route
+        if (traffic.isFull() && !ALWAYS_ANSWERED.test(request.url)) throw new Problem('OVERLOADED')
       })
-      .onAfterResponse({ as: 'global' }, ({ request, response, route, set }) => {
-        const { id, startedAt, userId, statements } = exchangeOf(request)
-        const seen = {
-          method: request.method,
-          route: route?.replace(/(?<=.)\/$/, '') || undefined,
-          status: response instanceof Response ? response.status : Number(set.status ?? 200),
-          ms: round(performance.now() - startedAt),
-        }
-        metrics?.request(seen)
-        if (!log.isLevelEnabled('info')) return
-        const ran = statements.map(({ name, ms }) => ({ name, ms: round(ms) }))
-        log.info(
-          { request_id: id, ...seen, user: userId, ...(ran.length > 0 && { statements: ran }) },
-          'request',
-        )
+      .onStart(({ server }) => {
+        traffic.server = server
       })
   )
+}
+
+const INFO = pino.levels.values.info ?? 30
+
+/** Tells of a request that has been answered. */
+function createEnd(log: Logger, metrics: Metrics | undefined) {
+  const isLogged = log.isLevelEnabled('info')
+  const writeLine = lineWriter(log)
+  // which of several processes this is
+  const { worker } = log.bindings()
+  return ({ id, startedAt, route, userId, statements }: Exchange, method: string, status: number): void => {
+    const isPreflight = method === 'OPTIONS' && status === 204
+    if (isPreflight) return
+    const ms = round(performance.now() - startedAt)
+    const pattern = route && withoutSlash(route)
+    metrics?.request({ method, route: pattern, status, ms })
+    if (!isLogged) return
+    const ran = statements.map(({ name, ms }) => ({ name, ms: round(ms) }))
+    const line = {
+      level: INFO,
+      time: new Date().toISOString(),
+      worker,
+      request_id: id,
+      method,
+      route: pattern,
+      status,
+      ms,
+      user: userId,
+      statements: ran.length > 0 ? ran : undefined,
+      msg: 'request',
+    }
+    writeLine(line)
+  }
+}
+
+function withoutSlash(route: string): string {
+  return route.length > 1 && route.endsWith('/') ? route.slice(0, -1) : route
 }
 
 function round(ms: number): number {

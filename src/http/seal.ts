@@ -1,5 +1,5 @@
 /** Text that clients keep for us, such as cursors: opaque to them, and of use only where it was given. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 
@@ -21,9 +21,7 @@ export function seal(place: readonly unknown[], value: unknown): string {
 }
 
 function sealText(place: readonly unknown[], text: string): string {
-  const digest = createHash('sha256')
-    .update(JSON.stringify([...place, text]))
-    .digest('base64url')
+  const digest = hash('sha256', JSON.stringify([...place, text]), 'base64url')
   return digest.slice(0, DIGEST_LENGTH) + Buffer.from(text).toString('base64url')
 }
 

@@ -1,17 +1,16 @@
 /** The connection to Redis, in which many processes count requests together; apart, for only they need the library. */
+import { hash } from 'node:crypto'
 import { Redis } from 'ioredis'
 import type { Logger } from 'pino'
-
-/** Handed through by the limiters to the one that counts at last. */
-export interface Call {
-  isShared: boolean
-}
+import { RateLimiterRedis } from 'rate-limiter-flexible'
+import type { Policy, Used } from './limits'
 
 /** Never asked before the first request, and after each failure left alone for a second. */
 export class SharedCounts {
   readonly client: Redis
   readonly #log: Logger
   readonly #timeoutMs: number
+  readonly #limiters = new Map<Policy, RateLimiterRedis>()
   #opening: Promise<void> | undefined
   #isLost = false
   #isDropped = false
@@ -43,8 +42,46 @@ export class SharedCounts {
     })
   }
 
+  /**
+   * Counts one request.
+   *
+   * @param points 0 only looks
+   * @returns nothing if Redis does not answer
+   */
+  async count(policy: Policy, key: string, points: number, windowSeconds: number): Promise<Used | undefined> {
+    const limiter = this.#limiter(policy, windowSeconds)
+    const stored = storedKey(policy, key)
+    try {
+      await this.#open()
+      // `penalty` counts as `consume` does, but past the limit it does not reject
+      const result = points > 0 ? await limiter.penalty(stored, points) : await limiter.get(stored)
+      this.#regain()
+      // a window that has ended may be there for a moment still
+      if (result === null || result.msBeforeNext <= 0) return { consumed: 0, endsIn: 0 }
+      return { consumed: result.consumedPoints, endsIn: result.msBeforeNext }
+    } catch {
+      this.#lose()
+      return undefined
+    }
+  }
+
+  #limiter(policy: Policy, windowSeconds: number): RateLimiterRedis {
+    const made = this.#limiters.get(policy)
+    if (made) return made
+    const limiter = new RateLimiterRedis({
+      keyPrefix: `taskwell:${policy}`,
+      // what is left is counted elsewhere
+      points: 1,
+      duration: windowSeconds,
+      storeClient: this.client,
+      rejectIfRedisNotReady: true,
+    })
+    this.#limiters.set(policy, limiter)
+    return limiter
+  }
+
   /** Only the very first requests wait for the connection, and not for long. */
-  async open(): Promise<void> {
+  async #open(): Promise<void> {
     if (this.client.status === 'wait') {
       const connected = this.client.connect().catch(() => {})
       this.#opening = Promise.race([connected, Bun.sleep(this.#timeoutMs)]).finally(() => {
@@ -52,12 +89,6 @@ export class SharedCounts {
       })
     }
     await this.#opening
-  }
-
-  /** Takes note of where a request was counted. */
-  note({ isShared }: Call): void {
-    if (isShared) this.#regain()
-    else this.#lose()
   }
 
   close(): void {
@@ -93,4 +124,10 @@ export class SharedCounts {
     this.#reason = undefined
     this.#log.info('Redis is back: the processes count together')
   }
+}
+
+/** Users and e-mail addresses are not in Redis in the clear. */
+function storedKey(policy: Policy, key: string): string {
+  if (policy === 'address' || policy === 'auth-address') return key
+  return hash('sha256', key, 'base64url').slice(0, 22)
 }

@@ -1,17 +1,16 @@
 /** Which limit a request counts under, and what is said of it in the answer. */
-import type { Server } from 'bun'
 import { Elysia } from 'elysia'
 import { clientAddress } from './address'
 import { exchangeOf } from './exchange'
-import { type Limits, limitHeaders, type Policy } from './limits'
+import { addLimit, type Limits, type Policy } from './limits'
 import type { Metrics } from './metrics'
 import { Problem } from './problems'
+import type { Traffic } from './traffic'
 
 /** What of Elysia's context is needed. */
 export interface Arrival {
   request: Request
   set: { headers: Record<string, string | number | undefined> }
-  server: Server<unknown> | null
 }
 
 export interface Throttle {
@@ -34,27 +33,26 @@ interface Deps {
   /** How many entries of `X-Forwarded-For` are proxies' of ours. */
   trustedProxyHops: number
   metrics: Metrics | undefined
+  traffic: Traffic
 }
 
-export function createThrottle({ limits, trustedProxyHops, metrics }: Deps): Throttle {
-  const addressOf = ({ request, server }: Arrival) =>
+export function createThrottle({ limits, trustedProxyHops, metrics, traffic }: Deps): Throttle {
+  const addressOf = ({ request }: Arrival) =>
     clientAddress(
-      server?.requestIP(request)?.address,
+      traffic.server?.requestIP(request)?.address,
       request.headers.get('x-forwarded-for'),
       trustedProxyHops,
     )
   async function take({ request, set }: Arrival, policy: Policy, key: string, points = 1) {
-    const { budgets } = exchangeOf(request)
     const budget = await limits.take(policy, key, points)
-    budgets.push(budget)
-    Object.assign(set.headers, limitHeaders(...budgets))
+    exchangeOf(request).isCounted = true
+    addLimit(set.headers, budget)
     return () => {
       if (!budget.isSpent) return
       metrics?.limited(policy)
       throw new Problem('RATE_LIMITED', { headers: { 'retry-after': String(budget.reset) } })
     }
   }
-  const isCounted = ({ request }: Arrival) => exchangeOf(request).budgets.length > 0
   return {
     stranger: async (arrival) => (await take(arrival, 'address', addressOf(arrival)))(),
     user: (arrival, userId) => take(arrival, 'user', userId),
@@ -64,22 +62,22 @@ export function createThrottle({ limits, trustedProxyHops, metrics }: Deps): Thr
       await take(arrival, 'address', addressOf(arrival), 0)
     },
     async rest(arrival, isOurs) {
-      if (!isCounted(arrival)) await take(arrival, 'address', addressOf(arrival), isOurs ? 0 : 1)
+      if (!exchangeOf(arrival.request).isCounted)
+        await take(arrival, 'address', addressOf(arrival), isOurs ? 0 : 1)
     },
   }
 }
 
 /** For pages that everybody may see. */
 export function forStrangers(throttle: Throttle) {
-  return new Elysia({ name: 'for-strangers' }).derive({ as: 'scoped' }, async (context) => {
-    await throttle.stranger(context)
+  return new Elysia({ name: 'for-strangers' }).derive({ as: 'scoped' }, async ({ request, set }) => {
+    await throttle.stranger({ request, set })
   })
 }
 
 /** Counts what was answered before anybody asked for whom: paths and methods that there are not. */
 export function countRest(throttle: Throttle) {
-  return new Elysia({ name: 'count-rest' }).onError({ as: 'global' }, async (context) => {
-    const { error } = context
-    await throttle.rest(context, error instanceof Problem && error.status === 503)
+  return new Elysia({ name: 'count-rest' }).onError({ as: 'global' }, async ({ error, request, set }) => {
+    await throttle.rest({ request, set }, error instanceof Problem && error.status === 503)
   })
 }

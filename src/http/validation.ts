@@ -56,15 +56,15 @@ export function oneOf<const T extends readonly string[]>(choices: T, description
   )
 }
 
+/** As a typed client may give it, and as it arrives: in digits. */
+export type WholeNumber = number | `${number}`
+
 /**
  * A whole number in a query or path. Checked as text, because a coerced number would take `1e1`, `0x10` and ` 5`,
- * and would round what is over 2^53.
+ * and would round what is over 2^53. Stays text: Elysia decodes a transformed query twice, and throws in between.
  */
 export function wholeNumber(pattern: string, rule: string, documented: Record<string, unknown>) {
-  return t
-    .Transform(t.String({ pattern, rule, documented: { type: 'integer', ...documented } }))
-    .Decode(Number)
-    .Encode(String)
+  return t.Unsafe<WholeNumber>(t.String({ pattern, rule, documented: { type: 'integer', ...documented } }))
 }
 
 /** A time in an answer, as the database's `rfc3339` renders it. */

@@ -24,8 +24,9 @@ export function syncRoutes(gate: Gate, live: Live) {
     .use(signedInOwner(gate))
     .get(
       '/changes',
-      async ({ query: { since, limit = MAX_CHANGES }, caller, sql, request }) => {
+      async ({ query: { since, ...query }, caller, sql, request }) => {
         sentQuery(request)
+        const limit = Number(query.limit ?? MAX_CHANGES)
         const position = since === undefined ? null : decodePosition(caller.id, since, 'query')
         // one more than asked for tells whether there are more
         const row = await readChanges(sql, caller, position, limit + 1)

@@ -3,7 +3,7 @@ import type { TSchema } from '@sinclair/typebox'
 import { t } from 'elysia'
 import { component } from '../http/components'
 import { problemWith } from '../http/problems'
-import { Moment, oneOf, text, wholeNumber } from '../http/validation'
+import { Moment, oneOf, text, type WholeNumber, wholeNumber } from '../http/validation'
 
 const strict = { additionalProperties: false }
 
@@ -177,17 +177,15 @@ export const TrashList = listOf(TrashedTask, TrashPage)
 
 const UserId = t.Optional(t.String({ description: "The token's subject, or `me`" }))
 
+const TaskId = wholeNumber('^0*[1-9][0-9]*$', 'must be a positive whole number', {
+  ...POSITIVE,
+  description: "The task's id",
+})
+
 /** Ids past 2^53 are valid and no task's; 0 is no task's either, and goes through the database's `bigint`. */
-const TaskId = t
-  .Transform(
-    t.String({
-      pattern: '^0*[1-9][0-9]*$',
-      rule: 'must be a positive whole number',
-      documented: { type: 'integer', ...POSITIVE, description: "The task's id" },
-    }),
-  )
-  .Decode((digits) => (Number.isSafeInteger(Number(digits)) ? Number(digits) : 0))
-  .Encode(String)
+export function taskIdOf(digits: WholeNumber): number {
+  return Number.isSafeInteger(Number(digits)) ? Number(digits) : 0
+}
 
 /** `user_id` is there on one of the two addresses only; whether it is the caller is checked before this. */
 export const OwnerParams = t.Object({ user_id: UserId }, strict)

@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto'
 import type { Caller } from '../auth/verify'
 import type { Sql } from '../database/sql'
-import { knownRevision, listTag, notModified } from '../http/etags'
+import { type Answer, knownRevision, listTag, notModified } from '../http/etags'
 import { invalid, Problem } from '../http/problems'
 import { sentQuery } from '../http/query'
 import { decodeCursor, encodeCursor, type Order } from './cursor'
@@ -28,7 +28,7 @@ interface ListRequest {
   query: Pick<ListQuery, 'limit' | 'cursor' | 'skip' | 'count'>
   path: string
   request: Request
-  set: { headers: Record<string, string | number | undefined> }
+  set: Answer
 }
 
 /**
@@ -42,26 +42,27 @@ export async function answerList<Item extends Task>(
   order: Order,
   { sql, caller, query, path, request, set }: ListRequest,
 ): Promise<Item[]> {
-  const { limit = DEFAULT_LIMIT, cursor, skip, count } = query
+  const { cursor, skip = 0, count } = query
+  const limit = Number(query.limit ?? DEFAULT_LIMIT)
   const sent = sentQuery(request)
-  if (cursor !== undefined && skip !== undefined) {
+  if (cursor !== undefined && query.skip !== undefined) {
     throw invalid({ in: 'query', pointer: 'skip', detail: 'cannot be used with `cursor`' })
   }
   const form = wantsPage(request.headers.get('accept')) ? 'page' : 'array'
-  const tagged = `${form}-${digestOf(order.owner)}`
+  const tagged = `${form}-${digestOf(caller)}`
   const { is_refused, revision, total, tasks } = await list(sql, caller, {
     completed: order.completed,
     after: cursor === undefined ? undefined : decodeCursor(order, cursor),
     // one more than asked for tells whether there is a next page
     limit: limit + 1,
-    skip: skip ?? 0,
+    skip: Number(skip),
     count: count === 'true',
     known: knownRevision(request.headers.get('if-none-match'), tagged),
   })
   if (is_refused) throw new Problem('TOKEN_INVALID')
   const tag = listTag(revision, tagged)
   set.headers.vary = [set.headers.vary, 'Accept'].filter(Boolean).join(', ')
-  if (tasks === null) return notModified(tag)
+  if (tasks === null) return notModified(set, tag)
   set.headers.etag = tag
   const last = tasks.length > limit ? tasks[limit - 1] : undefined
   const next = last && encodeCursor(order, last)
@@ -74,16 +75,20 @@ export async function answerList<Item extends Task>(
 }
 
 /** The same address is another list for whoever signs in next to the same browser, which has kept the last one's. */
-function digestOf(owner: string): string {
-  return hash('sha256', owner, 'base64url').slice(0, 16)
+function digestOf(caller: Caller): string {
+  const digest = digests.get(caller) ?? hash('sha256', caller.id, 'base64url').slice(0, 16)
+  digests.set(caller, digest)
+  return digest
 }
+
+/** For as long as their tokens are remembered. */
+const digests = new WeakMap<Caller, string>()
 
 /** For a target without a host, because behind a proxy only the client knows which one it asked. */
 function nextQuery(sent: URLSearchParams, cursor: string): URLSearchParams {
-  const next = new URLSearchParams(sent)
-  next.delete('skip')
-  next.set('cursor', cursor)
-  return next
+  sent.delete('skip')
+  sent.set('cursor', cursor)
+  return sent
 }
 
 /** RFC 9110 section 12.5.1, as far as two representations need it: the page is sent only to who names it. */

@@ -4,12 +4,12 @@ import { type Gate, OWNER_PROBLEMS, refuseDeleted, signedInOwner } from '../auth
 import type { Caller } from '../auth/verify'
 import type { Sql } from '../database/sql'
 import { BODY_PROBLEMS, jsonBody } from '../http/body'
-import { isNamed, matchedRevisions, notModified, taskTag } from '../http/etags'
+import { type Answer, isNamed, matchedRevisions, notModified, taskTag } from '../http/etags'
 import { type IdempotencyKey, idempotencyKey } from '../http/idempotency'
 import { documentedHeaders } from '../http/openapi'
 import { Problem, problems } from '../http/problems'
 import { sentQuery } from '../http/query'
-import { NoQuery } from '../http/validation'
+import { NoQuery, type WholeNumber } from '../http/validation'
 import * as lists from './list-queries'
 import {
   CreatedTask,
@@ -27,6 +27,7 @@ import {
   TaskUpdate,
   TrashList,
   TrashQuery,
+  taskIdOf,
 } from './model'
 import { answerList, orderOf } from './pages'
 import * as queries from './queries'
@@ -46,7 +47,7 @@ const OF_A_TASK = [...OWN, 'TASK_NOT_FOUND'] as const
 export function taskRoutes(gate: Gate, onChange: (userId: string) => void) {
   return new Elysia()
     .use(signedInOwner(gate))
-    .onAfterHandle(async ({ request, caller }) => {
+    .onAfterHandle(({ request, caller }) => {
       if (request.method !== 'GET' && request.method !== 'HEAD') onChange(caller.id)
     })
     .get(
@@ -119,10 +120,10 @@ export function taskRoutes(gate: Gate, onChange: (userId: string) => void) {
     .get(
       '/:id',
       async ({ params, caller, sql, request, set }) => {
-        const task = await queries.findTask(sql, caller, params.id)
+        const task = await queries.findTask(sql, caller, taskIdOf(params.id))
         if (!task) throw await missing(sql, caller)
         if (isNamed(request.headers.get('if-none-match'), taskTag(task.revision))) {
-          return notModified(taskTag(task.revision))
+          return notModified(set, taskTag(task.revision))
         }
         return tagged(set, task)
       },
@@ -161,7 +162,8 @@ export function taskRoutes(gate: Gate, onChange: (userId: string) => void) {
     })
     .patch(
       '/:id/complete',
-      async ({ params: { id }, body, caller, sql, request, set }) => {
+      async ({ params, body, caller, sql, request, set }) => {
+        const id = taskIdOf(params.id)
         const revisions = ifMatch(request)
         const task = await queries.completeTask(sql, caller, id, body?.completed, revisions)
         return tagged(set, await changed(sql, caller, id, revisions, task))
@@ -187,8 +189,8 @@ export function taskRoutes(gate: Gate, onChange: (userId: string) => void) {
     )
     .post(
       '/:id/restore',
-      async ({ params: { id }, caller, sql, request, set }) =>
-        tagged(set, await restored(sql, caller, id, ifMatch(request))),
+      async ({ params, caller, sql, request, set }) =>
+        tagged(set, await restored(sql, caller, taskIdOf(params.id), ifMatch(request))),
       {
         params: TaskParams,
         query: NoQuery,
@@ -204,8 +206,9 @@ export function taskRoutes(gate: Gate, onChange: (userId: string) => void) {
     )
     .delete(
       '/:id',
-      async ({ params: { id }, query, caller, sql, request, set }) => {
+      async ({ params, query, caller, sql, request, set }) => {
         sentQuery(request)
+        const id = taskIdOf(params.id)
         const revisions = ifMatch(request)
         if (query.permanent === 'true') {
           const ended = await queries.endTask(sql, caller, id, revisions)
@@ -233,7 +236,7 @@ export function taskRoutes(gate: Gate, onChange: (userId: string) => void) {
 }
 
 interface ChangeTask {
-  params: { id: number }
+  params: { id: WholeNumber }
   body: TaskUpdate
   caller: Caller
   sql: Sql
@@ -241,7 +244,8 @@ interface ChangeTask {
   set: Answer
 }
 
-async function change({ params: { id }, body, caller, sql, request, set }: ChangeTask): Promise<Task> {
+async function change({ params, body, caller, sql, request, set }: ChangeTask): Promise<Task> {
+  const id = taskIdOf(params.id)
   const revisions = ifMatch(request)
   const task = await queries.updateTask(sql, caller, id, body, revisions)
   return tagged(set, await changed(sql, caller, id, revisions, task))
@@ -253,11 +257,6 @@ const changeTask = {
   query: NoQuery,
   body: TaskUpdate,
   response: { 200: TaggedTask, 412: PreconditionFailed, ...problems(...OF_A_TASK, ...BODY_PROBLEMS) },
-}
-
-/** What an answer's headers are written to. */
-interface Answer {
-  headers: Record<string, string | number | undefined>
 }
 
 function tagged(set: Answer, task: Task): Task {

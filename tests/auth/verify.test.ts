@@ -142,7 +142,7 @@ describe('the header', () => {
 
 describe('a refusal', () => {
   const challengeOf = async (authorization: string | null) => {
-    const problem = await bySecret(authorization).catch((error: unknown) => error)
+    const problem = await Promise.try(() => bySecret(authorization)).catch((error: unknown) => error)
     if (!(problem instanceof Problem)) throw new Error('It was not refused')
     return problem.headers['www-authenticate']
   }
