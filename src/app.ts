@@ -19,6 +19,7 @@ import { countRest, createThrottle, forStrangers } from './http/throttle'
 import { createTraffic, type Traffic } from './http/traffic'
 import type { Settings } from './settings'
 import { createLive, type Live } from './sync/live'
+import { createPlaces, type Places } from './sync/places'
 import { syncRoutes } from './sync/routes'
 import { taskRoutes } from './tasks/routes'
 
@@ -29,6 +30,7 @@ export interface Deps {
   /** What follows is for who has to end or to watch it; left out, the app makes its own. */
   live?: Live
   limits?: Limits
+  places?: Places
   traffic?: Traffic
   /** Left out, there are none. */
   metrics?: Metrics | undefined
@@ -44,6 +46,7 @@ export function createApp({
   log,
   live = createLive(database.sql, log),
   limits = createLimits(settings),
+  places = createPlaces(),
   traffic = createTraffic(settings.maxConnections),
   metrics,
   tracing = new Elysia(),
@@ -51,7 +54,7 @@ export function createApp({
   const throttle = createThrottle({ limits, metrics, traffic, trustedProxyHops: settings.trustedProxyHops })
   const gate = { verify: createVerify(settings), throttle, database }
   const tasks = taskRoutes(gate, live.changed)
-  const sync = syncRoutes(gate, live)
+  const sync = syncRoutes(gate, live, places)
   const schemas: InputSchemas = new Map()
   const api = new Elysia({
     // unknown keys are refused, not dropped

@@ -1,7 +1,7 @@
 /** What `bun src/main.ts <command>` can do besides serving. */
 import { FolderInUse, runningUrl, startEmbedded } from './database/embedded'
 import { dbmate, migrate } from './database/migrations'
-import { urlOf } from './server'
+import { urlOf } from './listening'
 import type { DatabaseSettings, Settings } from './settings'
 
 /** `db new <name>`, `db up`, `db down`, `db status`: the schema's changes. */

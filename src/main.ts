@@ -1,13 +1,13 @@
 /** The process: arguments, environment, signals, exit code. */
 import { existsSync } from 'node:fs'
-import { signAccessToken } from './auth/token'
-import { db, health } from './commands'
+import type { Logger } from 'pino'
 import { createLog } from './http/log'
 import { keptSecret } from './kept-secret'
 import { npxEnded } from './processes'
-import { serve } from './server'
 import { loadDatabaseSettings, loadSettings, type Settings } from './settings'
+import { nextSignal } from './signals'
 
+// `worker` is for the supervisor alone
 const USAGE = 'Usage: serve | token <user> | db new <name> | db up | db down | db status | health'
 
 /** In development `.env` adds what the environment leaves out. */
@@ -24,7 +24,7 @@ async function runServer(): Promise<void> {
   const stopRequested = Promise.race([nextSignal(), npxEnded().then(() => 'npx has ended')])
   const loaded = settings()
   const log = createLog(loaded)
-  const server = await serve(loaded, log)
+  const server = await start(loaded, log, stopRequested)
   log.info(`ready in ${Math.round(performance.now() - started)} ms`)
   if (!loaded.production) print(welcome(server.url, loaded))
 
@@ -34,24 +34,10 @@ async function runServer(): Promise<void> {
   process.exit(0)
 }
 
-/** In milliseconds. */
-const SAME_SIGNAL = 500
-
-/**
- * Waits for the first signal that asks to stop. Whoever asks again does not want to wait; but Ctrl-C reaches a whole
- * group of processes, and `bun run` passes on what we have already got.
- */
-function nextSignal(): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>()
-  let askedAt: number | undefined
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-    process.on(signal, () => {
-      askedAt ??= performance.now()
-      if (performance.now() - askedAt > SAME_SIGNAL) process.exit(1)
-      resolve(signal)
-    })
-  }
-  return promise
+/** Each command loads what it needs: a supervisor serves nothing itself. */
+async function start(loaded: Settings, log: Logger, stopRequested: Promise<unknown>) {
+  if (loaded.workers === 1) return (await import('./server')).serve(loaded, log)
+  return (await import('./workers/serve')).serveWithWorkers(loaded, log, stopRequested)
 }
 
 function welcome(url: string, { accounts, secret }: Settings): string {
@@ -73,6 +59,7 @@ async function printToken(user: string | undefined): Promise<void> {
   if (!user) throw new Error('Usage: token <user>')
   const loaded = settings()
   if (loaded.production) throw new Error('Tokens for trying things out are made in development only')
+  const { signAccessToken } = await import('./auth/token')
   print(await signAccessToken(user, loaded))
 }
 
@@ -83,6 +70,12 @@ function print(text: string): void {
 async function run([command = 'serve', ...args]: readonly string[]): Promise<void> {
   if (command === 'serve') return runServer()
   if (command === 'token') return printToken(args[0])
+  if (command === 'worker') {
+    // before the service is loaded, which takes a while
+    const stopRequested = nextSignal()
+    return (await import('./workers/worker')).runWorker(args[0], settings, stopRequested)
+  }
+  const { db, health } = await import('./commands')
   if (command === 'db') return db(args, () => loadDatabaseSettings(environment()))
   if (command === 'health') return health(settings())
   throw new Error(USAGE)

@@ -2,20 +2,29 @@
 import type { Logger } from 'pino'
 import { type App, createApp } from './app'
 import { openDatabase } from './database/database'
-import { startEmbedded } from './database/embedded'
-import { migrate } from './database/migrations'
+import { provideDatabase } from './database/provided'
 import { createLimits } from './http/limits'
 import { createTraffic } from './http/traffic'
+import { cannotListen, urlOf } from './listening'
 import { startPurging } from './purge'
 import type { Settings } from './settings'
 import { createLive } from './sync/live'
+import { createPlaces } from './sync/places'
 import { startTracing } from './tracing'
+import type { Sharing } from './workers/sharing'
 
 export interface Server {
   /** Where it listens, for people. */
   url: string
   /** Answers what was accepted, for ten seconds at most, and ends all that was started. */
   stop(): Promise<void>
+}
+
+const ALONE: Sharing = {
+  limits: (own) => own,
+  places: (own) => own,
+  live: (own) => own,
+  metrics: (own) => own,
 }
 
 /** In milliseconds, from the signal. */
@@ -28,11 +37,12 @@ const GRACE = 1000
  * Starts the embedded database where no other is configured, brings that one up to date, and listens. A configured
  * database is neither migrated nor waited for: migrating is a step of its own, and `/ready` tells the state.
  *
+ * @param sharing for one of several processes on one port
  * @throws Error for a port that is taken, or an embedded database that does not start
  */
-export async function serve(settings: Settings, log: Logger): Promise<Server> {
+export async function serve(settings: Settings, log: Logger, sharing = ALONE): Promise<Server> {
   const provided = await provideDatabase(settings, log)
-  const metrics = await collectMetrics(settings)
+  const metrics = await collectMetrics(settings, sharing)
   const tracing = settings.otelEndpoint
     ? await startTracing({
         otelEndpoint: settings.otelEndpoint,
@@ -50,22 +60,33 @@ export async function serve(settings: Settings, log: Logger): Promise<Server> {
       tracing?.statement(statement)
     },
   })
-  const live = createLive(database.sql, log)
-  const limits = createLimits(settings, { shared: await shareCounts(settings, log) })
+  const live = sharing.live(createLive(database.sql, log))
+  const shared = await shareCounts(settings, log)
+  const ownLimits = createLimits(settings, { shared })
+  // Redis counts for other machines as well
+  const limits = shared ? ownLimits : sharing.limits(ownLimits)
+  const places = sharing.places(createPlaces())
   const traffic = createTraffic(settings.maxConnections)
-  const app = createApp({ settings, database, log, live, limits, traffic, metrics, tracing: tracing?.plugin })
+  const app = createApp({
+    settings,
+    database,
+    log,
+    live,
+    limits,
+    places,
+    traffic,
+    metrics,
+    tracing: tracing?.plugin,
+  })
   const endAll = async () => {
     await Promise.all([database.end(), limits.close(), tracing?.stop()])
     await provided.stop()
   }
   try {
-    listen(app, settings)
+    listen(app, settings, sharing !== ALONE)
   } catch (cause) {
     await endAll()
-    const reason = cause instanceof Error ? cause.message : cause
-    throw new Error(`HOST and PORT: cannot listen on ${settings.host}, port ${settings.port}: ${reason}`, {
-      cause,
-    })
+    throw cannotListen(settings, cause)
   }
   const { server } = app
   metrics?.watch({
@@ -92,12 +113,12 @@ export async function serve(settings: Settings, log: Logger): Promise<Server> {
   }
 }
 
-function listen(app: App, { host, port, keepAliveSeconds }: Settings): void {
+function listen(app: App, { host, port, keepAliveSeconds }: Settings, reusePort: boolean): void {
   app.listen({
     hostname: host,
     port,
-    // on, a second server could take half of the first one's connections, silently
-    reusePort: false,
+    // on, a second server could take half of the first one's connections, silently: the supervisor looks beforehand
+    reusePort,
     idleTimeout: keepAliveSeconds,
     // Bun's own 413 has no body, so its limit lies far above ours
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
@@ -105,10 +126,10 @@ function listen(app: App, { host, port, keepAliveSeconds }: Settings): void {
 }
 
 /** Loaded only where they are wanted, as the client of Redis is. */
-async function collectMetrics({ metrics }: Settings) {
+async function collectMetrics({ metrics }: Settings, sharing: Sharing) {
   if (!metrics) return undefined
   const { createMetrics } = await import('./http/metrics')
-  return createMetrics()
+  return sharing.metrics(createMetrics())
 }
 
 /** The client of Redis costs memory, and the start time, so it is loaded only where it is wanted. */
@@ -116,30 +137,4 @@ async function shareCounts({ redisUrl }: Settings, log: Logger) {
   if (redisUrl === undefined) return undefined
   const { SharedCounts } = await import('./http/shared-counts')
   return new SharedCounts(redisUrl, log)
-}
-
-/** Where a server that listens on this host can be reached from this machine. */
-export function urlOf(host: string, port: number): string {
-  const isEvery = host === '0.0.0.0' || host === '::'
-  const name = isEvery ? 'localhost' : host.includes(':') ? `[${host}]` : host
-  return `http://${name}:${port}`
-}
-
-interface ProvidedDatabase {
-  url: string
-  stop(): Promise<void>
-}
-
-async function provideDatabase({ databaseUrl, dataDir }: Settings, log: Logger): Promise<ProvidedDatabase> {
-  if (databaseUrl !== undefined) return { url: databaseUrl, stop: async () => {} }
-  const embedded = await startEmbedded(dataDir, () => {
-    log.error('the embedded PostgreSQL has ended, and is started again')
-  })
-  try {
-    await migrate(embedded.url, 'up', true)
-    return embedded
-  } catch (error) {
-    await embedded.stop()
-    throw error
-  }
 }

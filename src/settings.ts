@@ -1,4 +1,5 @@
 /** The environment, read once: every name, its default and its limits. Nothing else in the project reads settings. */
+import { availableParallelism } from 'node:os'
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 
@@ -16,6 +17,8 @@ export interface Settings {
   /** Unset: the embedded PostgreSQL in `dataDir`. */
   databaseUrl: string | undefined
   databasePoolSize: number
+  /** How many processes serve on the one port. */
+  workers: number
   /** Off for a pooler that cannot keep prepared statements. */
   databasePrepare: boolean
   dataDir: string
@@ -75,12 +78,12 @@ function reader(env: Environment) {
     if (values.size > 1) faults.push(`${set.join(' and ')}: two names of one setting, with different values`)
     return set[0] && env[set[0]]
   }
-  function integer(name: string, fallback: number, min: number, max: number): number {
+  function integer(name: string, fallback: number, min: number, max: number, otherwise = ''): number {
     const value = text(name)
     if (value === undefined) return fallback
     const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
     if (number >= min && number <= max) return number
-    faults.push(`${name}: must be a whole number from ${min} to ${max}`)
+    faults.push(`${name}: must be ${otherwise}a whole number from ${min} to ${max}`)
     return fallback
   }
   function oneOf<const T extends string>(name: string, choices: readonly T[], fallback: T): T {
@@ -203,20 +206,44 @@ export function loadDatabaseSettings(env: Environment): DatabaseSettings {
   return settings
 }
 
+export interface Machine {
+  platform: NodeJS.Platform
+  cores: number
+}
+
+const THIS_MACHINE: Machine = { platform: process.platform, cores: availableParallelism() }
+const MAX_WORKERS = 64
+
+/** Each needs a connection to the database, and only Linux shares out a port's connections among processes. */
+function readWorkers(read: Reader, poolSize: number, { platform, cores }: Machine): number {
+  const isLinux = platform === 'linux'
+  if (read.text('WORKERS') === 'auto') return isLinux ? Math.min(cores, poolSize, MAX_WORKERS) : 1
+  const workers = read.integer('WORKERS', 1, 1, MAX_WORKERS, 'auto or ')
+  if (workers > 1 && !isLinux) read.faults.push('WORKERS: more than 1 works on Linux only')
+  if (workers > poolSize) read.faults.push('WORKERS: must not be above DATABASE_POOL_SIZE')
+  return workers
+}
+
 /**
  * Reads and checks the whole environment.
  *
  * @param env names to values; an empty value counts as unset
  * @param developmentSecret called once, only in development and only when neither a secret nor a JWKS is set
+ * @param machine what it runs on
  * @returns frozen settings
  * @throws SettingsError that names every variable at fault
  */
-export function loadSettings(env: Environment, developmentSecret: (dataDir: string) => string): Settings {
+export function loadSettings(
+  env: Environment,
+  developmentSecret: (dataDir: string) => string,
+  machine = THIS_MACHINE,
+): Settings {
   const read = reader(env)
   const production = env.NODE_ENV === 'production'
   const { databaseUrl, dataDir } = readDatabase(read)
   const secret = readSecret(read)
   const jwks = readJwks(read)
+  const databasePoolSize = read.integer('DATABASE_POOL_SIZE', 10, 1, 1000)
   const accounts = read.oneOf('ACCOUNTS', ['on', 'off'], jwks ? 'off' : 'on') === 'on'
   if (production && secret === undefined && jwks === undefined) {
     read.faults.push(
@@ -231,7 +258,8 @@ export function loadSettings(env: Environment, developmentSecret: (dataDir: stri
     host: read.text('HOST') ?? '0.0.0.0',
     port: read.integer('PORT', 8000, 0, 65535),
     databaseUrl,
-    databasePoolSize: read.integer('DATABASE_POOL_SIZE', 10, 1, 1000),
+    databasePoolSize,
+    workers: readWorkers(read, databasePoolSize, machine),
     databasePrepare: read.oneOf('DATABASE_PREPARE', ['on', 'off'], 'on') === 'on',
     dataDir,
     jwks,

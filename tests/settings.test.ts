@@ -29,6 +29,7 @@ describe('an empty environment', () => {
       port: 8000,
       databaseUrl: undefined,
       databasePoolSize: 10,
+      workers: 1,
       databasePrepare: true,
       dataDir: '.data',
       secret: SECRET,
@@ -292,4 +293,37 @@ describe('a value', () => {
       expect(loadSettings({ DATABASE_URL: url }, () => SECRET).databaseUrl).toBe(url)
     },
   )
+})
+
+describe('workers', () => {
+  const linux = { platform: 'linux', cores: 4 } as const
+  const of = (env: Record<string, string>, machine: Parameters<typeof loadSettings>[2] = linux) =>
+    loadSettings({ JWT_SECRET_KEY: SECRET, ...env }, none, machine).workers
+
+  test.each([
+    ['1', '10', 1],
+    ['10', '10', 10],
+    ['64', '64', 64],
+    ['auto', '10', 4],
+    ['auto', '3', 3],
+  ])('WORKERS=%s with DATABASE_POOL_SIZE=%s are %i', (WORKERS, DATABASE_POOL_SIZE, workers) => {
+    expect(of({ WORKERS, DATABASE_POOL_SIZE })).toBe(workers)
+  })
+
+  test.each(['0', '65', '1.5', 'all', '-1'])('WORKERS=%s is at fault', (WORKERS) => {
+    expect(() => of({ WORKERS, DATABASE_POOL_SIZE: '100' })).toThrow(
+      'WORKERS: must be auto or a whole number from 1 to 64',
+    )
+  })
+
+  test('are not more than there are connections to the database', () => {
+    expect(() => of({ WORKERS: '3', DATABASE_POOL_SIZE: '2' })).toThrow(/WORKERS: .*DATABASE_POOL_SIZE/)
+  })
+
+  test('are one where the system shares out no connections', () => {
+    const mac = { platform: 'darwin', cores: 4 } as const
+    expect(of({ WORKERS: 'auto' }, mac)).toBe(1)
+    expect(of({ WORKERS: '1' }, mac)).toBe(1)
+    expect(() => of({ WORKERS: '2' }, mac)).toThrow('WORKERS: more than 1 works on Linux only')
+  })
 })

@@ -17,12 +17,20 @@ function serializeError(error: unknown): Record<string, unknown> {
   return { type: name, code, constraint: constraint_name, stack: frames?.join('\n') }
 }
 
-/** @param destination where the lines go; standard output by default */
+/**
+ * @param destination where the lines go; standard output by default
+ * @param worker which of several processes this is; left out, the only one
+ */
 export function createLog(
   { logLevel, production }: Pick<Settings, 'logLevel' | 'production'>,
   destination?: Writable,
+  worker?: number,
 ): Logger {
-  const options = { level: logLevel, base: null, serializers: { err: serializeError } }
+  const options = {
+    level: logLevel,
+    base: worker === undefined ? null : { worker },
+    serializers: { err: serializeError },
+  }
   if (production) {
     // sync: written in the background, the last lines would come out of order, or not at all, when the process ends
     const output = destination ?? inBatches(pino.destination({ dest: 1, sync: true }))

@@ -25,15 +25,19 @@ const HEADERS = {
   'x-accel-buffering': 'no',
 }
 
-/**
- * @param limitIdle closes the connection once nothing has been taken for that many seconds; 0: never
- * @returns the answer, typed as its text; Elysia passes it on as it is
- */
+interface Connection {
+  /** Closes the connection once nothing has been taken for that many seconds; 0: never. */
+  limitIdle(seconds: number): void
+  /** The stream is no more; may be told more than once. */
+  onStop(): void
+}
+
+/** @returns the answer, typed as its text; Elysia passes it on as it is */
 export function eventStream(
   live: Live,
   caller: Caller,
   position: Position,
-  limitIdle: (seconds: number) => void,
+  { limitIdle, onStop }: Connection,
 ): string {
   // a stream is idle most of the time; who takes nothing is found by the beats
   limitIdle(0)
@@ -41,7 +45,7 @@ export function eventStream(
   const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        stop = follow(live, caller, position, controller, () => limitIdle(LAST_WAIT))
+        stop = follow(live, caller, position, controller, { onEnd: () => limitIdle(LAST_WAIT), onStop })
       },
       cancel: () => stop(),
     },
@@ -61,7 +65,7 @@ function follow(
   { id: userId, issuedAt, expiresAt }: Caller,
   { revision, begun }: Position,
   controller: ReadableStreamDefaultController<Uint8Array>,
-  onEnd: () => void,
+  { onEnd, onStop }: { onEnd(): void; onStop(): void },
 ): () => void {
   let isOver = false
   let isStalled = false
@@ -99,6 +103,7 @@ function follow(
     isOver = true
     clearTimeout(timer)
     unlisten()
+    onStop()
   }
   const timer = setTimeout(end, Math.min(expiresAt * 1000 - Date.now(), MAX_DELAY))
   const unlisten = live.listen({ userId, issuedAt, revision, isReady, send, beat, end, reconnect })

@@ -10,16 +10,14 @@ import { decodePosition, encodePosition, type Position } from './cursor'
 import { eventStream, noStream } from './events'
 import type { Live } from './live'
 import { Changes, ChangesQuery, EventsQuery, MAX_CHANGES, toChange } from './model'
+import type { Places } from './places'
 import { type ChangesRow, readChanges } from './queries'
 
 const tags = ['Tasks']
 
 const OWN = [...OWNER_PROBLEMS, 'VALIDATION_ERROR', 'CURSOR_EXPIRED'] as const
 
-/** How many streams a user may have on one process. */
-const MAX_STREAMS = 20
-
-export function syncRoutes(gate: Gate, live: Live) {
+export function syncRoutes(gate: Gate, live: Live, places: Places) {
   return new Elysia()
     .use(signedInOwner(gate))
     .get(
@@ -65,10 +63,17 @@ export function syncRoutes(gate: Gate, live: Live) {
         const position = positionOf(caller, request.headers.get('last-event-id'), since)
         const row = await readChanges(sql, caller, position, 0)
         refuseLost(row, position)
-        if (live.count(caller.id) >= MAX_STREAMS) throw new Problem('RATE_LIMITED')
-        if (request.method === 'HEAD') return noStream()
+        const leave = await places.take(caller.id)
+        if (leave === undefined) throw new Problem('RATE_LIMITED')
+        if (request.method === 'HEAD') {
+          leave()
+          return noStream()
+        }
         const start = position ?? { revision: row.revision, begun: row.revision }
-        return eventStream(live, caller, start, (seconds) => server?.timeout(request, seconds))
+        return eventStream(live, caller, start, {
+          limitIdle: (seconds) => server?.timeout(request, seconds),
+          onStop: leave,
+        })
       },
       {
         params: OwnerParams,

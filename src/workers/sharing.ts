@@ -1,0 +1,68 @@
+/** What a worker has in common with the others, as the service knows it. */
+import type { Limits } from '../http/limits'
+import type { Metrics } from '../http/metrics'
+import { Problem } from '../http/problems'
+import type { Live } from '../sync/live'
+import type { Places } from '../sync/places'
+import type { Link } from './link'
+import { renderAll } from './metrics'
+
+/** Makes of what a process has for itself what it has together with others. */
+export interface Sharing {
+  limits(own: Limits): Limits
+  places(own: Places): Places
+  live(own: Live): Live
+  metrics(own: Metrics): Metrics
+}
+
+/** While the supervisor says nothing, each worker counts for itself. */
+export function shareOver(link: Link): Sharing {
+  return {
+    limits: (own) => ({
+      ...own,
+      take: async (policy, key, points = 1) =>
+        (await link.count(policy, key, points)) ?? own.take(policy, key, points),
+    }),
+    places: (own) => ({
+      async take(userId) {
+        const leaveOwn = await own.take(userId)
+        // as many here are as many in all
+        if (!leaveOwn) return undefined
+        const isGranted = await link.place(userId)
+        if (isGranted === false) {
+          leaveOwn()
+          return undefined
+        }
+        let isLeft = false
+        return () => {
+          if (isLeft) return
+          isLeft = true
+          leaveOwn()
+          if (isGranted) link.leave(userId)
+        }
+      },
+    }),
+    live(own) {
+      link.onChanged(own.changed)
+      return {
+        ...own,
+        changed(userId) {
+          own.changed(userId)
+          link.changed(userId)
+        },
+      }
+    },
+    metrics(own) {
+      link.onMetrics(own.snapshot)
+      return {
+        ...own,
+        async render() {
+          const all = await link.metrics()
+          // only its own would look as if the others had begun anew
+          if (!all) throw new Problem('OVERLOADED')
+          return renderAll(all)
+        },
+      }
+    },
+  }
+}
