@@ -75,6 +75,21 @@ async function checkAnswers(
   targets: readonly Target[],
   servers: readonly Server[],
 ): Promise<void> {
+  const isRead = ({ method }: Target) => method === 'GET'
+  // first, for what one server has written the other would read
+  await checkEach(workload, targets.filter(isRead), servers)
+  await checkEach(
+    workload,
+    targets.filter((target) => !isRead(target)),
+    servers,
+  )
+}
+
+async function checkEach(
+  workload: Workload,
+  targets: readonly Target[],
+  servers: readonly Server[],
+): Promise<void> {
   const answers = await Promise.all(
     servers.map(async (server) => {
       const answered: string[] = []

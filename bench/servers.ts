@@ -51,6 +51,8 @@ async function start(
     env: {
       PATH: process.env.PATH ?? '',
       NODE_ENV: 'production',
+      // as in the image
+      BUN_JSC_heapGrowthMaxIncrease: '1',
       HOST: '127.0.0.1',
       PORT: String(port),
       DATABASE_URL: databaseUrl,

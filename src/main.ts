@@ -71,8 +71,8 @@ async function run([command = 'serve', ...args]: readonly string[]): Promise<voi
   if (command === 'serve') return runServer()
   if (command === 'token') return printToken(args[0])
   if (command === 'worker') {
-    // before the service is loaded, which takes a while
-    const stopRequested = nextSignal()
+    // before the service is loaded, which takes a while; when it takes too long, the supervisor ends it
+    const stopRequested = nextSignal({ isPatient: true })
     return (await import('./workers/worker')).runWorker(args[0], settings, stopRequested)
   }
   const { db, health } = await import('./commands')

@@ -22,8 +22,8 @@ export type Verify = (authorization: string | null) => Caller | Promise<Caller>
 
 /** In seconds; for clocks that differ. */
 const CLOCK_TOLERANCE = 5
-/** In characters; of the whole header, because that is what is remembered. */
-const MAX_HEADER = 'Bearer '.length + 8192
+/** In characters. */
+const MAX_TOKEN = 8192
 /** How many verified tokens are remembered: an EdDSA check costs 0.2 ms, a look-up nothing. */
 const MAX_REMEMBERED = 10_000
 /** In seconds; then a token is checked again, so that it does not long outlive a key that was withdrawn. */
@@ -55,23 +55,28 @@ export function createVerify(settings: AuthSettings): Verify {
     remembered = new Map()
   })
 
+  function recall(header: string): Caller | undefined {
+    const known = remembered.get(header)
+    return known && known.until > Date.now() / 1000 ? known.caller : undefined
+  }
   async function verify(header: string): Promise<Caller> {
+    const token = bearerToken(header)
+    // the same for every way to write it: nobody fills the memory with one token
+    const usual = `Bearer ${token}`
+    const known = recall(usual)
+    if (known) return known
     // should the keys change during the check, then its outcome goes into the map that is no longer read
     const memory = remembered
-    memory.delete(header)
-    const verified = await check(bearerToken(header))
+    memory.delete(usual)
+    const verified = await check(token)
     // a Map keeps the order of insertion: the first is the one remembered longest
     const [oldest] = memory.size < MAX_REMEMBERED ? [] : memory.keys()
     if (oldest !== undefined) memory.delete(oldest)
-    memory.set(header, verified)
+    memory.set(usual, verified)
     return verified.caller
   }
-  return (authorization) => {
-    // by the whole header: to look at its form costs more than all else that a known token needs
-    const header = authorization ?? ''
-    const known = remembered.get(header)
-    return known && known.until > Date.now() / 1000 ? known.caller : verify(header)
-  }
+  // by the whole header: to look at its form costs more than all else that a known token needs
+  return (authorization) => recall(authorization ?? '') ?? verify(authorization ?? '')
 }
 
 /** RFC 6750 section 2.1; the scheme's name is case-insensitive (RFC 9110 section 11.1). */
@@ -79,7 +84,7 @@ function bearerToken(authorization: string): string {
   const [, token] = /^bearer +(\S.*)$/i.exec(authorization.trim()) ?? []
   if (token === undefined) throw new Problem('TOKEN_MISSING')
   // two headers arrive joined by a comma, which no token has
-  if (/[\s,]/.test(token) || authorization.length > MAX_HEADER) throw new Problem('TOKEN_INVALID')
+  if (/[\s,]/.test(token) || token.length > MAX_TOKEN) throw new Problem('TOKEN_INVALID')
   if (token.split('.').length !== 3) throw new Problem('TOKEN_NOT_JWT')
   // RFC 7515 section 2: no padding, which decoders let pass
   if (!/^[\w-]+\.[\w-]+\.[\w-]*$/.test(token)) throw new Problem('TOKEN_INVALID')

@@ -148,20 +148,20 @@ export function openDatabase({
     }
     return false
   }
-  /** @returns whether a statement that has failed is to be run again */
-  function mayRunAgain(
+  /** @returns how often a statement that has failed so may be run again */
+  function retriesOf(
     connections: Connections,
     error: unknown,
     { isSafe }: Waiter,
-  ): 'as if nothing had been' | 'once' | 'no' {
-    if (error instanceof Unanswered) return 'no'
+  ): 'any number' | 'once' | 'never' {
+    if (error instanceof Unanswered) return 'never'
     const wasNotRun =
       giveUpFeature(connections, error) ||
       connections.wasRefused ||
       (connections !== current && wasNeverSent(error))
-    if (wasNotRun) return 'as if nothing had been'
+    if (wasNotRun) return 'any number'
     // cancelled, it has done nothing; most likely the word to cancel another statement came late, and met this one
-    return isCancelled(error) || (isSafe && isLost(error)) ? 'once' : 'no'
+    return isCancelled(error) || (isSafe && isLost(error)) ? 'once' : 'never'
   }
   async function run<Rows extends readonly object[]>(
     waiter: Waiter,
@@ -181,9 +181,9 @@ export function openDatabase({
           connections.answeredAt = performance.now()
           return rows as unknown as Rows
         } catch (error) {
-          const again = mayRunAgain(connections, error, waiter)
-          if (again === 'no' || (again === 'once' && isSecondTry)) throw error
-          isSecondTry ||= again === 'once'
+          const retries = retriesOf(connections, error, waiter)
+          if (retries === 'never' || (retries === 'once' && isSecondTry)) throw error
+          isSecondTry ||= retries === 'once'
         }
       }
     } catch (error) {

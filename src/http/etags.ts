@@ -42,10 +42,10 @@ export interface Answer {
  *
  * @returns no body; typed as what would have been answered, so that no other status has to be declared for it
  */
-export function notModified(set: Answer, tag: string): never {
+export function notModified<T>(set: Answer, tag: string): T {
   set.status = 304
   set.headers.etag = tag
-  return undefined as never
+  return undefined as T
 }
 
 /** Whether `If-None-Match` names the tag; by weak comparison, as section 13.1.2 has it. */

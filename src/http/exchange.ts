@@ -47,6 +47,10 @@ export function beginExchange(request: Request, timeout: number): Exchange {
   return exchange
 }
 
+export function hasBegun(request: Request): boolean {
+  return exchanges.has(request)
+}
+
 /** The exchange that the request began. */
 export function exchangeOf(request: Request): Exchange {
   const exchange = exchanges.get(request)

@@ -27,7 +27,7 @@ export interface Limits {
 
 type LimitSettings = Pick<Settings, 'rateLimitPerMinute' | 'authRateLimitPerMinute'>
 
-const WINDOW_SECONDS = 60
+export const WINDOW_SECONDS = 60
 
 interface Options {
   /** Where many processes count together; left out, each counts for itself. */
@@ -54,7 +54,7 @@ export interface Used {
 
 /**
  * Counts in memory, for each request at once and without a promise. Forgets the keys that were longest unused when there
- * are too many, but none that is over its limit: an account is tried from many addresses, and must not be forgotten
+ * are too many, but none that has reached its limit: an account is tried from many addresses, and must not be forgotten
  * because of them.
  */
 class Windows {
@@ -92,7 +92,7 @@ class Windows {
   #forgetOlder(now: number): void {
     const kept = new Map<string, Window>()
     for (const [key, window] of this.#older) {
-      const isSpent = window.consumed > this.#limit && window.endsAt > now
+      const isSpent = window.consumed >= this.#limit && window.endsAt > now
       if (isSpent && !this.#recent.has(key) && kept.size < this.#maxRecent / 2) kept.set(key, window)
     }
     this.#older = this.#recent
@@ -130,7 +130,7 @@ export function createLimits(
     }
   }
   async function takeShared(counts: SharedCounts, policy: Policy, key: string, points: number) {
-    const used = await counts.count(policy, key, points, windowSeconds)
+    const used = await counts.count(policy, key, points)
     return budget(policy, used ?? memory[policy].count(key, points), points)
   }
 

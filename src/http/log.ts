@@ -1,7 +1,6 @@
 /** The log: JSON lines in production, lines for people in development. */
 import type { Writable } from 'node:stream'
 import pino, { type DestinationStream, type Logger } from 'pino'
-import pretty from 'pino-pretty'
 import type { Settings } from '../settings'
 
 /** An error's message and fields may hold submitted values (PostgreSQL's `detail` does), so only these are kept. */
@@ -36,6 +35,8 @@ export function createLog(
     const output = destination ?? inBatches(pino.destination({ dest: 1, sync: true }))
     return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, output)
   }
+  // read here, because in production it would only take memory
+  const pretty: typeof import('pino-pretty') = require('pino-pretty')
   const forPeople = {
     sync: true,
     singleLine: true,
@@ -50,10 +51,13 @@ export function createLog(
  *
  * @returns what writes a line, whose fields have to be all that the log would write
  */
-export function lineWriter(log: Logger): (line: { level: number; time: string; msg: string }) => void {
+export function lineWriter(log: Logger): (line: Record<string, unknown>) => void {
   // where its lines go: there is a symbol for it, and no type
-  const output = (log as unknown as Record<symbol, DestinationStream>)[pino.symbols.streamSym]
-  return (line) => output?.write(`${JSON.stringify(line)}\n`)
+  const output = (log as unknown as Record<symbol, DestinationStream & Partial<Batches>>)[
+    pino.symbols.streamSym
+  ]
+  const write = output?.collect ?? output?.write.bind(output)
+  return (line) => write?.(`${JSON.stringify(line)}\n`)
 }
 
 /**
@@ -65,8 +69,13 @@ const MAX_BATCH = 4096
 /** In milliseconds. */
 const BATCH_DELAY = 5
 
-/** Writes lines together with those that follow at once: each write is a system call. */
-function inBatches(output: DestinationStream): DestinationStream {
+interface Batches extends DestinationStream {
+  /** Writes a line together with those that follow at once: each write is a system call. */
+  collect(line: string): void
+}
+
+/** What is not collected is written at once, after what was collected before it. */
+export function inBatches(output: DestinationStream): Batches {
   let batch = ''
   const flush = () => {
     if (batch !== '') output.write(batch)
@@ -75,6 +84,10 @@ function inBatches(output: DestinationStream): DestinationStream {
   process.on('exit', flush)
   return {
     write(line) {
+      flush()
+      output.write(line)
+    },
+    collect(line) {
       if (batch.length + line.length > MAX_BATCH) flush()
       if (batch === '') setTimeout(flush, BATCH_DELAY)
       batch += line

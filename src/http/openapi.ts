@@ -2,6 +2,7 @@
 import { type AnyElysia, Elysia } from 'elysia'
 import { version } from '../../package.json'
 import { components } from './components'
+import { beginExchange } from './exchange'
 import { type ErrorCode, type FieldError, Problem } from './problems'
 
 // the plugin's output is not typed closely enough to say more than this
@@ -38,7 +39,9 @@ export async function openApi(app: AnyElysia): Promise<Json> {
   const generator = new Elysia()
     .use(swagger({ specPath: '/document', documentation: DOCUMENTATION }))
     .use(app)
-  const response = await generator.handle(new Request('http://localhost/document'))
+  const request = new Request('http://localhost/document')
+  beginExchange(request, Number.POSITIVE_INFINITY)
+  const response = await generator.handle(request)
   const generated = (await response.json()) as Json & { paths: Record<string, Record<string, Operation>> }
   const paths = Object.entries(generated.paths).map(([path, item]) => correctPath(path, item))
   const used = new Set(paths.flatMap(([, item]) => Object.values(item).flatMap(({ tags }) => tags)))

@@ -3,7 +3,7 @@ import { hash } from 'node:crypto'
 import { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { RateLimiterRedis } from 'rate-limiter-flexible'
-import type { Policy, Used } from './limits'
+import { type Policy, type Used, WINDOW_SECONDS } from './limits'
 
 /** Never asked before the first request, and after each failure left alone for a second. */
 export class SharedCounts {
@@ -48,8 +48,8 @@ export class SharedCounts {
    * @param points 0 only looks
    * @returns nothing if Redis does not answer
    */
-  async count(policy: Policy, key: string, points: number, windowSeconds: number): Promise<Used | undefined> {
-    const limiter = this.#limiter(policy, windowSeconds)
+  async count(policy: Policy, key: string, points: number): Promise<Used | undefined> {
+    const limiter = this.#limiter(policy)
     const stored = storedKey(policy, key)
     try {
       await this.#open()
@@ -65,14 +65,14 @@ export class SharedCounts {
     }
   }
 
-  #limiter(policy: Policy, windowSeconds: number): RateLimiterRedis {
+  #limiter(policy: Policy): RateLimiterRedis {
     const made = this.#limiters.get(policy)
     if (made) return made
     const limiter = new RateLimiterRedis({
       keyPrefix: `taskwell:${policy}`,
       // what is left is counted elsewhere
       points: 1,
-      duration: windowSeconds,
+      duration: WINDOW_SECONDS,
       storeClient: this.client,
       rejectIfRedisNotReady: true,
     })

@@ -56,15 +56,18 @@ export function oneOf<const T extends readonly string[]>(choices: T, description
   )
 }
 
-/** As a typed client may give it, and as it arrives: in digits. */
-export type WholeNumber = number | `${number}`
-
 /**
  * A whole number in a query or path. Checked as text, because a coerced number would take `1e1`, `0x10` and ` 5`,
- * and would round what is over 2^53. Stays text: Elysia decodes a transformed query twice, and throws in between.
+ * and would round what is over 2^53. Stays text, for Elysia decodes a transformed query twice, and throws in between; the
+ * type is what a typed client gives, and `numberOf` what the route takes.
  */
 export function wholeNumber(pattern: string, rule: string, documented: Record<string, unknown>) {
-  return t.Unsafe<WholeNumber>(t.String({ pattern, rule, documented: { type: 'integer', ...documented } }))
+  return t.Unsafe<number>(t.String({ pattern, rule, documented: { type: 'integer', ...documented } }))
+}
+
+/** From a parameter's digits, whatever its type says. */
+export function numberOf(digits: number): number {
+  return Number(digits)
 }
 
 /** A time in an answer, as the database's `rfc3339` renders it. */

@@ -5,6 +5,7 @@ import type { Caller } from '../auth/verify'
 import { documentedHeaders } from '../http/openapi'
 import { Problem, problems } from '../http/problems'
 import { sentQuery } from '../http/query'
+import { numberOf } from '../http/validation'
 import { OwnerParams } from '../tasks/model'
 import { decodePosition, encodePosition, type Position } from './cursor'
 import { eventStream, noStream } from './events'
@@ -24,7 +25,7 @@ export function syncRoutes(gate: Gate, live: Live, places: Places) {
       '/changes',
       async ({ query: { since, ...query }, caller, sql, request }) => {
         sentQuery(request)
-        const limit = Number(query.limit ?? MAX_CHANGES)
+        const limit = numberOf(query.limit ?? MAX_CHANGES)
         const position = since === undefined ? null : decodePosition(caller.id, since, 'query')
         // one more than asked for tells whether there are more
         const row = await readChanges(sql, caller, position, limit + 1)

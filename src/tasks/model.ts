@@ -3,7 +3,7 @@ import type { TSchema } from '@sinclair/typebox'
 import { t } from 'elysia'
 import { component } from '../http/components'
 import { problemWith } from '../http/problems'
-import { Moment, oneOf, text, type WholeNumber, wholeNumber } from '../http/validation'
+import { Moment, numberOf, oneOf, text, wholeNumber } from '../http/validation'
 
 const strict = { additionalProperties: false }
 
@@ -183,8 +183,9 @@ const TaskId = wholeNumber('^0*[1-9][0-9]*$', 'must be a positive whole number',
 })
 
 /** Ids past 2^53 are valid and no task's; 0 is no task's either, and goes through the database's `bigint`. */
-export function taskIdOf(digits: WholeNumber): number {
-  return Number.isSafeInteger(Number(digits)) ? Number(digits) : 0
+export function taskIdOf(digits: number): number {
+  const id = numberOf(digits)
+  return Number.isSafeInteger(id) ? id : 0
 }
 
 /** `user_id` is there on one of the two addresses only; whether it is the caller is checked before this. */

@@ -5,6 +5,7 @@ import type { Sql } from '../database/sql'
 import { type Answer, knownRevision, listTag, notModified } from '../http/etags'
 import { invalid, Problem } from '../http/problems'
 import { sentQuery } from '../http/query'
+import { numberOf } from '../http/validation'
 import { decodeCursor, encodeCursor, type Order } from './cursor'
 import type { List } from './list-queries'
 import { DEFAULT_LIMIT, type ListQuery, PAGE_TYPE, type Task, type TaskPage } from './model'
@@ -43,7 +44,7 @@ export async function answerList<Item extends Task>(
   { sql, caller, query, path, request, set }: ListRequest,
 ): Promise<Item[]> {
   const { cursor, skip = 0, count } = query
-  const limit = Number(query.limit ?? DEFAULT_LIMIT)
+  const limit = numberOf(query.limit ?? DEFAULT_LIMIT)
   const sent = sentQuery(request)
   if (cursor !== undefined && query.skip !== undefined) {
     throw invalid({ in: 'query', pointer: 'skip', detail: 'cannot be used with `cursor`' })
@@ -55,7 +56,7 @@ export async function answerList<Item extends Task>(
     after: cursor === undefined ? undefined : decodeCursor(order, cursor),
     // one more than asked for tells whether there is a next page
     limit: limit + 1,
-    skip: Number(skip),
+    skip: numberOf(skip),
     count: count === 'true',
     known: knownRevision(request.headers.get('if-none-match'), tagged),
   })

@@ -9,7 +9,7 @@ import { type IdempotencyKey, idempotencyKey } from '../http/idempotency'
 import { documentedHeaders } from '../http/openapi'
 import { Problem, problems } from '../http/problems'
 import { sentQuery } from '../http/query'
-import { NoQuery, type WholeNumber } from '../http/validation'
+import { NoQuery } from '../http/validation'
 import * as lists from './list-queries'
 import {
   CreatedTask,
@@ -123,7 +123,7 @@ export function taskRoutes(gate: Gate, onChange: (userId: string) => void) {
         const task = await queries.findTask(sql, caller, taskIdOf(params.id))
         if (!task) throw await missing(sql, caller)
         if (isNamed(request.headers.get('if-none-match'), taskTag(task.revision))) {
-          return notModified(set, taskTag(task.revision))
+          return notModified<Task>(set, taskTag(task.revision))
         }
         return tagged(set, task)
       },
@@ -236,7 +236,7 @@ export function taskRoutes(gate: Gate, onChange: (userId: string) => void) {
 }
 
 interface ChangeTask {
-  params: { id: WholeNumber }
+  params: { id: number }
   body: TaskUpdate
   caller: Caller
   sql: Sql

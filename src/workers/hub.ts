@@ -1,9 +1,10 @@
 /** The supervisor's end of the channels: what the workers count and know together. */
-import type { Limits } from '../http/limits'
+import type { Budget, Limits } from '../http/limits'
 import type { Snapshot } from '../http/metrics'
 import { createPlaces, type Leave } from '../sync/places'
+import { broughtNear } from './estimates'
 import { fold } from './fold'
-import type { Batch, FromWorker, ToWorker } from './messages'
+import type { Batch, Count, FromWorker, Near, ToWorker } from './messages'
 
 export interface Hub {
   /** Takes a worker in. */
@@ -39,7 +40,13 @@ export function createHub(limits: Limits, metricsWithin = METRICS_WITHIN): Hub {
     if (wanted.length + counts.length === 0) return
     const granted = wanted.map((userId) => grant(member, userId))
     const budgets = await Promise.all(counts.map(([policy, key, points]) => limits.take(policy, key, points)))
-    member.send({ type: 'answers', id, places: granted, budgets })
+    member.send({ type: 'answers', id, places: granted, budgets, workers: members.size })
+    warn(member, nearOf(counts, budgets))
+  }
+  /** After the answers, so that whoever was told less before asks from now on. */
+  function warn(from: Known, keys: Near[]): void {
+    if (keys.length === 0) return
+    for (const member of members) if (member !== from) member.send({ type: 'near', keys })
   }
   function grant(member: Known, userId: string): boolean {
     const leave = places.takeNow(userId)
@@ -99,4 +106,11 @@ export function createHub(limits: Limits, metricsWithin = METRICS_WITHIN): Hub {
       }
     },
   }
+}
+
+function nearOf(counts: Count[], budgets: Budget[]): Near[] {
+  return counts.flatMap(([policy, key, points], i): Near[] => {
+    const budget = budgets[i]
+    return budget && broughtNear(budget, points) ? [[policy, key]] : []
+  })
 }

@@ -11,6 +11,10 @@ export interface Channel {
 /** What is asked is answered in time, or with undefined: then a worker has to do without its supervisor. */
 export interface Link {
   count(policy: Policy, key: string, points: number): Promise<Budget | undefined>
+  /** How many workers count, this one among them. */
+  workers(): number
+  /** Is told of limits that others have brought near. */
+  onNear(near: (policy: Policy, key: string) => void): void
   /** Whether this user may have one more stream. */
   place(userId: string): Promise<boolean | undefined>
   /** A place that was given has become free. */
@@ -29,6 +33,7 @@ const PATIENCE = {
   answerWithin: 200,
   // the supervisor itself waits a second for the others
   metricsWithin: 2000,
+  retryAfter: 1000,
 }
 
 interface Asked {
@@ -40,10 +45,11 @@ interface Asked {
 
 /**
  * While one message waits for its answer, all else is collected for the next: the more there is to ask, the less each
- * costs. After one that was not answered in time nothing more is asked, until the supervisor is heard of again.
+ * costs. After one that was not answered in time nothing more is asked, until the supervisor is heard of again; once a
+ * second it is asked for a sign of life.
  */
 export function createLink(channel: Channel, patience: Partial<typeof PATIENCE> = {}): Link {
-  const { answerWithin, metricsWithin } = { ...PATIENCE, ...patience }
+  const { answerWithin, metricsWithin, retryAfter } = { ...PATIENCE, ...patience }
   /** By id: the one that waits for its answer, and those that nobody waits for any more. */
   const asked = new Map<number, Asked>()
   const metricsAsked = new Map<number, (all: AllMetrics) => void>()
@@ -51,7 +57,9 @@ export function createLink(channel: Channel, patience: Partial<typeof PATIENCE> 
   let next: Asked | undefined
   let isWaiting = false
   let isSilent = false
+  let workers = 1
   let changed = (_userId: string) => {}
+  let near = (_policy: Policy, _key: string) => {}
   let snapshot: (() => Promise<Snapshot>) | undefined
 
   function collecting(): Asked {
@@ -80,6 +88,7 @@ export function createLink(channel: Channel, patience: Partial<typeof PATIENCE> 
     if (!asked.has(late.batch.id)) return
     isSilent = true
     isWaiting = false
+    setTimeout(askForLife, retryAfter).unref()
     // kept, with nobody who waits for it: what it grants after all has to be given back
     release(late)
     if (next) {
@@ -88,11 +97,19 @@ export function createLink(channel: Channel, patience: Partial<typeof PATIENCE> 
     }
     flush()
   }
+  /** An answer that was lost is not the end: whoever has nothing else to say would never hear again. */
+  function askForLife(): void {
+    if (!isSilent) return
+    const { batch, counts } = collecting()
+    batch.counts.push(['address', 'nobody', 0])
+    counts.push(() => {})
+  }
   /** Lets those go on that wait for an answer. */
   function release({ places, counts }: Asked): void {
     for (const done of [...places.splice(0), ...counts.splice(0)]) done(undefined)
   }
-  function answer({ id, places, budgets }: Answers): void {
+  function answer({ id, places, budgets, workers: counting }: Answers): void {
+    workers = counting
     const found = asked.get(id)
     if (!found) return
     asked.delete(id)
@@ -119,6 +136,7 @@ export function createLink(channel: Channel, patience: Partial<typeof PATIENCE> 
     isSilent = false
     if (message.type === 'answers') answer(message)
     else if (message.type === 'changed') for (const userId of message.users) changed(userId)
+    else if (message.type === 'near') for (const [policy, key] of message.keys) near(policy, key)
     else if (message.type === 'tell-metrics') void tellMetrics(message.id)
     else metricsAsked.get(message.id)?.(message)
   })
@@ -139,6 +157,10 @@ export function createLink(channel: Channel, patience: Partial<typeof PATIENCE> 
         batch.places.push(userId)
         places.push(done)
       })
+    },
+    workers: () => workers,
+    onNear(tell) {
+      near = tell
     },
     leave: (userId) => void collecting().batch.left.push(userId),
     changed(userId) {

@@ -5,6 +5,8 @@ import type { Snapshot } from '../http/metrics'
 /** What `Limits.take` is called with. */
 export type Count = [policy: Policy, key: string, points: number]
 
+export type Near = [policy: Policy, key: string]
+
 /** All that a worker has to say at once; it is dealt with in this order. */
 export interface Batch {
   type: 'batch'
@@ -24,6 +26,8 @@ export interface Answers {
   id: number
   places: boolean[]
   budgets: Budget[]
+  /** How many workers count. */
+  workers: number
 }
 
 export interface AllMetrics {
@@ -43,5 +47,7 @@ export type FromWorker =
 export type ToWorker =
   | Answers
   | { type: 'changed'; users: string[] }
+  /** Others have brought these limits near. */
+  | { type: 'near'; keys: Near[] }
   | { type: 'tell-metrics'; id: number }
   | ({ type: 'all-metrics'; id: number } & AllMetrics)

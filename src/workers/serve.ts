@@ -56,8 +56,11 @@ export async function serveWithWorkers(
     log,
   })
   const stop = async () => {
-    await workers.stop()
-    await database.stop()
+    try {
+      await workers.stop()
+    } finally {
+      await database.stop()
+    }
   }
   let isAsked = false
   void stopRequested.then(() => {

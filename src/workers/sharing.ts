@@ -1,9 +1,10 @@
 /** What a worker has in common with the others, as the service knows it. */
-import type { Limits } from '../http/limits'
+import type { Budget, Limits } from '../http/limits'
 import type { Metrics } from '../http/metrics'
 import { Problem } from '../http/problems'
 import type { Live } from '../sync/live'
 import type { Places } from '../sync/places'
+import { createEstimates } from './estimates'
 import type { Link } from './link'
 import { renderAll } from './metrics'
 
@@ -16,13 +17,22 @@ export interface Sharing {
 }
 
 /** While the supervisor says nothing, each worker counts for itself. */
-export function shareOver(link: Link): Sharing {
+export function shareOver(link: Link, options?: Parameters<typeof createEstimates>[1]): Sharing {
   return {
-    limits: (own) => ({
-      ...own,
-      take: async (policy, key, points = 1) =>
-        (await link.count(policy, key, points)) ?? own.take(policy, key, points),
-    }),
+    limits(own) {
+      const estimates = createEstimates(link, options)
+      const takeOwnUnless = async (
+        asked: Promise<Budget | undefined>,
+        ...count: Parameters<Limits['take']>
+      ): Promise<Budget> => (await asked) ?? own.take(...count)
+      return {
+        ...own,
+        take(policy, key, points = 1) {
+          const taken = estimates.take(policy, key, points)
+          return taken instanceof Promise ? takeOwnUnless(taken, policy, key, points) : taken
+        },
+      }
+    },
     places: (own) => ({
       async take(userId) {
         const leaveOwn = await own.take(userId)

@@ -55,7 +55,11 @@ export function supervise({ count, command, environment, hub, log, intervals }: 
       ipc: (message: FromWorker) => receive(message),
     })
     const member = hub.join((message: ToWorker) => {
-      if (running.has(worker)) worker.send(message)
+      try {
+        if (running.has(worker)) worker.send(message)
+      } catch {
+        // the channel of one that is about to end may be closed before we hear of its end
+      }
     })
     function receive(message: FromWorker): void {
       if (message.type === 'failed') onFailure(message.message)
@@ -74,12 +78,10 @@ export function supervise({ count, command, environment, hub, log, intervals }: 
     for (let ends = 0; !isStopping; ends++) {
       const startedAt = performance.now()
       let failure: string | undefined
-      const worker = start(n, (message) => {
+      const how = await live(n, (message) => {
         failure = message
       })
-      await worker.exited
       if (isStopping) return
-      const how = endOf(worker)
       if (unready.has(n)) {
         allReady.reject(new Error(failure ?? `Worker ${n} ended before it was ready (${how})`))
         return
@@ -91,6 +93,18 @@ export function supervise({ count, command, environment, hub, log, intervals }: 
       if (performance.now() - startedAt >= wellAfter) ends = 0
       const pause = ends === 0 ? 0 : Math.min(firstPause * 2 ** (ends - 1), longestPause)
       await Promise.race([Bun.sleep(pause), stopping.promise])
+    }
+  }
+
+  /** @returns how it ended */
+  async function live(n: number, onFailure: (message: string) => void): Promise<string> {
+    try {
+      const worker = start(n, onFailure)
+      await worker.exited
+      return endOf(worker)
+    } catch (error) {
+      // where memory or processes have run out, there may be some again in a moment
+      return `cannot be started: ${error instanceof Error ? error.message : error}`
     }
   }
 

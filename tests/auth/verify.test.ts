@@ -548,6 +548,15 @@ describe('a token that was verified', () => {
     expect(checks).toHaveBeenCalledTimes(1)
   })
 
+  test('is remembered once, however it is written', async () => {
+    const verify = verifier()
+    const token = hmacToken()
+    for (const scheme of ['bearer ', 'Bearer ', 'BEARER  ', ' Bearer ']) {
+      for (let time = 0; time < 2; time++) expect((await verify(scheme + token)).id).toBe('ann')
+    }
+    expect(checks).toHaveBeenCalledTimes(1)
+  })
+
   test('is refused when it has expired, though it is remembered', async () => {
     const verify = verifier()
     const token = hmacToken({ exp: NOW + 60 })

@@ -37,7 +37,7 @@ export async function wrongQueries({ api }: Client): Promise<void> {
   // @ts-expect-error an order that lists do not have
   await api.v1.todos.get({ query: { sort: 'updated' } })
   // @ts-expect-error text for a number
-  await api.v1.todos.get({ query: { limit: 'ten' } })
+  await api.v1.todos.get({ query: { limit: '10' } })
   // @ts-expect-error the same on the other address
   await api({ user_id: 'me' }).tasks.get({ query: { page: 2 } })
   // @ts-expect-error a parameter where there is none

@@ -138,8 +138,8 @@ describe(subject.title, () => {
       expect(user).toMatch(/^[1-9]\d*:[1-9]\d*$/)
     })
 
-    test('that it sets PATH and NODE_ENV and no other variable', () => {
-      expect([...variables].sort()).toEqual(['NODE_ENV', 'PATH'])
+    test('that it sets PATH, NODE_ENV and an option of the runtime, and no other variable', () => {
+      expect([...variables].sort()).toEqual(['BUN_JSC_heapGrowthMaxIncrease', 'NODE_ENV', 'PATH'])
     })
 
     test('that it has a health check, and nothing of a secret', () => {

@@ -118,6 +118,12 @@ describe('a request has one line in the log', async () => {
   })
 })
 
+test('what the service asks itself to make its document has no line', async () => {
+  const before = logged.length
+  await told('GET', '/openapi.json')
+  expect(logged.slice(before).map((line) => JSON.parse(line).route)).toEqual(['/openapi.json'])
+})
+
 test('a fault is told of with its cause, and in the line of its request', async () => {
   await sql`alter table tasks rename to gone`
   const fault = await told('GET', TODOS, { as: 'ann' })

@@ -38,6 +38,11 @@ export function join(hub: Hub, patience?: Parameters<typeof createLink>[1]) {
     freeze: () => {
       isFrozen = true
     },
+    /** It hears again, and never what it has missed. */
+    forget: () => {
+      isFrozen = false
+      unheard.length = 0
+    },
     /** It hears again, and first what it has missed. */
     thaw: () => {
       isFrozen = false

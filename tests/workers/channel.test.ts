@@ -13,10 +13,10 @@ const ownLimits = () => createLimits({ rateLimitPerMinute: LIMIT, authRateLimitP
 const PATIENT = 20_000
 
 /** So many workers and their supervisor. */
-function team(size: number, { answerWithin = PATIENT, metricsWithin = PATIENT } = {}) {
+function team(size: number, { answerWithin = PATIENT, metricsWithin = PATIENT, retryAfter = PATIENT } = {}) {
   const hub = createHub(ownLimits(), metricsWithin)
   return Array.from({ length: size }, () => {
-    const joined = join(hub, { answerWithin, metricsWithin: answerWithin })
+    const joined = join(hub, { answerWithin, metricsWithin: answerWithin, retryAfter })
     const sharing = shareOver(joined.link)
     return { ...joined, sharing, limits: sharing.limits(ownLimits()), places: sharing.places(createPlaces()) }
   })
@@ -84,6 +84,16 @@ describe('a supervisor that is silent', () => {
     // what it had been asked it has counted after all
     while ((await one.limits.take('user', 'ann', 0)).remaining !== 3) await Bun.sleep(1)
     expect((await other.limits.take('user', 'ann', 0)).remaining).toBe(3)
+  })
+
+  test('is asked for a sign of life, so that a message that was lost is not the end', async () => {
+    const { one, other } = pair({ ...IMPATIENT, retryAfter: 20 })
+    one.freeze()
+    await one.limits.take('user', 'ann')
+    one.forget()
+    // by itself it knows of one
+    for (let n = 0; n < 2; n++) await other.limits.take('user', 'ann')
+    while ((await one.limits.take('user', 'ann', 0)).remaining !== 3) await Bun.sleep(1)
   })
 
   test('gets back what it grants too late', async () => {

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'bun:test'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createLimits } from '../../src/http/limits'
@@ -18,12 +18,16 @@ afterEach(async () => {
 })
 process.on('exit', () => void rm(folder, { recursive: true }))
 
-function supervised(behaviour: string, intervals: Parameters<typeof supervise>[0]['intervals'] = {}) {
+function supervised(
+  behaviour: string,
+  intervals: Parameters<typeof supervise>[0]['intervals'] = {},
+  program = process.execPath,
+) {
   const lines: string[] = []
   const started: { n: number; at: number }[] = []
   const supervisor = supervise({
     count: 2,
-    command: [process.execPath, '--no-env-file', STAND_IN, behaviour],
+    command: [program, '--no-env-file', STAND_IN, behaviour],
     environment(n) {
       started.push({ n, at: performance.now() })
       const starts = started.filter((each) => each.n === n).length
@@ -82,6 +86,18 @@ describe('a worker that has ended', () => {
     const { started } = supervised('is ready once', { firstPause: 1e9, longestPause: 1e9, wellAfter: 0 })
     while (started.length < 8) await Bun.sleep(5)
     expect((await readFile(file)).length).toBeGreaterThan(2)
+  })
+
+  test('and cannot be started again is tried again, and the stop is as ever', async () => {
+    await writeFile(file, '')
+    const program = join(folder, 'program')
+    await symlink(process.execPath, program)
+    const { ready, started, logged, stop } = supervised('is ready once', { firstPause: 1 }, program)
+    await ready
+    await rm(program)
+    while (started.length < 8) await Bun.sleep(5)
+    await stop()
+    expect(logged().map(({ how }) => how)).toContainEqual(expect.stringMatching(/^cannot be started: /))
   })
 
   test('is not started again once all are to stop', async () => {
