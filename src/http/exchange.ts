@@ -47,6 +47,7 @@ export function beginExchange(request: Request, timeout: number): Exchange {
   return exchange
 }
 
+/** Whether it has one already. */
 export function hasBegun(request: Request): boolean {
   return exchanges.has(request)
 }
