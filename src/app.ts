@@ -54,7 +54,7 @@ export function createApp({
   const throttle = createThrottle({ limits, metrics, traffic, trustedProxyHops: settings.trustedProxyHops })
   const gate = { verify: createVerify(settings), throttle, database }
   const tasks = taskRoutes(gate, live.changed)
-  const sync = syncRoutes(gate, live, places)
+  const sync = syncRoutes(gate, live, places, traffic)
   const schemas: InputSchemas = new Map()
   const api = new Elysia({
     // unknown keys are refused, not dropped

@@ -5,6 +5,7 @@ import type { Caller } from '../auth/verify'
 import { documentedHeaders } from '../http/openapi'
 import { Problem, problems } from '../http/problems'
 import { sentQuery } from '../http/query'
+import type { Traffic } from '../http/traffic'
 import { numberOf } from '../http/validation'
 import { OwnerParams } from '../tasks/model'
 import { decodePosition, encodePosition, type Position } from './cursor'
@@ -18,7 +19,7 @@ const tags = ['Tasks']
 
 const OWN = [...OWNER_PROBLEMS, 'VALIDATION_ERROR', 'CURSOR_EXPIRED'] as const
 
-export function syncRoutes(gate: Gate, live: Live, places: Places) {
+export function syncRoutes(gate: Gate, live: Live, places: Places, traffic: Traffic) {
   return new Elysia()
     .use(signedInOwner(gate))
     .get(
@@ -58,7 +59,7 @@ export function syncRoutes(gate: Gate, live: Live, places: Places) {
     )
     .get(
       '/events',
-      async ({ query: { since }, caller, sql, request, server }) => {
+      async ({ query: { since }, caller, sql, request }) => {
         sentQuery(request)
         if (live.isClosed()) throw new Problem('SHUTTING_DOWN')
         const position = positionOf(caller, request.headers.get('last-event-id'), since)
@@ -72,7 +73,8 @@ export function syncRoutes(gate: Gate, live: Live, places: Places) {
         }
         const start = position ?? { revision: row.revision, begun: row.revision }
         return eventStream(live, caller, start, {
-          limitIdle: (seconds) => server?.timeout(request, seconds),
+          // not by the context's `server`, which is another app's once this one is mounted there
+          limitIdle: (seconds) => traffic.limitIdle(request, seconds),
           onStop: leave,
         })
       },
