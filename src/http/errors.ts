@@ -72,15 +72,26 @@ interface Route {
   path: string
 }
 
-/** For each path, the methods it answers, for the 405 that any other method gets. */
-export function methodsByPath(routes: readonly Route[]): Map<string, string> {
-  const methods = Map.groupBy(routes, ({ path }) => path)
-  return new Map(
-    [...methods].map(([path, all]) => [
-      path,
-      all.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', '),
-    ]),
-  )
+/**
+ * What each path has to refuse with 405, and the header `Allow` of that answer: all methods that it does not have. Those
+ * of them that a pattern beside it has, such as `PUT /:id` beside `/trash`, are named one by one, because the router
+ * prefers the pattern of a method to the path of all methods.
+ */
+export function refusedMethods(routes: readonly Route[]): { path: string; method: string; allowed: string }[] {
+  const byPath = Map.groupBy(routes, ({ path }) => path)
+  return [...byPath].flatMap(([path, own]) => {
+    const methods = own.map(({ method }) => method)
+    const allowed = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ')
+    const shadowing = routes.filter((route) => matches(route.path, path)).map(({ method }) => method)
+    const refused = new Set([...shadowing, 'ALL']).difference(new Set(methods))
+    return [...refused].map((method) => ({ path, method, allowed }))
+  })
+}
+
+function matches(pattern: string, path: string): boolean {
+  const parts = path.split('/')
+  const wanted = pattern.split('/')
+  return wanted.length === parts.length && wanted.every((each, i) => each.startsWith(':') || each === parts[i])
 }
 
 /** @param allowed the header `Allow` (RFC 9110 section 10.2.1) */
