@@ -77,7 +77,9 @@ interface Route {
  * of them that a pattern beside it has, such as `PUT /:id` beside `/trash`, are named one by one, because the router
  * prefers the pattern of a method to the path of all methods.
  */
-export function refusedMethods(routes: readonly Route[]): { path: string; method: string; allowed: string }[] {
+export function refusedMethods(
+  routes: readonly Route[],
+): { path: string; method: string; allowed: string }[] {
   const byPath = Map.groupBy(routes, ({ path }) => path)
   return [...byPath].flatMap(([path, own]) => {
     const methods = own.map(({ method }) => method)
@@ -91,7 +93,9 @@ export function refusedMethods(routes: readonly Route[]): { path: string; method
 function matches(pattern: string, path: string): boolean {
   const parts = path.split('/')
   const wanted = pattern.split('/')
-  return wanted.length === parts.length && wanted.every((each, i) => each.startsWith(':') || each === parts[i])
+  return (
+    wanted.length === parts.length && wanted.every((each, i) => each.startsWith(':') || each === parts[i])
+  )
 }
 
 /** @param allowed the header `Allow` (RFC 9110 section 10.2.1) */

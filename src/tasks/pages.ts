@@ -2,6 +2,7 @@
 import { hash } from 'node:crypto'
 import type { Caller } from '../auth/verify'
 import type { Sql } from '../database/sql'
+import { weightOf } from '../http/accept'
 import { type Answer, knownRevision, listTag, notModified } from '../http/etags'
 import { invalid, Problem } from '../http/problems'
 import { sentQuery } from '../http/query'
@@ -92,10 +93,13 @@ function nextQuery(sent: URLSearchParams, cursor: string): URLSearchParams {
   return sent
 }
 
-/** RFC 9110 section 12.5.1, as far as two representations need it: the page is sent only to who names it. */
+/** Of two types that are wanted alike, the page is sent only to a client that names it. */
 function wantsPage(accept: string | null): boolean {
-  const range = accept?.split(',').find((each) => each.split(';')[0]?.trim().toLowerCase() === PAGE_TYPE)
-  return range !== undefined && !/;\s*q=0(?:\.0*)?\s*(?:;|$)/i.test(range)
+  if (accept === null || accept === '*/*') return false
+  const page = weightOf(accept, PAGE_TYPE)
+  const array = weightOf(accept, 'application/json')
+  const isNamed = accept.toLowerCase().includes(PAGE_TYPE)
+  return page > array || (page === array && page > 0 && isNamed)
 }
 
 /** In the type of `TaskList`, which says why. */
