@@ -69,7 +69,7 @@ export function createApp({
     .use(errors(log, schemas))
     .use(requests({ log, traffic, metrics, requestTimeout: settings.requestTimeoutMs }))
     .use(securityHeaders(settings))
-    .use(cors(settings.corsOrigins))
+    .use(cors(settings))
     .use(health({ database, traffic, throttle }))
     .use(new Elysia({ prefix: '/api/v1/todos' }).use(tasks).use(sync))
     .use(new Elysia({ prefix: '/api/:user_id/tasks' }).use(tasks).use(sync))
