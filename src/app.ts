@@ -66,7 +66,7 @@ export function createApp({
   })
     .use(tracing)
     .use(countRest(throttle))
-    .use(errors(log, schemas))
+    .use(errors({ log, schemas, metrics }))
     .use(requests({ log, traffic, metrics, requestTimeout: settings.requestTimeoutMs }))
     .use(securityHeaders(settings))
     .use(cors(settings))

@@ -4,17 +4,22 @@ import { Value } from '@sinclair/typebox/value'
 import { Elysia, NotFoundError, ValidationError } from 'elysia'
 import type { Logger } from 'pino'
 import { fromDatabaseError } from '../database/errors'
+import type { Metrics } from './metrics'
 import { invalid, Problem } from './problems'
 import { fieldErrors, PLACES } from './validation'
 
 /** A route's schemas of what comes in, by method and path as it was registered. */
 export type InputSchemas = Map<string, { params?: TSchema; query?: TSchema; body?: TSchema }>
 
-/**
- * @param log where a 500 or 503 is told, with what made it
- * @param schemas those of all routes; may be filled later
- */
-export function errors(log: Logger, schemas: InputSchemas) {
+interface Deps {
+  /** Where a 500 or 503 is told, with what made it, and why a token was refused. */
+  log: Logger
+  /** Those of all routes; may be filled later. */
+  schemas: InputSchemas
+  metrics: Metrics | undefined
+}
+
+export function errors({ log, schemas, metrics }: Deps) {
   return new Elysia({ name: 'errors' }).onError({ as: 'global' }, (context) => {
     // what else the context holds is made for who names it, or hands all of it on
     const { error, set, request, route, params, query, body } = context
@@ -25,6 +30,11 @@ export function errors(log: Logger, schemas: InputSchemas) {
     const told = { err: problem.cause, code: problem.code, request_id: requestId }
     if (problem.status === 500) log.error(told, 'request failed')
     else if (problem.status === 503) log.warn(told, problem.message)
+    if (problem.refusal) {
+      const { code, refusal } = problem
+      log.debug({ ...refusal, code, request_id: requestId }, 'token refused')
+      metrics?.refusedToken(refusal.reason)
+    }
     set.status = problem.status
     // what was said of a success that did not come about
     for (const name of ['location', 'link', 'x-total-count']) delete set.headers[name]

@@ -1,6 +1,7 @@
 /** HTTP for staying in step: changes since a moment, and changes as they happen. Mounted at both addresses. */
 import { Elysia, t } from 'elysia'
 import { type Gate, OWNER_PROBLEMS, signedInOwner } from '../auth/plugin'
+import { refuseToken } from '../auth/refusal'
 import type { Caller } from '../auth/verify'
 import { documentedHeaders } from '../http/openapi'
 import { Problem, problems } from '../http/problems'
@@ -106,7 +107,7 @@ function positionOf({ id }: Caller, lastEventId: string | null, since: string | 
 
 /** @throws Problem TOKEN_INVALID for a deleted user, CURSOR_EXPIRED where changes since the position are lost */
 function refuseLost(row: ChangesRow, position: Position | null): void {
-  if (row.is_refused) throw new Problem('TOKEN_INVALID')
+  if (row.is_refused) throw refuseToken('revoked')
   if (position === null) return
   // while a client still walks through what was there when it began, that is ahead of where it has come
   const known = Math.max(position.revision, position.begun)

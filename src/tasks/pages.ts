@@ -1,10 +1,11 @@
 /** A list in HTTP: its order, its pages, and the links between them. */
 import { hash } from 'node:crypto'
+import { refuseToken } from '../auth/refusal'
 import type { Caller } from '../auth/verify'
 import type { Sql } from '../database/sql'
 import { weightOf } from '../http/accept'
 import { type Answer, knownRevision, listTag, notModified } from '../http/etags'
-import { invalid, Problem } from '../http/problems'
+import { invalid } from '../http/problems'
 import { sentQuery } from '../http/query'
 import { numberOf } from '../http/validation'
 import { decodeCursor, encodeCursor, type Order } from './cursor'
@@ -61,7 +62,7 @@ export async function answerList<Item extends Task>(
     count: count === 'true',
     known: knownRevision(request.headers.get('if-none-match'), tagged),
   })
-  if (is_refused) throw new Problem('TOKEN_INVALID')
+  if (is_refused) throw refuseToken('revoked')
   const tag = listTag(revision, tagged)
   set.headers.vary = [set.headers.vary, 'Accept'].filter(Boolean).join(', ')
   if (tasks === null) return notModified(set, tag)
