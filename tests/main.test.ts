@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeJwt, SignJWT } from 'jose'
+import { scripts } from '../package.json'
 import { runningUrl } from '../src/database/embedded'
 import { blockWrites, testDatabase } from './support/database'
 
@@ -37,6 +38,22 @@ async function run(args: string[], env: Environment) {
     [child.stdout, child.stderr].map((each) => new Response(each).text()),
   )
   return { code: await child.exited, stdout: stdout ?? '', stderr: stderr ?? '' }
+}
+
+/** The README's command. @param shell `bun` is what Windows has */
+function runStart(shell: 'system' | 'bun', env: Environment) {
+  const child = Bun.spawn([process.execPath, 'run', `--shell=${shell}`, 'start'], {
+    cwd: join(import.meta.dir, '..'),
+    env: { PATH: process.env.PATH ?? '', DATA_DIR: folder, PORT: '0', HOST: '127.0.0.1', ...env },
+    stdin: 'ignore',
+    stdout: 'pipe',
+    stderr: 'pipe',
+    // a group of its own, as a terminal has
+    detached: true,
+  })
+  running.add(child)
+  void child.exited.then(() => running.delete(child))
+  return child
 }
 
 /** Starts to serve and waits for the line that says where. */
@@ -165,6 +182,37 @@ test('the end of the npx that started it ends it too', async () => {
   npx.kill('SIGKILL')
   expect(await output.rest()).toContain('npx has ended: stopping')
   expect(isAlive(pid)).toBe(false)
+})
+
+describe('bun run start', () => {
+  const env = { DATABASE_URL: databaseUrl }
+
+  test.each(['SIGTERM', 'SIGINT', 'SIGHUP'] as const)(
+    'passes %s on, and ends as the server does',
+    async (signal) => {
+      const child = runStart('system', env)
+      const output = outputOf(child)
+      await output.until(/listens on/)
+      child.kill(signal)
+      expect(await child.exited).toBe(0)
+      expect(await output.rest()).toContain('stopped')
+    },
+  )
+
+  test('serves in the shell that Windows has, and Ctrl-C ends it there', async () => {
+    const child = runStart('bun', env)
+    const output = outputOf(child)
+    const [, url = ''] = await output.until(/listens on (http:\/\/\S+)/)
+    expect((await fetch(`${url}/ready`)).status).toBe(200)
+    // as a terminal does, to all of the group
+    process.kill(-child.pid, 'SIGINT')
+    expect(await output.rest()).toContain('stopped')
+    await child.exited
+  })
+
+  test('has scripts of plain commands alone, which every shell knows', () => {
+    for (const script of Object.values(scripts)) expect(script).toMatch(/^(?:bun|biome) /)
+  })
 })
 
 test('a second signal ends it at once, and the embedded server with it', async () => {
