@@ -95,7 +95,8 @@ export function refusedMethods(
     const methods = own.map(({ method }) => method)
     const allowed = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ')
     const shadowing = routes.filter((route) => matches(route.path, path)).map(({ method }) => method)
-    const refused = new Set([...shadowing, 'ALL']).difference(new Set(methods))
+    const refused = new Set([...shadowing, 'ALL'])
+    for (const method of methods) refused.delete(method)
     return [...refused].map((method) => ({ path, method, allowed }))
   })
 }

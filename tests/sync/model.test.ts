@@ -259,7 +259,8 @@ class Play {
       current: [current],
       seen: [seen],
       list: [seen, current],
-      weak: [],
+      // as a proxy that compresses has made it
+      weak: [current],
     }[match]
     const tags = allowed?.map((revision) => `"${revision}"`).join(', ')
     const ifMatch = { none: undefined, any: '*', weak: `W/"${current}"` }[match as string] ?? tags
