@@ -8,7 +8,7 @@ import { createVerify } from './auth/verify'
 import type { Database } from './database/database'
 import { cors } from './http/cors'
 import { docs } from './http/docs'
-import { errors, type InputSchemas, methodNotAllowed, methodsByPath, notFound } from './http/errors'
+import { errors, type InputSchemas, methodNotAllowed, notFound, refusedMethods } from './http/errors'
 import { securityHeaders } from './http/headers'
 import { health } from './http/health'
 import { createLimits, type Limits } from './http/limits'
@@ -56,7 +56,7 @@ export function createApp({
   const gate = { verify: createVerify(settings), throttle, database }
   const publicPath = createPublicPath(settings)
   const tasks = taskRoutes(gate, live.changed)
-  const sync = syncRoutes(gate, live, places)
+  const sync = syncRoutes(gate, live, places, traffic)
   const schemas: InputSchemas = new Map()
   const api = new Elysia({
     // unknown keys are refused, not dropped
@@ -68,11 +68,11 @@ export function createApp({
   })
     .use(tracing)
     .use(countRest(throttle))
-    .use(errors(log, schemas))
+    .use(errors({ log, schemas, metrics }))
     .use(requests({ log, traffic, metrics, requestTimeout: settings.requestTimeoutMs }))
     .use(publicLinks(publicPath))
     .use(securityHeaders(settings))
-    .use(cors(settings.corsOrigins))
+    .use(cors(settings))
     .use(health({ database, traffic, throttle }))
     .use(new Elysia({ prefix: '/api/v1/todos' }).use(tasks).use(sync))
     .use(new Elysia({ prefix: '/api/:user_id/tasks' }).use(tasks).use(sync))
@@ -83,8 +83,8 @@ export function createApp({
     .use(metrics ? metricsRoute(metrics, settings.metricsToken, throttle) : new Elysia())
 
   for (const { method, path, hooks } of app.routes) schemas.set(`${method} ${path}`, hooks)
-  for (const [path, allowed] of methodsByPath(app.routes)) {
-    app.all(path, methodNotAllowed(allowed), { detail: { hide: true } })
+  for (const { method, path, allowed } of refusedMethods(app.routes)) {
+    app.route(method, path, methodNotAllowed(allowed), { detail: { hide: true } })
   }
   // alone among what accounts add, it shares its path with something that stays: not 405, but gone like the rest
   if (!settings.accounts) app.patch(`${ME}/`, notFound, { detail: { hide: true } })

@@ -12,7 +12,13 @@ const USAGE = 'Usage: serve | token <user> | db new <name> | db up | db down | d
 
 /** In development `.env` adds what the environment leaves out. */
 function environment(): NodeJS.ProcessEnv {
-  if (process.env.NODE_ENV !== 'production' && existsSync('.env')) process.loadEnvFile('.env')
+  if (process.env.NODE_ENV === 'production' || !existsSync('.env')) return process.env
+  try {
+    process.loadEnvFile('.env')
+  } catch (cause) {
+    // such as the folder that a container engine makes of a file that it cannot find
+    throw new Error(`.env cannot be read: ${cause instanceof Error ? cause.message : cause}`, { cause })
+  }
   return process.env
 }
 

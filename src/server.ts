@@ -82,22 +82,19 @@ export async function serve(settings: Settings, log: Logger, sharing = ALONE): P
     await Promise.all([database.end(), limits.close(), tracing?.stop()])
     await provided.stop()
   }
-  try {
-    listen(app, settings, sharing !== ALONE)
-  } catch (cause) {
+  const server = await listen(app, settings, sharing !== ALONE).catch(async (cause) => {
     await endAll()
     throw cannotListen(settings, cause)
-  }
-  const { server } = app
+  })
   metrics?.watch({
     poolSize: settings.databasePoolSize,
     statements: database.running,
     streams: live.count,
-    requests: () => server?.pendingRequests ?? 0,
+    requests: () => server.pendingRequests,
   })
   const stopPurging = startPurging(database.sql, log, settings)
   return {
-    url: urlOf(settings.host, server?.port ?? settings.port),
+    url: urlOf(settings.host, server.port ?? settings.port),
     async stop() {
       const deadline = Bun.sleep(DRAIN_DEADLINE)
       traffic.isStopping = true
@@ -106,14 +103,15 @@ export async function serve(settings: Settings, log: Logger, sharing = ALONE): P
       const idleFor = performance.now() - traffic.lastRequestAt
       // of connections that are kept alive, some may bring another request
       if (idleFor < settings.keepAliveSeconds * 1000) await Bun.sleep(GRACE)
-      await Promise.race([server?.stop(), deadline])
-      await server?.stop(true)
+      await Promise.race([server.stop(), deadline])
+      await server.stop(true)
       await endAll()
     },
   }
 }
 
-function listen(app: App, { host, port, keepAliveSeconds }: Settings, reusePort: boolean): void {
+/** @throws Error if it cannot */
+async function listen(app: App, { host, port, keepAliveSeconds }: Settings, reusePort: boolean) {
   app.listen({
     hostname: host,
     port,
@@ -123,6 +121,8 @@ function listen(app: App, { host, port, keepAliveSeconds }: Settings, reusePort:
     // Bun's own 413 has no body, so its limit lies far above ours
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
   })
+  if (app.server === null) throw new Error('Elysia has no server')
+  return app.server
 }
 
 /** Loaded only where they are wanted, as the client of Redis is. */

@@ -175,11 +175,11 @@ function readOrigins(read: Reader): string[] {
   const value = read.text('CORS_ORIGINS', 'ALLOWED_ORIGINS')
   if (value === undefined) return ['http://localhost:3000']
   const origins = value.trimStart().startsWith('[') ? jsonList(value) : commaList(value)
-  // a browser sends `scheme://host[:port]` and nothing more, so anything else would never match
-  if (origins?.every((origin) => isUrl(origin, HTTP) && new URL(origin).origin === origin)) return origins
-  read.faults.push(
-    'CORS_ORIGINS (or ALLOWED_ORIGINS): must be a JSON list or comma list of full origins such as https://app.example',
-  )
+  if (origins?.every(isOrigin)) return origins
+  const why = origins?.some((origin) => origin.includes('*'))
+    ? '`*` matches nothing, because a browser sends its whole origin: list each of them'
+    : 'must be a JSON list or comma list of full origins such as https://app.example'
+  read.faults.push(`CORS_ORIGINS (or ALLOWED_ORIGINS): ${why}`)
   return []
 }
 
@@ -195,6 +195,20 @@ function readPublicUrl(read: Reader): string | undefined {
     'PUBLIC_URL: must be a URL that begins with http:// or https:// and has a host and a path, and nothing else',
   )
   return undefined
+}
+
+/**
+ * `scheme://host[:port]` and nothing more, as a browser sends it: anything else would never match. Any scheme, because
+ * apps in a shell have their own: `capacitor://localhost`.
+ *
+ * @see https://datatracker.ietf.org/doc/html/rfc6454#section-6.2
+ */
+function isOrigin(text: string): boolean {
+  const url = URL.parse(text)
+  if (url === null || url.host === '' || text.includes('*')) return false
+  // of schemes that are not the web's, `origin` is "null"
+  const origin = HTTP.includes(url.protocol) ? url.origin : `${url.protocol}//${url.host}`
+  return text === origin
 }
 
 function jsonList(value: string): string[] | undefined {

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from 'bun:test'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { decodeJwt } from 'jose'
+import { decodeJwt, SignJWT } from 'jose'
 import { runningUrl } from '../src/database/embedded'
 import { blockWrites, testDatabase } from './support/database'
 
@@ -272,6 +272,30 @@ describe('the file .env', () => {
     }
     expect(await lifetime({})).toBe(7)
     expect(await lifetime({ JWT_EXPIRE_MINUTES: '9' })).toBe(9)
+    await rm(join(folder, '.env'))
+  })
+
+  test.each([
+    ['a name with dashes', 'my-frontend-key=1\n'],
+    ['a byte-order mark', '\uFEFF# made on Windows\r\n'],
+    ['a line of prose', 'Ask Bob for the other values.\n'],
+    ['a quote that stays open', 'BETTER_AUTH_SECRET=$SECRET\nNOTE="what Bob said\n'],
+    ['a shell script', 'export BETTER_AUTH_SECRET=$SECRET\nif true; then echo $X; fi\n'],
+  ])('may hold %s, and stays out of the output', async (_, text) => {
+    const secret = 'the-secret-of-the-file-.env-in-32-bytes'
+    const content = text.includes('$SECRET') ? text : `${text}BETTER_AUTH_SECRET=$SECRET\n`
+    await writeFile(join(folder, '.env'), content.replace('$SECRET', secret))
+    const { url, stop } = await serve({})
+    const token = await new SignJWT({ sub: 'ann' })
+      .setProtectedHeader({ alg: 'HS256' })
+      .setExpirationTime('1h')
+      .sign(new TextEncoder().encode(secret))
+    const headers = { authorization: `Bearer ${token}` }
+    expect((await fetch(`${url}/api/v1/todos`, { headers })).status).toBe(200)
+    const migrated = await run(['db', 'status'], {})
+    expect(migrated).toMatchObject({ code: 0, stdout: expect.stringContaining('Pending: 0') })
+    const { output } = await stop('SIGTERM')
+    expect(output + migrated.stdout + migrated.stderr).not.toContain(secret)
     await rm(join(folder, '.env'))
   })
 

@@ -185,6 +185,11 @@ describe('CORS origins', () => {
     ['https://a.example, http://localhost:5173', ['https://a.example', 'http://localhost:5173']],
     ['["https://a.example","https://b.example"]', ['https://a.example', 'https://b.example']],
     ['[]', []],
+    [
+      'capacitor://localhost,tauri://localhost, chrome-extension://aapbdbdomjkkjkaonfhkkikfgjllcleb',
+      ['capacitor://localhost', 'tauri://localhost', 'chrome-extension://aapbdbdomjkkjkaonfhkkikfgjllcleb'],
+    ],
+    ['http://[::1]:3000,app://obsidian.md:1', ['http://[::1]:3000', 'app://obsidian.md:1']],
   ])('may be %s', (value, expected) => {
     expect(loadSettings({ CORS_ORIGINS: value }, () => SECRET).corsOrigins).toEqual(expected)
     expect(loadSettings({ ALLOWED_ORIGINS: value }, () => SECRET).corsOrigins).toEqual(expected)
@@ -195,13 +200,28 @@ describe('CORS origins', () => {
     'a.example',
     'https://a.example/',
     'https://a.example/path',
-    'ftp://a.example',
+    'https://a.example:443',
+    'https://A.example',
+    'https://user@a.example',
+    'capacitor://localhost/',
+    'capacitor://',
+    'capacitor:localhost',
+    'file:///index.html',
     '["x"',
     '[1]',
     'null',
   ])('cannot be %s', (value) => {
     expect(faults({ CORS_ORIGINS: value, BETTER_AUTH_SECRET: SECRET })).toContain('CORS_ORIGINS')
   })
+
+  test.each(['https://*.example.com', 'http://localhost:*', '["*"]'])(
+    'cannot be %s, and say why',
+    (value) => {
+      expect(faults({ CORS_ORIGINS: value, BETTER_AUTH_SECRET: SECRET })).toContain(
+        'CORS_ORIGINS (or ALLOWED_ORIGINS): `*` matches nothing',
+      )
+    },
+  )
 
   test('cannot have two values under two names', () => {
     const env = { CORS_ORIGINS: 'https://a.example', ALLOWED_ORIGINS: 'https://b.example' }

@@ -1,11 +1,12 @@
 /** HTTP for accounts: oneself, and where one is signed in. */
 import { Elysia, t } from 'elysia'
 import { type Gate, SIGNED_IN_PROBLEMS, signedIn } from '../auth/plugin'
+import { refuseToken } from '../auth/refusal'
 import type { Caller } from '../auth/verify'
 import type { Sql } from '../database/sql'
 import { BODY_PROBLEMS, jsonBody } from '../http/body'
 import { inTime } from '../http/exchange'
-import { type ErrorCode, invalid, Problem, problems } from '../http/problems'
+import { invalid, Problem, problems } from '../http/problems'
 import type { Arrival } from '../http/throttle'
 import { NoQuery } from '../http/validation'
 import { AccountUpdate, OptionalAccountDeletion, PasswordChange, Session, SessionParams, User } from './model'
@@ -19,10 +20,10 @@ const WITH_PASSWORD = [...BODY_PROBLEMS, 'WRONG_PASSWORD'] as const
 const account = { tags: ['Account'] }
 
 /** Why nothing was found for the caller: they are no longer one, have no account, or else. */
-async function refusal(sql: Sql, caller: Caller, otherwise: ErrorCode): Promise<Problem> {
+async function refusal(sql: Sql, caller: Caller, otherwise: Problem): Promise<Problem> {
   const { is_refused, has_account } = await queries.findCaller(sql, caller)
-  if (is_refused) return new Problem('TOKEN_INVALID')
-  return new Problem(has_account ? otherwise : 'ACCOUNT_NOT_FOUND')
+  if (is_refused) return refuseToken('revoked')
+  return has_account ? otherwise : new Problem('ACCOUNT_NOT_FOUND')
 }
 
 /** @throws Problem WRONG_PASSWORD, RATE_LIMITED or OVERLOADED */
@@ -49,7 +50,7 @@ async function confirm(
   refuseWrong: RefuseWrong,
 ): Promise<queries.PasswordRow> {
   const found = await queries.findPassword(sql, caller)
-  if (!found) throw await refusal(sql, caller, 'WRONG_PASSWORD')
+  if (!found) throw await refusal(sql, caller, new Problem('WRONG_PASSWORD'))
   await refuseWrong(password, found)
   return found
 }
@@ -62,7 +63,7 @@ export function userRoutes(gate: Gate) {
       '/',
       async ({ caller, sql }): Promise<User> => {
         const { is_refused, email, name, known_since } = await queries.findCaller(sql, caller)
-        if (is_refused) throw new Problem('TOKEN_INVALID')
+        if (is_refused) throw refuseToken('revoked')
         return { id: caller.id, email, name, created_at: known_since }
       },
       {
@@ -111,14 +112,14 @@ async function deleteCaller(
     if (password === undefined) throw invalid({ in: 'body', pointer: '/password', detail: 'is required' })
     await refuseWrong(password, found)
     const isDone = await queries.deleteAccount(sql, caller, found.password_hash)
-    if (!isDone) throw await refusal(sql, caller, 'WRONG_PASSWORD')
+    if (!isDone) throw await refusal(sql, caller, new Problem('WRONG_PASSWORD'))
     return
   }
   const { is_refused } = await queries.findCaller(sql, caller)
-  if (is_refused) throw new Problem('TOKEN_INVALID')
+  if (is_refused) throw refuseToken('revoked')
   // a user's first write at the same moment may come between, once
   const isDeleted = (await queries.deleteUser(sql, caller)) || (await queries.deleteUser(sql, caller))
-  if (!isDeleted) throw new Problem('TOKEN_INVALID')
+  if (!isDeleted) throw refuseToken('revoked')
 }
 
 /** Below `/api/v1/users/me`: what only an account has. */
@@ -146,7 +147,7 @@ export function accountRoutes(gate: Gate) {
         refuseGuessable(body.new_password, email, '/new_password')
         const next = await inTime(request, hashPassword(body.new_password), 'OVERLOADED')
         if (!(await queries.updatePassword(sql, caller, password_hash, next))) {
-          throw await refusal(sql, caller, 'WRONG_PASSWORD')
+          throw await refusal(sql, caller, new Problem('WRONG_PASSWORD'))
         }
         set.status = 204
       },
@@ -170,7 +171,7 @@ export function accountRoutes(gate: Gate) {
         const isGone = caller.sessionId !== null && !sessions.some(({ current }) => current)
         if (isGone || sessions.length === 0) {
           const { is_refused, has_account } = await queries.findCaller(sql, caller)
-          if (is_refused) throw new Problem('TOKEN_INVALID')
+          if (is_refused) throw refuseToken('revoked')
           if (!has_account) throw new Problem('ACCOUNT_NOT_FOUND')
         }
         return sessions
@@ -189,7 +190,8 @@ export function accountRoutes(gate: Gate) {
     .delete(
       '/sessions',
       async ({ caller, sql, set }) => {
-        if (!(await queries.endOtherSessions(sql, caller))) throw await refusal(sql, caller, 'TOKEN_INVALID')
+        if (!(await queries.endOtherSessions(sql, caller)))
+          throw await refusal(sql, caller, refuseToken('revoked'))
         set.status = 204
       },
       {
@@ -207,7 +209,7 @@ export function accountRoutes(gate: Gate) {
       '/sessions/:id',
       async ({ params, caller, sql, set }) => {
         if (!(await queries.endSession(sql, caller, params.id))) {
-          throw await refusal(sql, caller, 'SESSION_NOT_FOUND')
+          throw await refusal(sql, caller, new Problem('SESSION_NOT_FOUND'))
         }
         set.status = 204
       },
@@ -250,6 +252,6 @@ async function updateCaller(
   const passwordHash =
     password === undefined ? null : (await confirm(sql, caller, password, refuseWrong)).password_hash
   const changed = await queries.updateAccount(sql, caller, { name, email, passwordHash })
-  if (!changed) throw await refusal(sql, caller, 'WRONG_PASSWORD')
+  if (!changed) throw await refusal(sql, caller, new Problem('WRONG_PASSWORD'))
   return changed
 }

@@ -1,6 +1,7 @@
 /** HTTP for signing in: from e-mail and password to tokens, and from tokens to newer ones. */
 import { Elysia, t } from 'elysia'
 import { type Gate, signingIn } from '../auth/plugin'
+import { refuseToken } from '../auth/refusal'
 import { signAccessToken, type TokenSettings } from '../auth/token'
 import { BODY_PROBLEMS, jsonBody } from '../http/body'
 import { inTime } from '../http/exchange'
@@ -114,7 +115,7 @@ export function signInRoutes(gate: Omit<Gate, 'verify'>, settings: TokenSettings
           nextTokenHash: hashOf(refreshToken),
           userAgent: userAgentOf(request),
         })
-        if (!session) throw new Problem('TOKEN_INVALID')
+        if (!session) throw refuseToken('refresh_token')
         return answer(refreshToken, session, set)
       },
       {

@@ -6,6 +6,7 @@ import { exchangeOf } from '../http/exchange'
 import { Problem } from '../http/problems'
 import type { Arrival, Throttle } from '../http/throttle'
 import { isDeleted } from './queries'
+import { refuseToken } from './refusal'
 import type { Caller, Verify } from './verify'
 
 /** What stands before every route. */
@@ -91,5 +92,5 @@ export const OWNER_PROBLEMS = [...SIGNED_IN_PROBLEMS, 'OWNER_MISMATCH', 'DATABAS
  * @throws Problem TOKEN_INVALID
  */
 export async function refuseDeleted(sql: Sql, caller: Caller): Promise<void> {
-  if (await isDeleted(sql, caller)) throw new Problem('TOKEN_INVALID')
+  if (await isDeleted(sql, caller)) throw refuseToken('revoked')
 }

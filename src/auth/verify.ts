@@ -1,9 +1,10 @@
 /** From a bearer token to the user who sent it. Which keys are trusted comes from settings, never from the token. */
-import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose'
+import { decodeProtectedHeader, type JWTPayload, jwtVerify } from 'jose'
 import { Problem } from '../http/problems'
 import { codePoints, isStorable } from '../http/validation'
 import type { Settings } from '../settings'
 import { anyOf, FETCH_DEADLINE, remoteKeys } from './keys'
+import { describeToken, type RefusalReason, reasonOf, refuseToken } from './refusal'
 
 /** Whoever sent the request. */
 export interface Caller {
@@ -82,12 +83,12 @@ export function createVerify(settings: AuthSettings): Verify {
 /** RFC 6750 section 2.1; the scheme's name is case-insensitive (RFC 9110 section 11.1). */
 function bearerToken(authorization: string): string {
   const [, token] = /^bearer +(\S.*)$/i.exec(authorization.trim()) ?? []
-  if (token === undefined) throw new Problem('TOKEN_MISSING')
+  if (token === undefined) throw refuseToken('missing')
   // two headers arrive joined by a comma, which no token has
-  if (/[\s,]/.test(token) || token.length > MAX_TOKEN) throw new Problem('TOKEN_INVALID')
-  if (token.split('.').length !== 3) throw new Problem('TOKEN_NOT_JWT')
+  if (/[\s,]/.test(token) || token.length > MAX_TOKEN) throw refuseToken('malformed')
+  if (token.split('.').length !== 3) throw refuseToken('not_a_jwt')
   // RFC 7515 section 2: no padding, which decoders let pass
-  if (!/^[\w-]+\.[\w-]+\.[\w-]*$/.test(token)) throw new Problem('TOKEN_INVALID')
+  if (!/^[\w-]+\.[\w-]+\.[\w-]*$/.test(token)) throw refuseToken('malformed')
   return token
 }
 
@@ -101,25 +102,42 @@ function createCheck(settings: AuthSettings, forget: () => void) {
   const forSecret = { ...common, ...bind(issuers, audiences), algorithms: ['HS256'] }
   const forJwks = { ...common, ...bind(jwks?.issuers, jwks?.audiences), algorithms: JWKS_ALGORITHMS }
 
+  async function verifiedPayload(token: string): Promise<JWTPayload> {
+    const { alg, typ } = decodeProtectedHeader(token)
+    // a pattern would also take the list ["JWT"], as it turns what it tests to text
+    const isToken = typ === undefined || (typeof typ === 'string' && TOKEN_TYPE.test(typ))
+    if (!isToken) throw refuse('type', token)
+    // each kind of key takes its own algorithms only, so a public key can never serve as an HMAC secret
+    if (isSymmetric(alg) && secretKey) return (await jwtVerify(token, secretKey, forSecret)).payload
+    if (!isSymmetric(alg) && findKey) return (await jwtVerify(token, findKey, forJwks)).payload
+    throw refuse('algorithm', token)
+  }
+  function refuse(reason: RefusalReason, token: string): Problem {
+    const found = describeToken(token)
+    const { issuer = [], audience = [] } = isSymmetric(found.algorithm) ? forSecret : forJwks
+    const algorithms = [...(secretKey ? forSecret.algorithms : []), ...(findKey ? forJwks.algorithms : [])]
+    return refuseToken(reason, { expected: { algorithms, issuers: issuer, audiences: audience }, found })
+  }
+
   return async (token: string): Promise<Verified> => {
-    try {
-      const { alg, typ } = decodeProtectedHeader(token)
-      // a pattern would also take the list ["JWT"], as it turns what it tests to text
-      const isToken = typ === undefined || (typeof typ === 'string' && TOKEN_TYPE.test(typ))
-      if (!isToken) throw new errors.JWTInvalid('typ')
-      // each kind of key takes its own algorithms only, so a public key can never serve as an HMAC secret
-      const isSymmetric = alg?.startsWith('HS') ?? false
-      if (isSymmetric && secretKey) return toVerified((await jwtVerify(token, secretKey, forSecret)).payload)
-      if (!isSymmetric && findKey) return toVerified((await jwtVerify(token, findKey, forJwks)).payload)
-      throw new errors.JOSEAlgNotAllowed('no key of this kind is configured')
-    } catch (error) {
-      throw toProblem(error)
-    }
+    const payload = await verifiedPayload(token).catch((error) => {
+      throw error instanceof Problem ? error : refuse(reasonOf(error), token)
+    })
+    const verified = toVerified(payload)
+    if (verified === undefined) throw refuse('subject', token)
+    return verified
   }
 }
 
+function isSymmetric(algorithm: string | undefined): boolean {
+  return algorithm?.startsWith('HS') ?? false
+}
+
 /** Only what is set is checked. */
-function bind(issuers: readonly string[] = [], audiences: readonly string[] = []) {
+function bind(
+  issuers: readonly string[] = [],
+  audiences: readonly string[] = [],
+): { issuer?: string[]; audience?: string[] } {
   return {
     ...(issuers.length > 0 && { issuer: [...issuers] }),
     ...(audiences.length > 0 && { audience: [...audiences] }),
@@ -131,10 +149,11 @@ const LAST_MOMENT = 253_402_300_800
 
 const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i
 
-function toVerified({ sub, userId, exp, iat, sid }: JWTPayload): Verified {
+/** @returns undefined if the token does not say whose it is */
+function toVerified({ sub, userId, exp, iat, sid }: JWTPayload): Verified | undefined {
   const subject: unknown = sub === undefined || sub === '' ? userId : sub
   if (typeof subject !== 'string' || subject === '' || codePoints(subject) > 255 || !isStorable(subject)) {
-    throw new errors.JWTInvalid('sub')
+    return undefined
   }
   // `requiredClaims` has seen to it that `exp` is there
   const expires = (exp ?? 0) + CLOCK_TOLERANCE
@@ -146,10 +165,4 @@ function toVerified({ sub, userId, exp, iat, sid }: JWTPayload): Verified {
     sessionId: typeof sid === 'string' && UUID.test(sid) ? sid : null,
   }
   return { caller, until: Math.min(expires, Date.now() / 1000 + REMEMBERED_FOR) }
-}
-
-function toProblem(error: unknown): Problem {
-  if (error instanceof Problem) return error
-  if (error instanceof errors.JWTExpired) return new Problem('TOKEN_EXPIRED')
-  return new Problem('TOKEN_INVALID', { cause: error })
 }

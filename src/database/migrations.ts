@@ -1,4 +1,5 @@
 /** dbmate, from its npm package: the schema's changes in `db/migrations`, forward and back. */
+import { devNull } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { resolveBinary } from 'dbmate'
 import { cleanUrl, openPool } from './connection'
@@ -23,7 +24,9 @@ function dbmateUrl(url: string): string {
  * @throws Error if it does not end with 0
  */
 export async function dbmate(args: readonly string[], url?: string, quiet = false): Promise<void> {
-  const process = Bun.spawn([resolveBinary(), '--migrations-dir', MIGRATIONS, '--no-dump-schema', ...args], {
+  // by itself it reads `.env`, and prints all of a file that it cannot parse
+  const options = ['--env-file', devNull, '--migrations-dir', MIGRATIONS, '--no-dump-schema']
+  const process = Bun.spawn([resolveBinary(), ...options, ...args], {
     // not as an argument, which every user of the machine could read
     env: url === undefined ? {} : { DATABASE_URL: dbmateUrl(url) },
     stdin: 'ignore',

@@ -1,13 +1,23 @@
-/** Which pages may call from a browser: those of the configured origins, on errors as well. */
+/**
+ * Which pages may call from a browser: those of the configured origins and, in development, those of this machine; on
+ * errors as well.
+ */
 import { cors as plugin } from '@elysiajs/cors'
 import { Elysia } from 'elysia'
+import type { Settings } from '../settings'
+
+/** Vite, Expo and others each have a port, or a scheme, of their own. */
+const OF_THIS_MACHINE = /^[a-z][a-z\d+.-]*:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/
 
 /** Lists in full instead of reflecting: a proxy may keep a preflight's answer, and a reader can see what is allowed. */
-export function cors(origins: readonly string[]) {
+export function cors({ corsOrigins, production }: Pick<Settings, 'corsOrigins' | 'production'>) {
+  const listed = new Set(corsOrigins)
+  const isAllowed = (origin: string) => listed.has(origin) || (!production && OF_THIS_MACHINE.test(origin))
   return new Elysia({ name: 'cors' })
     .use(
       plugin({
-        origin: [...origins],
+        // not the list itself: the plugin would also compare it without the scheme
+        origin: ({ headers }) => isAllowed(headers.get('origin') ?? ''),
         credentials: true,
         methods: ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'],
         allowedHeaders: [

@@ -4,17 +4,22 @@ import { Value } from '@sinclair/typebox/value'
 import { Elysia, NotFoundError, ValidationError } from 'elysia'
 import type { Logger } from 'pino'
 import { fromDatabaseError } from '../database/errors'
+import type { Metrics } from './metrics'
 import { invalid, Problem } from './problems'
 import { fieldErrors, PLACES } from './validation'
 
 /** A route's schemas of what comes in, by method and path as it was registered. */
 export type InputSchemas = Map<string, { params?: TSchema; query?: TSchema; body?: TSchema }>
 
-/**
- * @param log where a 500 or 503 is told, with what made it
- * @param schemas those of all routes; may be filled later
- */
-export function errors(log: Logger, schemas: InputSchemas) {
+interface Deps {
+  /** Where a 500 or 503 is told, with what made it, and why a token was refused. */
+  log: Logger
+  /** Those of all routes; may be filled later. */
+  schemas: InputSchemas
+  metrics: Metrics | undefined
+}
+
+export function errors({ log, schemas, metrics }: Deps) {
   return new Elysia({ name: 'errors' }).onError({ as: 'global' }, (context) => {
     // what else the context holds is made for who names it, or hands all of it on
     const { error, set, request, route, params, query, body } = context
@@ -25,6 +30,11 @@ export function errors(log: Logger, schemas: InputSchemas) {
     const told = { err: problem.cause, code: problem.code, request_id: requestId }
     if (problem.status === 500) log.error(told, 'request failed')
     else if (problem.status === 503) log.warn(told, problem.message)
+    if (problem.refusal) {
+      const { code, refusal } = problem
+      log.debug({ ...refusal, code, request_id: requestId }, 'token refused')
+      metrics?.refusedToken(refusal.reason)
+    }
     set.status = problem.status
     // what was said of a success that did not come about
     for (const name of ['location', 'link', 'x-total-count']) delete set.headers[name]
@@ -72,14 +82,29 @@ interface Route {
   path: string
 }
 
-/** For each path, the methods it answers, for the 405 that any other method gets. */
-export function methodsByPath(routes: readonly Route[]): Map<string, string> {
-  const methods = Map.groupBy(routes, ({ path }) => path)
-  return new Map(
-    [...methods].map(([path, all]) => [
-      path,
-      all.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', '),
-    ]),
+/**
+ * What each path has to refuse with 405, and the header `Allow` of that answer: all methods that it does not have. Those
+ * of them that a pattern beside it has, such as `PUT /:id` beside `/trash`, are named one by one, because the router
+ * prefers the pattern of a method to the path of all methods.
+ */
+export function refusedMethods(
+  routes: readonly Route[],
+): { path: string; method: string; allowed: string }[] {
+  const byPath = Map.groupBy(routes, ({ path }) => path)
+  return [...byPath].flatMap(([path, own]) => {
+    const methods = own.map(({ method }) => method)
+    const allowed = methods.flatMap((method) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ')
+    const shadowing = routes.filter((route) => matches(route.path, path)).map(({ method }) => method)
+    const refused = new Set([...shadowing, 'ALL']).difference(new Set(methods))
+    return [...refused].map((method) => ({ path, method, allowed }))
+  })
+}
+
+function matches(pattern: string, path: string): boolean {
+  const parts = path.split('/')
+  const wanted = pattern.split('/')
+  return (
+    wanted.length === parts.length && wanted.every((each, i) => each.startsWith(':') || each === parts[i])
   )
 }
 

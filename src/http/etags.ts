@@ -19,14 +19,16 @@ function tagsOf(header: string): string[] {
 }
 
 /**
- * The revisions that `If-Match` lets through.
+ * The revisions that `If-Match` lets through. RFC 9110 section 13.1.1 asks for strong comparison, because a weak tag may
+ * stand for several states; ours never does. Proxies that compress make `W/"7"` of `"7"`, and refusing that would be a 412
+ * for every guarded write behind them.
  *
- * @returns null if there is no such header, or it is `*`; a weak tag, or one that is none of ours, lets nothing through
+ * @returns null if there is no such header, or it is `*`; a tag that is no task's lets nothing through
  */
 export function matchedRevisions(ifMatch: string | null): number[] | null {
   if (ifMatch === null || ifMatch.trim() === '*') return null
   return tagsOf(ifMatch).flatMap((tag) => {
-    const [, revision] = /^"([1-9]\d{0,15})"$/.exec(tag) ?? []
+    const [, revision] = /^(?:W\/)?"([1-9]\d{0,15})"$/.exec(tag) ?? []
     return revision === undefined || !Number.isSafeInteger(Number(revision)) ? [] : [Number(revision)]
   })
 }

@@ -47,11 +47,6 @@ export function beginExchange(request: Request, timeout: number): Exchange {
   return exchange
 }
 
-/** Whether it has one already. */
-export function hasBegun(request: Request): boolean {
-  return exchanges.has(request)
-}
-
 /** The exchange that the request began. */
 export function exchangeOf(request: Request): Exchange {
   const exchange = exchanges.get(request)

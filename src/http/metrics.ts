@@ -9,6 +9,8 @@ export interface Metrics {
   statement(seen: { name: string; ms: number; failed: boolean }): void
   /** A request refused by a rate limit. */
   limited(policy: string): void
+  /** A request refused for its token. */
+  refusedToken(reason: string): void
   /** What is read when somebody asks. */
   watch(state: State): void
   render(): Promise<string>
@@ -88,6 +90,12 @@ export function createMetrics(): Metrics {
     labelNames: ['policy'],
     registers,
   })
+  const refusedTokens = new Counter({
+    name: 'taskwell_tokens_refused_total',
+    help: 'Requests that were refused for their token.',
+    labelNames: ['reason'],
+    registers,
+  })
   new Gauge({
     name: 'taskwell_build_info',
     help: 'Always 1; the labels say what runs.',
@@ -107,6 +115,7 @@ export function createMetrics(): Metrics {
       statementTimes.observe({ name, outcome: failed ? 'error' : 'ok' }, ms / 1000)
     },
     limited: (policy) => limits.inc({ policy }),
+    refusedToken: (reason) => refusedTokens.inc({ reason }),
     watch: (state) => watch(registry, state),
     render: () => registry.metrics(),
     snapshot: async () => (await registry.getMetricsAsJSON()) as unknown as Snapshot,

@@ -1,8 +1,7 @@
 /** The OpenAPI document: what `@elysiajs/swagger` makes of the routes, corrected to valid OpenAPI 3.1. */
-import { type AnyElysia, Elysia } from 'elysia'
+import type { AnyElysia } from 'elysia'
 import { version } from '../../package.json'
 import { components } from './components'
-import { beginExchange } from './exchange'
 import { type ErrorCode, type FieldError, Problem } from './problems'
 
 // the plugin's output is not typed closely enough to say more than this
@@ -33,17 +32,8 @@ const DOCUMENTATION = {
 
 /** @returns the document of all routes of `app` that are not hidden */
 export async function openApi(app: AnyElysia): Promise<Json> {
-  // most processes are never asked for the document
-  const { swagger } = await import('@elysiajs/swagger')
-  // an instance of its own that never listens: the plugin's page, which loads from other hosts, is not served
-  const generator = new Elysia()
-    .use(swagger({ specPath: '/document', documentation: DOCUMENTATION }))
-    .use(app)
-  const request = new Request('http://localhost/document')
-  beginExchange(request, Number.POSITIVE_INFINITY)
-  const response = await generator.handle(request)
-  const generated = (await response.json()) as Json & { paths: Record<string, Record<string, Operation>> }
-  const paths = Object.entries(generated.paths).map(([path, item]) => correctPath(path, item))
+  const generated = await generatePaths(app)
+  const paths = Object.entries(generated).map(([path, item]) => correctPath(path, item))
   const used = new Set(paths.flatMap(([, item]) => Object.values(item).flatMap(({ tags }) => tags)))
   return {
     openapi: '3.1.0',
@@ -63,6 +53,18 @@ export async function openApi(app: AnyElysia): Promise<Json> {
       schemas: schemasOf(paths),
     },
   }
+}
+
+/** From the routes alone: the plugin itself would have to be served, and to mount the app anew, which takes its server. */
+async function generatePaths(app: AnyElysia): Promise<Record<string, Record<string, Operation>>> {
+  // most processes are never asked for the document
+  const { registerSchemaPath } = await import('@elysiajs/swagger/utils')
+  const schema = {}
+  for (const { method, path, hooks: hook } of app.routes) {
+    if (!hook.detail?.hide) registerSchemaPath({ schema, method, path, hook, models: {} })
+  }
+  // a copy without the members that are undefined, which JSON leaves out
+  return JSON.parse(JSON.stringify(schema))
 }
 
 /** The named schemas that are referred to, directly or by one another, in the order of their definition. */

@@ -175,6 +175,12 @@ function problemOf<Body>(...codes: ErrorCode[]): TUnsafe<Body> {
   return { codes } as unknown as TUnsafe<Body>
 }
 
+export interface Refusal {
+  /** One of few words. */
+  reason: string
+  [detail: string]: unknown
+}
+
 interface ProblemOptions {
   errors?: FieldError[]
   /** Besides those that the code always has. */
@@ -183,6 +189,8 @@ interface ProblemOptions {
   current?: unknown
   /** What made it; logged, never sent. */
   cause?: unknown
+  /** Why a token was refused; logged and counted, never sent. */
+  refusal?: Refusal
 }
 
 /** Thrown anywhere, answered in one place (`http/errors.ts`). Its words are our own, never submitted data. */
@@ -192,14 +200,16 @@ export class Problem extends Error {
   readonly errors: FieldError[] | undefined
   readonly headers: Record<string, string>
   readonly current: unknown
+  readonly refusal: Refusal | undefined
 
-  constructor(code: ErrorCode, { errors, headers, current, cause }: ProblemOptions = {}) {
+  constructor(code: ErrorCode, { errors, headers, current, cause, refusal }: ProblemOptions = {}) {
     super(PROBLEMS[code].detail, { cause })
     this.code = code
     this.status = PROBLEMS[code].status
     this.errors = errors
     this.headers = { ...PROBLEMS[code].headers, ...headers }
     this.current = current
+    this.refusal = refusal
   }
 
   body(requestId: string): ProblemBody {

@@ -1,7 +1,7 @@
 /** What every request gets: an id, a deadline, a place among those under way, and, but for preflights, a line in the log. */
 import { Elysia } from 'elysia'
 import pino, { type Logger } from 'pino'
-import { beginExchange, type Exchange, exchangeOf, hasBegun } from './exchange'
+import { beginExchange, type Exchange, exchangeOf } from './exchange'
 import { lineWriter } from './log'
 import type { Metrics } from './metrics'
 import { Problem } from './problems'
@@ -29,8 +29,6 @@ export function requests({ log, traffic, metrics, requestTimeout }: Deps) {
       .onParse({ as: 'global' }, () => null)
       // around all hooks: one of Elysia's own after the answer costs a turn of the event loop for each request
       .wrap((handle) => async (request: Request) => {
-        // by ourselves, who want to know of our own routes: nobody's, and not to be told of
-        if (hasBegun(request)) return handle(request)
         const exchange = beginExchange(request, requestTimeout)
         traffic.lastRequestAt = exchange.startedAt
         // typed as a function, which it is not

@@ -2,7 +2,7 @@
 import type { Server } from 'bun'
 
 export interface Traffic {
-  /** Once it listens. */
+  /** Set once the app listens; null if the app is only called within the process, and has no connections. */
   server: Server<unknown> | null
   /** Set once a stop has begun. */
   isStopping: boolean
@@ -10,6 +10,8 @@ export interface Traffic {
   lastRequestAt: number
   /** Whether there are more requests under way than there may be; streams are requests that last. */
   isFull(): boolean
+  /** Closes the request's connection once nothing has been sent over it for that many seconds; 0: never. */
+  limitIdle(request: Request, seconds: number): void
 }
 
 /** @param maxConnections how many requests and streams may be under way */
@@ -19,6 +21,7 @@ export function createTraffic(maxConnections: number): Traffic {
     isStopping: false,
     lastRequestAt: Number.NEGATIVE_INFINITY,
     isFull: () => traffic.server !== null && traffic.server.pendingRequests > maxConnections,
+    limitIdle: (request, seconds) => traffic.server?.timeout(request, seconds),
   }
   return traffic
 }

@@ -1,10 +1,12 @@
 /** HTTP for staying in step: changes since a moment, and changes as they happen. Mounted at both addresses. */
 import { Elysia, t } from 'elysia'
 import { type Gate, OWNER_PROBLEMS, signedInOwner } from '../auth/plugin'
+import { refuseToken } from '../auth/refusal'
 import type { Caller } from '../auth/verify'
 import { documentedHeaders } from '../http/openapi'
 import { Problem, problems } from '../http/problems'
 import { sentQuery } from '../http/query'
+import type { Traffic } from '../http/traffic'
 import { numberOf } from '../http/validation'
 import { OwnerParams } from '../tasks/model'
 import { decodePosition, encodePosition, type Position } from './cursor'
@@ -18,7 +20,7 @@ const tags = ['Tasks']
 
 const OWN = [...OWNER_PROBLEMS, 'VALIDATION_ERROR', 'CURSOR_EXPIRED'] as const
 
-export function syncRoutes(gate: Gate, live: Live, places: Places) {
+export function syncRoutes(gate: Gate, live: Live, places: Places, traffic: Traffic) {
   return new Elysia()
     .use(signedInOwner(gate))
     .get(
@@ -58,7 +60,7 @@ export function syncRoutes(gate: Gate, live: Live, places: Places) {
     )
     .get(
       '/events',
-      async ({ query: { since }, caller, sql, request, server }) => {
+      async ({ query: { since }, caller, sql, request }) => {
         sentQuery(request)
         if (live.isClosed()) throw new Problem('SHUTTING_DOWN')
         const position = positionOf(caller, request.headers.get('last-event-id'), since)
@@ -72,7 +74,8 @@ export function syncRoutes(gate: Gate, live: Live, places: Places) {
         }
         const start = position ?? { revision: row.revision, begun: row.revision }
         return eventStream(live, caller, start, {
-          limitIdle: (seconds) => server?.timeout(request, seconds),
+          // not by the context's `server`, which is another app's once this one is mounted there
+          limitIdle: (seconds) => traffic.limitIdle(request, seconds),
           onStop: leave,
         })
       },
@@ -104,7 +107,7 @@ function positionOf({ id }: Caller, lastEventId: string | null, since: string | 
 
 /** @throws Problem TOKEN_INVALID for a deleted user, CURSOR_EXPIRED where changes since the position are lost */
 function refuseLost(row: ChangesRow, position: Position | null): void {
-  if (row.is_refused) throw new Problem('TOKEN_INVALID')
+  if (row.is_refused) throw refuseToken('revoked')
   if (position === null) return
   // while a client still walks through what was there when it began, that is ahead of where it has come
   const known = Math.max(position.revision, position.begun)

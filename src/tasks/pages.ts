@@ -1,9 +1,11 @@
 /** A list in HTTP: its order, its pages, and the links between them. */
 import { hash } from 'node:crypto'
+import { refuseToken } from '../auth/refusal'
 import type { Caller } from '../auth/verify'
 import type { Sql } from '../database/sql'
+import { weightOf } from '../http/accept'
 import { type Answer, knownRevision, listTag, notModified } from '../http/etags'
-import { invalid, Problem } from '../http/problems'
+import { invalid } from '../http/problems'
 import { sentQuery } from '../http/query'
 import { numberOf } from '../http/validation'
 import { decodeCursor, encodeCursor, type Order } from './cursor'
@@ -60,7 +62,7 @@ export async function answerList<Item extends Task>(
     count: count === 'true',
     known: knownRevision(request.headers.get('if-none-match'), tagged),
   })
-  if (is_refused) throw new Problem('TOKEN_INVALID')
+  if (is_refused) throw refuseToken('revoked')
   const tag = listTag(revision, tagged)
   set.headers.vary = [set.headers.vary, 'Accept'].filter(Boolean).join(', ')
   if (tasks === null) return notModified(set, tag)
@@ -92,10 +94,13 @@ function nextQuery(sent: URLSearchParams, cursor: string): URLSearchParams {
   return sent
 }
 
-/** RFC 9110 section 12.5.1, as far as two representations need it: the page is sent only to who names it. */
+/** Of two types that are wanted alike, the page is sent only to a client that names it. */
 function wantsPage(accept: string | null): boolean {
-  const range = accept?.split(',').find((each) => each.split(';')[0]?.trim().toLowerCase() === PAGE_TYPE)
-  return range !== undefined && !/;\s*q=0(?:\.0*)?\s*(?:;|$)/i.test(range)
+  if (accept === null || accept === '*/*') return false
+  const page = weightOf(accept, PAGE_TYPE)
+  const array = weightOf(accept, 'application/json')
+  const isNamed = accept.toLowerCase().includes(PAGE_TYPE)
+  return page > array || (page === array && page > 0 && isNamed)
 }
 
 /** In the type of `TaskList`, which says why. */

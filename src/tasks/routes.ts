@@ -1,6 +1,7 @@
 /** HTTP for tasks: one set of routes, mounted at both addresses. */
 import { Elysia, t } from 'elysia'
 import { type Gate, OWNER_PROBLEMS, refuseDeleted, signedInOwner } from '../auth/plugin'
+import { refuseToken } from '../auth/refusal'
 import type { Caller } from '../auth/verify'
 import type { Sql } from '../database/sql'
 import { BODY_PROBLEMS, jsonBody } from '../http/body'
@@ -326,7 +327,7 @@ async function createOnce(
   const task = await queries.createTask(sql, caller, body, key)
   if (task) return { task, isReplay: false }
   await refuseDeleted(sql, caller)
-  if (!key) throw new Problem('TOKEN_INVALID')
+  if (!key) throw refuseToken('revoked')
   const stored = await queries.findAnswer(sql, caller.id, key.key)
   // the key has expired since
   if (!stored) return createOnce(sql, caller, body, key)

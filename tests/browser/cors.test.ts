@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'bun:test'
 import { signAccessToken } from '../../src/auth/token'
-import { testApp } from '../support/app'
+import { SECRET, testApp } from '../support/app'
 import { describeInBrowser } from '../support/browser'
 
 /** A site of another origin, with nothing on it. */
@@ -18,7 +18,11 @@ function startSite(): string {
 describeInBrowser('calls from a page of another origin', async (browser) => {
   const allowed = startSite()
   const stranger = startSite()
-  const { app, settings } = await testApp({ CORS_ORIGINS: allowed })
+  const { app, settings } = await testApp({
+    NODE_ENV: 'production',
+    BETTER_AUTH_SECRET: SECRET,
+    CORS_ORIGINS: allowed,
+  })
   app.listen({ port: 0, hostname: '127.0.0.1' })
   afterAll(async () => {
     await app.stop(true)

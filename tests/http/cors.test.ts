@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'bun:test'
-import { testApp } from '../support/app'
+import { SECRET, testApp } from '../support/app'
 
-const { call } = await testApp({ CORS_ORIGINS: 'https://app.example,http://localhost:3000' })
+const LISTED = 'https://app.example,capacitor://localhost'
+const { call } = await testApp({ CORS_ORIGINS: LISTED })
+const production = await testApp({ NODE_ENV: 'production', BETTER_AUTH_SECRET: SECRET, CORS_ORIGINS: LISTED })
 const TODOS = '/api/v1/todos'
 const EXPOSED = [
   'Link',
@@ -54,7 +56,42 @@ describe('an allowed origin', () => {
   })
 })
 
+describe('the origins of this machine', () => {
+  test.each([
+    'http://localhost:5173',
+    'http://localhost',
+    'https://localhost:8443',
+    'http://127.0.0.1:3000',
+    'http://[::1]:8081',
+    'tauri://localhost',
+  ])('%s may call in development only', async (origin) => {
+    const headers = { origin }
+    const inDevelopment = await call('GET', TODOS, { headers })
+    expect(inDevelopment.headers.get('access-control-allow-origin')).toBe(origin)
+    const inProduction = await production.call('GET', TODOS, { headers })
+    expect(inProduction.headers.get('access-control-allow-origin')).toBeNull()
+    expect(inProduction.headers.get('vary')).toContain('Origin')
+  })
+
+  test.each(['https://app.example', 'capacitor://localhost'])(
+    '%s may call wherever it is listed',
+    async (origin) => {
+      const { headers } = await production.call('GET', TODOS, { headers: { origin } })
+      expect(headers.get('access-control-allow-origin')).toBe(origin)
+    },
+  )
+})
+
 test.each([
+  'http://localhost.evil.example',
+  'http://evil.example:3000',
+  'http://127.0.0.1.evil.example',
+  'http://localhost:3000.evil.example',
+  'http://user@localhost',
+  'localhost',
+  'http://localhost:3000, http://localhost:3001',
+  'toString',
+  'evil://app.example',
   'https://evil.example',
   'http://app.example',
   'https://app.example.evil.example',

@@ -114,7 +114,9 @@ describe.each(WRITES)('%s %s with %p', (method, route, body) => {
     return { as, path: path + route, id, current: { ...task, ...row } }
   }
 
-  test.each(['"now"', '"1", "now"', ' "now" ,"99"', '*', ' * '])('happens if it matches %s', async (tags) => {
+  // a proxy that compresses makes the tag weak
+  const matching = ['"now"', '"1", "now"', ' "now" ,"99"', '*', ' * ', 'W/"now"', 'W/"1", W/"now"']
+  test.each(matching)('happens if it matches %s', async (tags) => {
     const { as, path, current } = await subject()
     const headers = { 'if-match': tags.replace('now', current.revision) }
     expect((await call(method, path, { as, body, headers })).status).toBe(method === 'DELETE' ? 204 : 200)
@@ -126,7 +128,8 @@ describe.each(WRITES)('%s %s with %p', (method, route, body) => {
   test.each([
     '"1"',
     '"1", "2"',
-    'W/"now"',
+    'W/"1"',
+    'W/"now-array"',
     'w/"now"',
     'W/ "now"',
     'now',

@@ -298,6 +298,22 @@ describe('the page media type', () => {
     [`${PAGE};q=0`, false],
     [PAGE.toUpperCase(), true],
     [`text/html, ${PAGE};q=0.5`, true],
+    [`application/json, ${PAGE};q=0.1`, false],
+    [`application/json;q=0.1, ${PAGE}`, true],
+    [`${PAGE}, application/json`, true],
+    [`application/json, ${PAGE}`, true],
+    [`${PAGE};q=0.4, */*;q=0.5`, false],
+    [`${PAGE}, */*;q=0.5`, true],
+    [`${PAGE};q=0.5, application/*`, false],
+    ['application/*', false],
+    ['text/*, */*;q=0.1', false],
+    ['application/json;q=0, */*', true],
+    [`application/*;q=0, ${PAGE}`, true],
+    [`${PAGE};q=0, application/json;q=0`, false],
+    [`${PAGE} ; charset=utf-8 ; Q=0.5, application/json ; q=0.6`, false],
+    [`${PAGE};q=0.501, application/json;q=0.5`, true],
+    [`${PAGE};q=2, application/json;q=0.5`, true],
+    [';;q=', false],
   ])('%p is answered as a page: %p', async (accept, isPage) => {
     const { body } = await call('GET', TODOS, { as: 'nobody', ...(accept && { headers: { accept } }) })
     expect(Array.isArray(body)).toBe(!isPage)

@@ -1,0 +1,27 @@
+/** What a client can read: the header `Accept` (RFC 9110 section 12.5.1). */
+
+/**
+ * How much a client wants a media type. Of several ranges that match, the most specific one counts. Parameters other than
+ * `q` are not compared, because none of our types has any.
+ *
+ * @param accept the header
+ * @param type in lower case, without parameters
+ * @returns from 0, not at all, to 1
+ */
+export function weightOf(accept: string, type: string): number {
+  const ranges = accept.toLowerCase().split(',').map(parseRange)
+  const [kind] = type.split('/')
+  for (const name of [type, `${kind}/*`, '*/*']) {
+    const found = ranges.find((range) => range.name === name)
+    if (found) return found.weight
+  }
+  return 0
+}
+
+/** RFC 9110 section 12.4.2: a weight that is left out, or is none, is 1. */
+function parseRange(range: string): { name: string; weight: number } {
+  const [name = '', ...parameters] = range.split(';').map((part) => part.trim())
+  const [, weight = '1'] =
+    parameters.map((each) => /^q\s*=\s*(0(?:\.\d*)?|1(?:\.0*)?)$/.exec(each)).find(Boolean) ?? []
+  return { name, weight: Number(weight) }
+}
