@@ -14,6 +14,7 @@ import { health } from './http/health'
 import { createLimits, type Limits } from './http/limits'
 import type { Metrics } from './http/metrics'
 import { metricsRoute } from './http/metrics-route'
+import { createPublicPath, publicLinks } from './http/public-path'
 import { requests } from './http/requests'
 import { countRest, createThrottle, forStrangers } from './http/throttle'
 import { createTraffic, type Traffic } from './http/traffic'
@@ -53,6 +54,7 @@ export function createApp({
 }: Deps) {
   const throttle = createThrottle({ limits, metrics, traffic, trustedProxyHops: settings.trustedProxyHops })
   const gate = { verify: createVerify(settings), throttle, database }
+  const publicPath = createPublicPath(settings)
   const tasks = taskRoutes(gate, live.changed)
   const sync = syncRoutes(gate, live, places, traffic)
   const schemas: InputSchemas = new Map()
@@ -68,6 +70,7 @@ export function createApp({
     .use(countRest(throttle))
     .use(errors({ log, schemas, metrics }))
     .use(requests({ log, traffic, metrics, requestTimeout: settings.requestTimeoutMs }))
+    .use(publicLinks(publicPath))
     .use(securityHeaders(settings))
     .use(cors(settings))
     .use(health({ database, traffic, throttle }))
@@ -76,7 +79,7 @@ export function createApp({
     .use(new Elysia({ prefix: ME }).use(userRoutes(gate)))
     .use(accounts(settings, gate))
   const app = api
-    .use(new Elysia().use(forStrangers(throttle)).use(docs(api)))
+    .use(new Elysia().use(forStrangers(throttle)).use(docs(api, publicPath)))
     .use(metrics ? metricsRoute(metrics, settings.metricsToken, throttle) : new Elysia())
 
   for (const { method, path, hooks } of app.routes) schemas.set(`${method} ${path}`, hooks)

@@ -123,7 +123,7 @@ export function createClient(
       return current ? { authorization: `Bearer ${current}` } : {}
     },
     // Eden only calls it; `typeof fetch` has more under Bun
-    fetcher: retrying(token === undefined ? renewing(session, send) : send, retries) as typeof fetch,
+    fetcher: retrying(token === undefined ? renewing(session, send) : send, retries, url) as typeof fetch,
   })
   // a proxy forgets the type, and Eden's lacks the outage
   const routes = withEncodedParams(calls) as Calls

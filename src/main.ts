@@ -46,16 +46,17 @@ async function start(loaded: Settings, log: Logger, stopRequested: Promise<unkno
   return (await import('./workers/serve')).serveWithWorkers(loaded, log, stopRequested)
 }
 
-function welcome(url: string, { accounts, secret }: Settings): string {
+function welcome(url: string, { accounts, secret, publicUrl }: Settings): string {
   const token =
     secret === undefined
       ? 'sign in to your Better Auth app and GET /api/auth/token there'
       : 'bun run token <user>'
-  const tokens = accounts ? `POST ${url}/api/v1/auth/register, or ${token}` : token
+  const reached = publicUrl ?? url
+  const tokens = accounts ? `POST ${reached}/api/v1/auth/register, or ${token}` : token
   return `
   Taskwell listens on ${url}
 
-  Docs    ${url}/docs
+  Docs    ${reached}/docs
   Token   ${tokens}
   Stop    Ctrl-C
 `

@@ -35,6 +35,8 @@ export interface Settings {
   rateLimitPerMinute: number
   authRateLimitPerMinute: number
   trustedProxyHops: number
+  /** Where clients reach the service, without a slash at the end; a proxy takes its path off. */
+  publicUrl: string | undefined
   /** How long deleted tasks can be restored, and other devices can learn of their end. */
   trashDays: number
   /** Where several processes share their limits. */
@@ -181,6 +183,20 @@ function readOrigins(read: Reader): string[] {
   return []
 }
 
+/** The path goes into headers as it is, so an empty segment in it could be taken for a host. */
+function readPublicUrl(read: Reader): string | undefined {
+  const value = read.text('PUBLIC_URL')
+  if (value === undefined) return undefined
+  const url = isUrl(value, HTTP) ? new URL(value) : undefined
+  const path = url?.pathname.replace(/\/+$/, '')
+  const isPlain = url?.username === '' && url.password === '' && !/[?#]/.test(value)
+  if (isPlain && !path?.includes('//')) return url.origin + path
+  read.faults.push(
+    'PUBLIC_URL: must be a URL that begins with http:// or https:// and has a host and a path, and nothing else',
+  )
+  return undefined
+}
+
 /**
  * `scheme://host[:port]` and nothing more, as a browser sends it: anything else would never match. Any scheme, because
  * apps in a shell have their own: `capacitor://localhost`.
@@ -287,6 +303,7 @@ export function loadSettings(
     authRateLimitPerMinute: read.integer('AUTH_RATE_LIMIT_PER_MINUTE', 10, 1, 1_000_000),
     trashDays: read.integer('TRASH_DAYS', 30, 1, 36_500),
     trustedProxyHops: read.integer('TRUSTED_PROXY_HOPS', 0, 0, 100),
+    publicUrl: readPublicUrl(read),
     redisUrl: read.url('REDIS_URL', ['redis:', 'rediss:']),
     requestTimeoutMs: read.integer('REQUEST_TIMEOUT_MS', 10_000, 100, 600_000),
     maxConnections: read.integer('MAX_CONNECTIONS', 10_000, 1, 1_000_000),

@@ -43,6 +43,7 @@ describe('an empty environment', () => {
       rateLimitPerMinute: 600,
       authRateLimitPerMinute: 10,
       trustedProxyHops: 0,
+      publicUrl: undefined,
       trashDays: 30,
       redisUrl: undefined,
       requestTimeoutMs: 10_000,
@@ -225,6 +226,39 @@ describe('CORS origins', () => {
   test('cannot have two values under two names', () => {
     const env = { CORS_ORIGINS: 'https://a.example', ALLOWED_ORIGINS: 'https://b.example' }
     expect(faults({ ...env, BETTER_AUTH_SECRET: SECRET })).toContain('CORS_ORIGINS and ALLOWED_ORIGINS')
+  })
+})
+
+describe('the public address', () => {
+  test.each([
+    ['https://example.com/tasks', 'https://example.com/tasks'],
+    ['https://example.com/tasks//', 'https://example.com/tasks'],
+    ['http://localhost:8080/a/b/', 'http://localhost:8080/a/b'],
+    ['https://example.com/', 'https://example.com'],
+    ['HTTPS://Example.com:443/Tasks', 'https://example.com/Tasks'],
+    ['https://example.com/@team/a"b', 'https://example.com/@team/a%22b'],
+  ])('%p is %p', (value, expected) => {
+    expect(loadSettings({ PUBLIC_URL: value }, () => SECRET).publicUrl).toBe(expected)
+  })
+
+  test.each([
+    '/tasks',
+    'example.com/tasks',
+    'ftp://example.com',
+    'https://',
+    'https://ann@example.com',
+    'https://ann:secret@example.com',
+    'https://example.com?',
+    'https://example.com/tasks?a=b',
+    'https://example.com/#tasks',
+    'https://example.com//host',
+    'https://example.com/\\host',
+    'https://example.com/a//b',
+  ])('%p stops the start', (value) => {
+    expect(faults({ PUBLIC_URL: value, BETTER_AUTH_SECRET: SECRET })).toMatch(
+      /\n {2}PUBLIC_URL: must be [^\n]+$/,
+    )
+    expect(faults({ PUBLIC_URL: value, BETTER_AUTH_SECRET: SECRET })).not.toContain('secret')
   })
 })
 

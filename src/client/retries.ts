@@ -8,8 +8,8 @@ const FIRST_DELAY = 300
 /** In milliseconds; who is asked to wait longer is told so instead. */
 const LONGEST_DELAY = 10_000
 
-/** What the server makes safe to repeat: tasks, whose creation has an idempotency key. */
-const TASKS = /\/api\/(?:v1\/todos|[^/]+\/tasks)(?:[/?]|$)/
+/** What the server makes safe to repeat, by path: tasks, whose creation has an idempotency key. */
+const TASKS = /^\/api\/(?:v1\/todos|[^/]+\/tasks)(?:[/?]|$)/
 
 /** Answers after which it is unknown whether an earlier one, that was lost, has done the same already. */
 const uncertain = new WeakSet<Response>()
@@ -24,15 +24,18 @@ export function isUncertain(response: Response): boolean {
  * connection as well), is sent again if a second time changes nothing. What makes a task gets a key for that.
  *
  * @param retries how many times at most
+ * @param root the server's address, which may have a path that looks like one of the server's own
  */
-export function retrying(send: Send, retries: number): Send {
+export function retrying(send: Send, retries: number, root: string): Send {
+  const withoutSlash = root.replace(/\/$/, '')
   return async (url, init) => {
-    const request = withKey(url, init)
+    const path = url.slice(url.indexOf(withoutSlash) + withoutSlash.length)
+    const request = withKey(path, init)
     let isLost = false
     for (let attempt = 0; ; attempt++) {
       const response = await send(url, request)
       const isDone = isLost && isDeleted(request, response)
-      const delay = attempt < retries ? delayBefore(attempt, url, request, response) : undefined
+      const delay = attempt < retries ? delayBefore(attempt, path, request, response) : undefined
       if (!isDone && (delay === undefined || init.signal?.aborted)) {
         if (isLost) uncertain.add(response)
         return response
@@ -59,8 +62,8 @@ function pause(milliseconds: number, signal: AbortSignal | null | undefined): Pr
   })
 }
 
-function withKey(url: string, init: RequestInit): RequestInit {
-  if (init.method !== 'POST' || !TASKS.test(url)) return init
+function withKey(path: string, init: RequestInit): RequestInit {
+  if (init.method !== 'POST' || !TASKS.test(path)) return init
   const headers = new Headers(init.headers)
   if (!headers.has('idempotency-key')) headers.set('idempotency-key', crypto.randomUUID())
   return { ...init, headers }
@@ -74,12 +77,12 @@ function isDeleted({ method }: RequestInit, { status }: Response): boolean {
 /** @returns milliseconds, or undefined if the request is not to be sent again */
 function delayBefore(
   attempt: number,
-  url: string,
+  path: string,
   request: RequestInit,
   response: Response,
 ): number | undefined {
   const { status, headers } = response
-  if ((status !== 429 && status !== 503) || !isRepeatable(url, request)) return undefined
+  if ((status !== 429 && status !== 503) || !isRepeatable(path, request)) return undefined
   // between half of it and all of it, so that clients that failed together do not come back together
   const backoff = FIRST_DELAY * 2 ** attempt * (0.5 + Math.random() / 2)
   const asked = Number(headers.get('retry-after') ?? 0) * 1000
@@ -87,8 +90,8 @@ function delayBefore(
   return delay <= LONGEST_DELAY ? delay : undefined
 }
 
-function isRepeatable(url: string, { method, body }: RequestInit): boolean {
+function isRepeatable(path: string, { method, body }: RequestInit): boolean {
   if (method === 'GET' || method === 'HEAD') return true
   // without a body, `complete` toggles
-  return TASKS.test(url) && (method !== 'PATCH' || Boolean(body))
+  return TASKS.test(path) && (method !== 'PATCH' || Boolean(body))
 }

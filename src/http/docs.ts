@@ -6,6 +6,7 @@ import favicon from 'swagger-ui-dist/favicon-32x32.png' with { type: 'file' }
 import swaggerStyle from 'swagger-ui-dist/swagger-ui.css' with { type: 'file' }
 import swaggerScript from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'file' }
 import { openApi } from './openapi'
+import type { PublicPath } from './public-path'
 import { NoQuery } from './validation'
 
 const hidden = { query: NoQuery, detail: { hide: true } }
@@ -44,14 +45,15 @@ function asset(type: keyof typeof TYPES, content: string | Blob): Response {
   })
 }
 
-function page(contentSecurityPolicy: string, title: string, head: string, body: string): () => Response {
+/** Its links are relative, so that it works below whatever path a proxy serves it. */
+function page(contentSecurityPolicy: string, title: string, head: string, body: string) {
   const html = `<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${title}</title>
-<link rel="icon" href="/docs/assets/favicon.png">
+<link rel="icon" href="docs/assets/favicon.png">
 ${head}
 </head>
 <body>${body}</body>
@@ -61,26 +63,38 @@ ${head}
     'cache-control': 'no-cache',
     'content-security-policy': contentSecurityPolicy,
   }
-  return () => new Response(html, { headers })
+  const htmlBelowSlash = html.replaceAll('"docs/', '"../docs/')
+  return ({ path }: { path: string }) => new Response(path.endsWith('/') ? htmlBelowSlash : html, { headers })
 }
 
 const SWAGGER_PAGE = page(
   policy([], "'none'"),
   'Taskwell API',
-  '<link rel="stylesheet" href="/docs/assets/swagger-ui.css">',
-  '<div id="ui"></div><script src="/docs/assets/swagger-ui.js"></script><script src="/docs/assets/swagger-start.js"></script>',
+  '<link rel="stylesheet" href="docs/assets/swagger-ui.css">',
+  '<div id="ui"></div><script src="docs/assets/swagger-ui.js"></script><script src="docs/assets/swagger-start.js"></script>',
 )
-/** Whoever signs in on the page is signed in on the page, as after *Authorize*. */
-const SWAGGER_START = `const ui = SwaggerUIBundle({
-  url: '/openapi.json',
+
+/** In a script of the pages: the address below which all of this is, by the script's own, without a slash at its end. */
+const ROOT = "new URL('../..', document.currentScript.src).href.slice(0, -1)"
+
+/**
+ * A user who signs in on the page is signed in on the page, as after *Authorize*. The page's policy lets it send requests
+ * to its own origin alone, so they go there, even if the document names the public address and the page came from another.
+ */
+const SWAGGER_START = `const root = ${ROOT}
+const ui = SwaggerUIBundle({
+  url: root + '/openapi.json',
   dom_id: '#ui',
   deepLinking: true,
   persistAuthorization: true,
   tryItOutEnabled: true,
   validatorUrl: null,
   responseInterceptor(response) {
+    if (response.ok && response.url === root + '/openapi.json') {
+      response.text = JSON.stringify({ ...response.body, servers: [{ url: root }] })
+    }
     const { access_token: token } = response.body ?? {}
-    if (response.ok && token && new URL(response.url).pathname.startsWith('/api/v1/auth/')) {
+    if (response.ok && token && response.url.startsWith(root + '/api/v1/auth/')) {
       ui.preauthorizeApiKey('bearer', token)
     }
     return response
@@ -91,15 +105,16 @@ const REDOC_PAGE = page(
   // it searches in a worker that it makes out of a text
   policy(REDOC_STYLES, 'blob:'),
   'Taskwell API reference',
-  '<link rel="stylesheet" href="/docs/assets/redoc.css">',
-  '<div id="redoc"></div><script src="/docs/assets/redoc.js"></script><script src="/docs/assets/redoc-start.js"></script>',
+  '<link rel="stylesheet" href="docs/assets/redoc.css">',
+  '<div id="redoc"></div><script src="docs/assets/redoc.js"></script><script src="docs/assets/redoc-start.js"></script>',
 )
-const REDOC_START = `Redoc.init('/openapi.json', { nativeScrollbars: true }, document.getElementById('redoc'))`
+const REDOC_START = `Redoc.init(${ROOT} + '/openapi.json', { nativeScrollbars: true }, document.getElementById('redoc'))`
 
 /** ReDoc's footer shows a logo from its vendor's host. */
 async function redocWithoutForeignHosts(): Promise<string> {
   const script = await Bun.file(redocScript).text()
-  return script.replaceAll('https://cdn.redoc.ly/redoc/logo-mini.svg', '/docs/assets/favicon.png')
+  const logo = Buffer.from(await Bun.file(favicon).bytes()).toString('base64')
+  return script.replaceAll('https://cdn.redoc.ly/redoc/logo-mini.svg', `data:image/png;base64,${logo}`)
 }
 
 const ASSETS: Record<string, [type: keyof typeof TYPES, make: () => Promise<string | Blob>]> = {
@@ -127,14 +142,31 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
   }
 }
 
-/** @param api the routes to document */
-export function docs(api: AnyElysia) {
+/** The line of the document that says where the routes are. */
+function servers(url: string): string {
+  return `"servers":${JSON.stringify([{ url }])}`
+}
+
+/**
+ * @param api the routes to document
+ * @param publicPath where clients reach them
+ */
+export function docs(api: AnyElysia, publicPath: PublicPath) {
   const document = once(async () => JSON.stringify(await openApi(api)))
   const pages = new Elysia({ name: 'docs' })
     .get('/', ({ redirect }) => redirect('/docs'), hidden)
     .get('/docs', SWAGGER_PAGE, hidden)
     .get('/redoc', REDOC_PAGE, hidden)
-    .get('/openapi.json', async () => new Response(await document(), { headers: DOCUMENT_HEADERS }), hidden)
+    .get(
+      '/openapi.json',
+      async ({ request, set }) => {
+        const address = publicPath.address({ request, set })
+        const text = await document()
+        const addressed = address === '/' ? text : text.replace(servers('/'), () => servers(address))
+        return new Response(addressed, { headers: DOCUMENT_HEADERS })
+      },
+      hidden,
+    )
   for (const [name, [type, make]] of Object.entries(ASSETS)) {
     const content = once(make)
     pages.get(`/docs/assets/${name}`, async () => asset(type, await content()), hidden)

@@ -282,6 +282,18 @@ describe('what is never sent twice', () => {
     expect(attempts).toHaveLength(1)
   })
 
+  test.each(['/tasks', '/api/me/tasks', '/api/v1/todos/'])(
+    'signing in, below the path %s: tasks are, and nothing else',
+    async (path) => {
+      const signIn = line(requestLost, answered(500))
+      await createClient(url + path, { fetcher: signIn.fetcher }).signIn(account)
+      expect(signIn.attempts).toMatchObject([{ key: null }])
+      const create = line(answered(503), answered(500))
+      await createClient(url + path, { fetcher: create.fetcher }).api.v1.todos.post({ title: 'twice' })
+      expect(create.attempts).toMatchObject([{ key: expect.any(String) }, { key: expect.any(String) }])
+    },
+  )
+
   test('a toggle whose answer is lost stays toggled', async () => {
     const { client, connect } = await user()
     const { id } = await create(client)
