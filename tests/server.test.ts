@@ -11,7 +11,6 @@ import { serve } from '../src/server'
 import { loadDatabaseSettings, type Settings } from '../src/settings'
 import { linesTo, testSettings } from './support/app'
 import { blockWrites, testDatabase } from './support/database'
-import { call, openConnection, requestText } from './support/http-connection'
 
 const { url: databaseUrl } = await testDatabase()
 const log = createLog({ logLevel: 'silent', production: false })
@@ -47,30 +46,6 @@ describe('a server', () => {
     await writes.release()
     expect((await request).status).toBe(201)
     await stopped
-  })
-
-  test('keeps silent streams open, whichever pages were read before them', async () => {
-    const server = await serve(
-      testSettings({ ...local, DATABASE_URL: databaseUrl, KEEP_ALIVE_SECONDS: '1' }),
-      log,
-    )
-    const port = Number(new URL(server.url).port)
-    const openStream = async () => {
-      const stream = await openConnection(port)
-      stream.write(await requestText('GET', '/api/v1/todos/events', { as: 'bob' }))
-      await stream.until(/\n:\n/)
-      return stream
-    }
-    const streams = [await openStream()]
-    for (const path of ['/openapi.json', '/docs', '/redoc']) await call(port, 'GET', path)
-    streams.push(await openStream())
-    // a younger connection that is closed for being idle: the streams would have been closed before it
-    const idle = await openConnection(port)
-    await idle.request('GET', '/health')
-    await idle.ended
-    await call(port, 'POST', '/api/v1/todos', { as: 'bob', body: { title: 'still here' } })
-    for (const stream of streams) expect(await stream.until(/still here/)).toBeString()
-    await server.stop()
   })
 
   test('serves though Redis and the collector of traces are not there', async () => {

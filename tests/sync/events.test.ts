@@ -1,4 +1,4 @@
-import { afterAll, describe, expect, test } from 'bun:test'
+import { afterAll, describe, expect, spyOn, test } from 'bun:test'
 import { connect } from 'node:net'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
 import { SignJWT } from 'jose'
@@ -110,6 +110,17 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
 }
 
 describe('a stream', () => {
+  test('has no idle limit on its connection, whichever pages were read before', async () => {
+    for (const path of ['/openapi.json', '/docs', '/redoc']) await (await fetch(origin + path)).text()
+    const { server } = app
+    if (server === null) throw new Error('the app does not listen')
+    const limits = spyOn(server, 'timeout')
+    const { leave } = await follow(newUser())
+    expect(limits.mock.calls.map(([, seconds]) => seconds)).toEqual([0])
+    limits.mockRestore()
+    await leave()
+  })
+
   test('answers at once, with something to read', async () => {
     const response = await open(newUser())
     expect(response.headers.get('content-type')).toBe('text/event-stream')
