@@ -9,11 +9,17 @@
 // the compiler reads the server's sources for their types, and they are newer than many a frontend's `lib`
 /// <reference lib="es2024" />
 /// <reference types="bun" />
-import { type Treaty, treaty } from '@elysiajs/eden'
+import { EdenFetchError, type Treaty, treaty } from '@elysiajs/eden'
 import type { App } from './app'
 import { isProblem, type NoAnswer, noAnswer, RequestError } from './client/errors'
 import { isUncertain, retrying, type Send } from './client/retries'
-import { createSession, type Session, type TokenAnswer, type TokenStorage } from './client/session'
+import {
+  createSession,
+  NotRenewed,
+  type Session,
+  type TokenAnswer,
+  type TokenStorage,
+} from './client/session'
 import { type ChangeSource, createSync, type Sync, type SyncOptions, type TaskStore } from './client/sync'
 import type { ListQuery, Task, TaskUpdate } from './tasks/model'
 
@@ -83,6 +89,12 @@ export interface ClientOptions {
    * and all that is done to tasks. 3 by default.
    */
   retries?: number
+  /**
+   * How long a call may take, in milliseconds, with all its attempts; then it is answered by `NO_ANSWER`. An attempt
+   * after which a request can be sent again is given half of that. A stream of events has to begin by then, and may
+   * last. 30,000 by default; `Infinity` waits for ever.
+   */
+  timeoutMs?: number
 }
 
 /**
@@ -94,39 +106,41 @@ export interface ClientOptions {
  *     await api({ user_id: 'me' }).tasks({ id: 42 }).complete.patch()
  *
  * A call resolves with `{ data, error }`; `error.status` tells which problem `error.value` is. Where no answer came,
- * because there is no connection or the call was aborted, it is a 503 with `NO_ANSWER`. Times stay text, and after a
+ * because there is no connection, `timeoutMs` are over or the call was aborted, it is a 503 with `NO_ANSWER`. Times stay text, and after a
  * 204 `data` is `''`. Who has signed in stays so: the access token is renewed shortly before it ends, or when the
  * server calls it expired, once for all requests that wait for it.
  *
  * @param url where the server is; it may have a path
- * @returns a client whose calls reject where `token` or `storage` throws and where an answer breaks off; a path
- *   parameter that is empty, `.` or `..` throws a TypeError
+ * @returns a client whose calls reject with what `token` or `storage` throws, and with any fault in making a request; a
+ *   path parameter that is empty, `.` or `..` throws a TypeError
  */
 export function createClient(
   url: string,
-  { token, storage, fetcher = fetch, retries = 3 }: ClientOptions = {},
+  { token, storage, fetcher = fetch, retries = 3, timeoutMs = 30_000 }: ClientOptions = {},
 ): Client {
-  const send = answering(fetcher)
   const session = createSession({
     key: `taskwell ${url}`,
-    refresh: (refreshToken, signal) => refresh(routes.api.v1.auth, refreshToken, signal),
+    // it knows best how long to wait
+    refresh: (refreshToken, milliseconds) =>
+      refresh(connect(Number.POSITIVE_INFINITY).api.v1.auth, refreshToken, milliseconds),
     storage,
   })
-  const ownToken = () => session.accessToken()
-  const calls = treaty<App>(url, {
-    // on, it would make a `Date` of a title that looks like one
-    parseDate: false,
-    headers: async (path) => {
-      if (path.startsWith(SIGN_IN_PATH)) return {}
-      const given = token === undefined ? ownToken : token
-      const current = typeof given === 'function' ? await given() : given
-      return current ? { authorization: `Bearer ${current}` } : {}
-    },
-    // Eden only calls it; `typeof fetch` has more under Bun
-    fetcher: retrying(token === undefined ? renewing(session, send) : send, retries) as typeof fetch,
-  })
-  // a proxy forgets the type, and Eden's lacks the outage
-  const routes = withEncodedParams(calls) as Calls
+  const send =
+    token === undefined
+      ? authorizing(() => session.accessToken(), renewing(session, answering(fetcher)))
+      : authorizing(token, answering(fetcher))
+  const connect = (milliseconds: number) => {
+    const calls = treaty<App>(url, {
+      // on, it would make a `Date` of a title that looks like one
+      parseDate: false,
+      // Eden only calls it; `typeof fetch` has more under Bun
+      fetcher: failing(retrying(send, { retries, timeoutMs: milliseconds })) as typeof fetch,
+      throwHttpError: ({ value }) => value instanceof Fault,
+    })
+    // a proxy forgets the type, and Eden's lacks the outage
+    return withEncodedParams(calls) as Calls
+  }
+  const routes = connect(timeoutMs)
   return withOwn(routes, { ...accountCalls(routes.api.v1.auth, session), ...taskCalls(routes.api.v1.todos) })
 }
 
@@ -204,19 +218,38 @@ function isLike(task: Task, wanted: TaskUpdate): boolean {
 /** Eden makes a call of every name. */
 function withOwn<Own extends object>(routes: Calls, own: Own): Calls & Own {
   const both = new Proxy(routes, {
-    get: (target, key) => Reflect.get(Object.hasOwn(own, key) ? own : target, key),
+    get: (target, key) => Reflect.get(key in own ? own : target, key),
   })
   // what the trap above makes of it
   return both as Calls & Own
 }
 
-async function refresh(auth: SignInCalls, refresh_token: string, signal: AbortSignal) {
-  const call = auth.refresh.post({ refresh_token }, { fetch: { signal } })
-  // one that breaks off is as good as none
-  const answer = await call.catch(() => undefined)
+async function refresh(auth: SignInCalls, refresh_token: string, milliseconds: number) {
+  const deadline = new AbortController()
+  const timer = setTimeout(() => deadline.abort(), milliseconds)
+  const answer = await auth.refresh
+    .post({ refresh_token }, { fetch: { signal: deadline.signal } })
+    .catch(unlessUnreadable)
+    .finally(() => clearTimeout(timer))
   if (hasTokens(answer?.data)) return answer.data
   const problem: unknown = answer?.error?.value
   return isProblem(problem) && problem.error_code === 'TOKEN_INVALID' ? 'refused' : 'unknown'
+}
+
+/** What only says that it is JSON comes from somebody else, and is as good as no answer. */
+function unlessUnreadable(error: unknown): undefined {
+  if (!(error instanceof SyntaxError)) throw error
+}
+
+/** Adds the token to requests that have none of their own. */
+function authorizing(token: Token | (() => Token | Promise<Token>), send: Send): Send {
+  return async (url, init) => {
+    if (url.includes(SIGN_IN_PATH)) return send(url, init)
+    const current = typeof token === 'function' ? await token() : token
+    const headers = new Headers(init.headers)
+    if (current && !headers.has('authorization')) headers.set('authorization', `Bearer ${current}`)
+    return send(url, { ...init, headers })
+  }
 }
 
 /** Sends a request again, with a new token, if the server calls the session's own one expired. */
@@ -233,6 +266,7 @@ function renewing(session: Session, send: Send): Send {
       headers.set('authorization', `Bearer ${renewed}`)
       return await send(url, { ...init, headers })
     } catch (cause) {
+      if (!(cause instanceof NotRenewed)) throw cause
       // the 401 would say that nobody is signed in
       return noAnswer(cause)
     }
@@ -250,6 +284,28 @@ async function isExpired(response: Response): Promise<boolean> {
 /** Eden would resolve with an `Error` in place of a problem, which its types do not say. */
 function answering(send: Send): Send {
   return (url, init) => send(url, init).catch(noAnswer)
+}
+
+/** What kept a request from being made; the server has no part in it. */
+class Fault {
+  readonly cause: unknown
+
+  constructor(cause: unknown) {
+    this.cause = cause
+  }
+}
+
+/** Eden would resolve with a 503 as if the server were gone. */
+function failing(send: Send): Send {
+  return (url, init) =>
+    send(url, init).catch((cause: unknown) => {
+      throw new Fault(cause)
+    })
+}
+
+/** @throws the fault itself, which Eden wraps */
+function unwrapFault(error: unknown): never {
+  throw error instanceof EdenFetchError && error.value instanceof Fault ? error.value.cause : error
 }
 
 const METHODS = new Set<unknown>([
@@ -273,7 +329,10 @@ function withEncodedParams(calls: object, name?: string | symbol): object {
     },
     apply(target, self, args) {
       const call = target as CallableFunction
-      if (METHODS.has(name)) return Reflect.apply(call, self, args)
+      if (METHODS.has(name)) {
+        const answer: unknown = Reflect.apply(call, self, args)
+        return answer instanceof Promise ? answer.catch(unwrapFault) : answer
+      }
       return withEncodedParams(Reflect.apply(call, self, args.map(encodeParams)))
     },
   })
@@ -324,6 +383,7 @@ export async function* allTasks(
 /** RFC 8288, as far as this server uses it. */
 function nextCursor(link: string | null): string | undefined {
   const [, target] = /<([^>]*)>;\s*rel="next"/.exec(link ?? '') ?? []
-  // the target is relative, and only its query is of interest
-  return (target && new URL(target, 'http://localhost').searchParams.get('cursor')) || undefined
+  // React Native's `URL` cannot read a query
+  const [, cursor] = /[?&]cursor=([^&#]+)/.exec(target ?? '') ?? []
+  return cursor && decodeURIComponent(cursor)
 }

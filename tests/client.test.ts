@@ -423,8 +423,11 @@ describe('what a frontend gets', () => {
       ['@elysiajs/eden', './client/errors', './client/retries', './client/session', './client/sync'],
     ],
     ['client/errors.ts', []],
-    ['client/retries.ts', []],
-    ['client/session.ts', []],
+    ['client/deadline.ts', ['./errors']],
+    ['client/lease.ts', ['./uuid']],
+    ['client/retries.ts', ['./deadline', './uuid']],
+    ['client/session.ts', ['./lease']],
+    ['client/uuid.ts', []],
     ['client/sync.ts', ['eventsource-parser/stream', './errors']],
   ])('%s imports nothing of the server', async (file, expected) => {
     const source = await Bun.file(join(root, 'src', file)).text()
