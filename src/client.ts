@@ -125,10 +125,10 @@ export function createClient(
       refresh(connect(Number.POSITIVE_INFINITY).api.v1.auth, refreshToken, milliseconds),
     storage,
   })
-  const send =
-    token === undefined
-      ? authorizing(() => session.accessToken(), renewing(session, answering(fetcher)))
-      : authorizing(token, answering(fetcher))
+  const given = token === undefined ? () => session.accessToken() : token
+  const currentToken = async () => (typeof given === 'function' ? await given() : given)
+  const sent = answering(fetcher)
+  const send = authorizing(currentToken, token === undefined ? renewing(session, sent) : sent)
   const connect = (milliseconds: number) => {
     const calls = treaty<App>(url, {
       // on, it would make a `Date` of a title that looks like one
@@ -242,10 +242,10 @@ function unlessUnreadable(error: unknown): undefined {
 }
 
 /** Adds the token to requests that have none of their own. */
-function authorizing(token: Token | (() => Token | Promise<Token>), send: Send): Send {
+function authorizing(currentToken: () => Promise<Token>, send: Send): Send {
   return async (url, init) => {
     if (url.includes(SIGN_IN_PATH)) return send(url, init)
-    const current = typeof token === 'function' ? await token() : token
+    const current = await currentToken()
     const headers = new Headers(init.headers)
     if (current && !headers.has('authorization')) headers.set('authorization', `Bearer ${current}`)
     return send(url, { ...init, headers })

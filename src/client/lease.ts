@@ -9,24 +9,15 @@ import type { TokenStorage } from './session'
 import { uuid } from './uuid'
 
 export interface Hold {
-  /** Aborted once another tab holds the lease, for example because this one has slept beyond its end. */
-  lost: AbortSignal
   /**
    * Whether no other tab is at the same work. With a lease that takes a second and a half, in which other tabs can say
-   * so; with Web Locks it is certain at once. Also false if `unless` has become true meanwhile.
+   * so; with Web Locks it is certain at once. Also false if the work has become needless meanwhile.
    */
   isAlone(): Promise<boolean>
 }
 
-export interface LockOptions {
-  /** Ends the wait for the lock, and not the work. */
-  signal?: AbortSignal
-  /** Whether the work is needless: asked while the tab waits, and once more when it has the lock. */
-  unless?: () => boolean | Promise<boolean>
-}
-
 /** What work without a lock holds, if there is nobody to share with. */
-export const ALONE: Hold = { lost: new AbortController().signal, isAlone: async () => true }
+export const ALONE: Hold = { isAlone: async () => true }
 
 /** In milliseconds: how long others wait for a tab that says nothing, such as one that was closed. */
 const LIFE = 4000
@@ -34,112 +25,61 @@ const LIFE = 4000
 const BEAT = 500
 /** In milliseconds: longer than another tab takes between reading the storage and writing to it. */
 const SETTLE = 50
+/** In milliseconds: how often a tab looks whether the lease is free. */
 const LOOK = 50
-/** How often, and every how many milliseconds, a tab looks whether another one is at work. */
-const LOOKS = 6
+/** How often, and every how many milliseconds, a tab looks whether another one says that it is at work. */
+const LOOKS_FOR_OTHERS = 6
 const LOOK_FOR_OTHERS = 250
+
+type Work<T> = (hold: Hold) => Promise<T>
+type Check = () => Promise<boolean>
+
+/** https://www.w3.org/TR/web-locks/ */
+interface Locks {
+  request<T>(name: string, work: () => Promise<T>): Promise<T>
+}
 
 /**
  * Does some work while no other tab does work of the same name.
  *
- * @param storage where the lease is kept, beside what has that name
- * @returns what the work gives; undefined if nothing was done, because of `signal` or `unless`
- * @throws what the work, `unless` or the storage throws
+ * @param storage where the lease is kept
+ * @param isNeedless asked while the tab waits, and once more when it has the lock
+ * @returns what the work gives; undefined if it was needless, and not done
+ * @throws what the work, `isNeedless` or the storage throws
  */
 export function withLock<T>(
   name: string,
   storage: TokenStorage,
-  work: (hold: Hold) => Promise<T>,
-  options: LockOptions = {},
+  isNeedless: Check,
+  work: Work<T>,
 ): Promise<T | undefined> {
-  const locks = webLocks()
-  return locks ? withWebLock(locks, name, work, options) : withLease(name, storage, work, options)
-}
-
-/** https://www.w3.org/TR/web-locks/ */
-interface Locks {
-  request<T>(name: string, options: { signal?: AbortSignal }, work: () => Promise<T>): Promise<T>
-}
-
-function webLocks(): Locks | undefined {
-  // not every runtime that this is compiled for has it
-  return (globalThis as { navigator?: { locks?: Locks } }).navigator?.locks
-}
-
-async function withWebLock<T>(
-  locks: Locks,
-  name: string,
-  work: (hold: Hold) => Promise<T>,
-  { signal, unless }: LockOptions,
-): Promise<T | undefined> {
-  let isMyTurn = false
-  const waiting = locks.request(name, signal ? { signal } : {}, async () => {
-    isMyTurn = true
+  // only in secure contexts, and not in every runtime
+  const { navigator } = globalThis as { navigator?: { locks?: Locks } }
+  if (!navigator?.locks) return withLease(createLease(`${name} lease`, storage), isNeedless, work)
+  return navigator.locks.request(name, async () => {
     // Chromium may show a tab what another one has written only after the other one's lock
     await pause(SETTLE)
-    return signal?.aborted || (await unless?.()) ? undefined : work(ALONE)
-  })
-  return waiting.catch((error: unknown) => {
-    if (signal?.aborted && !isMyTurn) return undefined
-    throw error
+    return (await isNeedless()) ? undefined : work(ALONE)
   })
 }
 
 async function withLease<T>(
-  name: string,
-  storage: TokenStorage,
-  work: (hold: Hold) => Promise<T>,
-  { signal, unless = () => false }: LockOptions,
+  lease: ReturnType<typeof createLease>,
+  isNeedless: Check,
+  work: Work<T>,
 ): Promise<T | undefined> {
-  const lease = createLease(`${name} lease`, storage)
-  while (!signal?.aborted) {
-    if (await unless()) return undefined
-    if (await lease.take()) return workWith(lease, work, signal, unless)
+  for (;;) {
+    if (await isNeedless()) return undefined
+    if (await lease.take()) break
     await pause(LOOK)
   }
-  return undefined
-}
-
-async function workWith<T>(
-  lease: ReturnType<typeof createLease>,
-  work: (hold: Hold) => Promise<T>,
-  signal: AbortSignal | undefined,
-  unless: NonNullable<LockOptions['unless']>,
-): Promise<T | undefined> {
-  const lost = new AbortController()
-  let isOver = false
-  let isAsking = false
-  let timer: ReturnType<typeof setTimeout> | undefined
-  let beating: Promise<void> = Promise.resolve()
-  const beat = async () => {
-    if (!isAsking && !(await lease.keep())) lost.abort()
-    if (!isOver) timer = setTimeout(start, BEAT)
-  }
-  function start() {
-    // a storage that fails lets the lease end by itself
-    beating = beat().catch(() => {})
-  }
-  async function isAlone(): Promise<boolean> {
-    isAsking = true
-    try {
-      await lease.ask()
-      for (let look = 0; look < LOOKS; look++) {
-        await pause(LOOK_FOR_OTHERS)
-        if ((await unless()) || !(await lease.isMine())) return false
-      }
-      return true
-    } finally {
-      isAsking = false
-    }
-  }
-  timer = setTimeout(start, BEAT)
+  const stop = repeatedly(lease.keep)
   try {
-    return signal?.aborted || (await unless()) ? undefined : await work({ lost: lost.signal, isAlone })
+    if (await isNeedless()) return undefined
+    return await work({ isAlone: () => lease.isAlone(isNeedless) })
   } finally {
-    isOver = true
-    clearTimeout(timer)
-    // what it writes would outlive the end
-    await beating
+    await stop()
+    // a storage that fails lets the lease end by itself
     await lease.end().catch(() => {})
   }
 }
@@ -159,6 +99,7 @@ interface Lease {
  */
 function createLease(key: string, storage: TokenStorage) {
   const me = uuid()
+  let isAsking = false
 
   /** @returns undefined if nobody holds it */
   async function read(): Promise<Lease | undefined> {
@@ -175,7 +116,6 @@ function createLease(key: string, storage: TokenStorage) {
   }
 
   return {
-    isMine,
     /** @returns whether it is mine now */
     async take(): Promise<boolean> {
       if (await read()) return false
@@ -183,18 +123,48 @@ function createLease(key: string, storage: TokenStorage) {
       await pause(SETTLE)
       return isMine()
     },
-    /** @returns false if another tab holds it */
-    async keep(): Promise<boolean> {
+    async keep(): Promise<void> {
+      if (isAsking) return
       const lease = await read()
-      // what another tab holds is taken back only to tell it, if it asks, that somebody else is at work
+      // what another tab holds is left to it, unless it asks whether somebody else is at work
       if (!lease || lease.holder === me || lease.asks) await write()
-      return !lease || lease.holder === me
     },
-    /** Has others at work take the lease, so that it is no longer mine. */
-    ask: () => write({ asks: true }),
+    /** Has another tab at work take the lease, so that it is no longer mine. */
+    async isAlone(isNeedless: Check): Promise<boolean> {
+      isAsking = true
+      try {
+        await write({ asks: true })
+        for (let look = 0; look < LOOKS_FOR_OTHERS; look++) {
+          await pause(LOOK_FOR_OTHERS)
+          if ((await isNeedless()) || !(await isMine())) return false
+        }
+        return true
+      } finally {
+        isAsking = false
+      }
+    },
     async end(): Promise<void> {
       if (parse(await storage.getItem(key))?.holder === me) await storage.removeItem(key)
     },
+  }
+}
+
+/** @returns stops it, and waits for what is under way */
+function repeatedly(beat: () => Promise<void>): () => Promise<void> {
+  let isOver = false
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let beating: Promise<void> = Promise.resolve()
+  function next(): void {
+    if (isOver) return
+    timer = setTimeout(() => {
+      beating = beat().then(next, next)
+    }, BEAT)
+  }
+  next()
+  return async () => {
+    isOver = true
+    clearTimeout(timer)
+    await beating
   }
 }
 

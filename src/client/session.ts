@@ -144,7 +144,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
       return tokens !== known && !isDue(tokens)
     }
     for (;;) {
-      const outcome = await withLock(key, storage, renewLocked, { unless: isRenewed })
+      const outcome = await withLock(key, storage, isRenewed, renewLocked)
       if (outcome !== 'contested') return outcome !== false
     }
   }
