@@ -14,7 +14,15 @@ import type { App } from './app'
 import { isProblem, type NoAnswer, noAnswer, RequestError } from './client/errors'
 import { isUncertain, retrying, type Send } from './client/retries'
 import { createSession, type Session, type TokenAnswer, type TokenStorage } from './client/session'
-import { type ChangeSource, createSync, type Sync, type SyncOptions, type TaskStore } from './client/sync'
+import {
+  type ChangeSource,
+  createSync,
+  type Share,
+  type Sync,
+  type SyncOptions,
+  type TaskStore,
+} from './client/sync'
+import { shareBetweenTabs, userOf } from './client/tabs'
 import type { ListQuery, Task, TaskUpdate } from './tasks/model'
 
 export { type NoAnswer, RequestError } from './client/errors'
@@ -112,14 +120,20 @@ export function createClient(
     refresh: (refreshToken, signal) => refresh(routes.api.v1.auth, refreshToken, signal),
     storage,
   })
-  const ownToken = () => session.accessToken()
+  const given = token === undefined ? () => session.accessToken() : token
+  const currentToken = async () => (typeof given === 'function' ? await given() : given)
+  /** Undefined where no other tab can be, as on a server, and for a user who cannot be known. */
+  const identify = async () => {
+    const hasTabs = typeof BroadcastChannel === 'function' && (storage || typeof document === 'object')
+    const user = hasTabs ? userOf(await currentToken()) : undefined
+    return user && `taskwell events ${url} ${user}`
+  }
   const calls = treaty<App>(url, {
     // on, it would make a `Date` of a title that looks like one
     parseDate: false,
     headers: async (path) => {
       if (path.startsWith(SIGN_IN_PATH)) return {}
-      const given = token === undefined ? ownToken : token
-      const current = typeof given === 'function' ? await given() : given
+      const current = await currentToken()
       return current ? { authorization: `Bearer ${current}` } : {}
     },
     // Eden only calls it; `typeof fetch` has more under Bun
@@ -127,7 +141,10 @@ export function createClient(
   })
   // a proxy forgets the type, and Eden's lacks the outage
   const routes = withEncodedParams(calls) as Calls
-  return withOwn(routes, { ...accountCalls(routes.api.v1.auth, session), ...taskCalls(routes.api.v1.todos) })
+  return withOwn(routes, {
+    ...accountCalls(routes.api.v1.auth, session),
+    ...taskCalls(routes.api.v1.todos, shareBetweenTabs(identify)),
+  })
 }
 
 const SIGN_IN_PATH = '/api/v1/auth/'
@@ -159,7 +176,7 @@ function hasTokens(data: TokenAnswer | null | undefined): data is TokenAnswer {
 /** How often a change is made anew because somebody else was quicker. */
 const MAX_CONFLICTS = 10
 
-function taskCalls(todos: Calls['api']['v1']['todos']): Pick<Client, 'update' | 'sync'> {
+function taskCalls(todos: Calls['api']['v1']['todos'], share: Share): Pick<Client, 'update' | 'sync'> {
   return {
     async update(task, change) {
       let current = task
@@ -178,21 +195,25 @@ function taskCalls(todos: Calls['api']['v1']['todos']): Pick<Client, 'update' | 
     },
     sync(store, options = {}) {
       const { changes, events } = todos
+      let hasStreams = true
       const source: ChangeSource = {
         async read(since, signal) {
           const query = since === undefined ? {} : { since }
-          const { data, error } = await changes.get({ query, fetch: { signal } })
+          const { data, error, response } = await changes.get({ query, fetch: { signal } })
           if (error) throw new RequestError(error.status, error.value)
+          // in React Native, `fetch` resolves when all has arrived: an event stream would never do so
+          hasStreams = Boolean(response.body)
           return data
         },
         async open(since, signal) {
+          if (!hasStreams) return undefined
           const { error, response } = await events.get({ query: { since }, fetch: { signal } })
           if (error) throw new RequestError(error.status, error.value)
           // Eden's own reader of events, which begins when it is asked, says nothing of a connection that is silent
-          return response.body ?? new ReadableStream()
+          return response.body ?? undefined
         },
       }
-      return createSync(source, store, options)
+      return createSync(source, store, options, share)
     },
   }
 }
