@@ -203,13 +203,14 @@ export function createSync(
     }
   }
   function pause(milliseconds: number): Promise<void> {
+    if (stopping.signal.aborted) return Promise.resolve()
     return new Promise((resolve) => {
       const done = () => {
         clearTimeout(timer)
         stopping.signal.removeEventListener('abort', done)
         resolve()
       }
-      const timer = setTimeout(done, stopping.signal.aborted ? 0 : milliseconds)
+      const timer = setTimeout(done, milliseconds)
       stopping.signal.addEventListener('abort', done)
     })
   }
