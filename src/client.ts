@@ -1,5 +1,5 @@
 /**
- * The typed client for frontends, in browsers, Node and Bun. Of the server it imports types alone.
+ * The typed client for frontends, in browsers, Node, Bun and React Native. Of the server it imports types alone.
  *
  *     const client = createClient('https://tasks.example', { storage: localStorage })
  *     await client.signIn({ email, password })
@@ -20,7 +20,15 @@ import {
   type TokenAnswer,
   type TokenStorage,
 } from './client/session'
-import { type ChangeSource, createSync, type Sync, type SyncOptions, type TaskStore } from './client/sync'
+import {
+  type ChangeSource,
+  createSync,
+  type Share,
+  type Sync,
+  type SyncOptions,
+  type TaskStore,
+} from './client/sync'
+import { shareBetweenTabs, userOf } from './client/tabs'
 import type { ListQuery, Task, TaskUpdate } from './tasks/model'
 
 export { type NoAnswer, RequestError } from './client/errors'
@@ -106,9 +114,9 @@ export interface ClientOptions {
  *     await api({ user_id: 'me' }).tasks({ id: 42 }).complete.patch()
  *
  * A call resolves with `{ data, error }`; `error.status` tells which problem `error.value` is. Where no answer came,
- * because there is no connection, `timeoutMs` are over or the call was aborted, it is a 503 with `NO_ANSWER`. Times stay text, and after a
- * 204 `data` is `''`. Who has signed in stays so: the access token is renewed shortly before it ends, or when the
- * server calls it expired, once for all requests that wait for it.
+ * because there is no connection, `timeoutMs` are over or the call was aborted, it is a 503 with `NO_ANSWER`. Times stay
+ * text, and after a 204 `data` is `''`. Who has signed in stays so: the access token is renewed shortly before it ends,
+ * or when the server calls it expired, once for all requests that wait for it.
  *
  * @param url where the server is; it may have a path
  * @returns a client whose calls reject with what `token` or `storage` throws, and with any fault in making a request; a
@@ -127,6 +135,12 @@ export function createClient(
   })
   const given = token === undefined ? () => session.accessToken() : token
   const currentToken = async () => (typeof given === 'function' ? await given() : given)
+  /** Undefined where no other tab can be, as on a server, and for a user who cannot be known. */
+  const identify = async () => {
+    const hasTabs = typeof BroadcastChannel === 'function' && (storage || typeof document === 'object')
+    const user = hasTabs ? userOf(await currentToken()) : undefined
+    return user && `taskwell events ${url} ${user}`
+  }
   const sent = answering(fetcher)
   const send = authorizing(currentToken, token === undefined ? renewing(session, sent) : sent)
   const connect = (milliseconds: number) => {
@@ -141,7 +155,10 @@ export function createClient(
     return withEncodedParams(calls) as Calls
   }
   const routes = connect(timeoutMs)
-  return withOwn(routes, { ...accountCalls(routes.api.v1.auth, session), ...taskCalls(routes.api.v1.todos) })
+  return withOwn(routes, {
+    ...accountCalls(routes.api.v1.auth, session),
+    ...taskCalls(routes.api.v1.todos, shareBetweenTabs(identify)),
+  })
 }
 
 const SIGN_IN_PATH = '/api/v1/auth/'
@@ -173,7 +190,7 @@ function hasTokens(data: TokenAnswer | null | undefined): data is TokenAnswer {
 /** How often a change is made anew because somebody else was quicker. */
 const MAX_CONFLICTS = 10
 
-function taskCalls(todos: Calls['api']['v1']['todos']): Pick<Client, 'update' | 'sync'> {
+function taskCalls(todos: Calls['api']['v1']['todos'], share: Share): Pick<Client, 'update' | 'sync'> {
   return {
     async update(task, change) {
       let current = task
@@ -192,21 +209,25 @@ function taskCalls(todos: Calls['api']['v1']['todos']): Pick<Client, 'update' | 
     },
     sync(store, options = {}) {
       const { changes, events } = todos
+      let hasStreams = true
       const source: ChangeSource = {
         async read(since, signal) {
           const query = since === undefined ? {} : { since }
-          const { data, error } = await changes.get({ query, fetch: { signal } })
+          const { data, error, response } = await changes.get({ query, fetch: { signal } })
           if (error) throw new RequestError(error.status, error.value)
+          // in React Native, `fetch` resolves when all has arrived: an event stream would never do so
+          hasStreams = Boolean(response.body)
           return data
         },
         async open(since, signal) {
+          if (!hasStreams) return undefined
           const { error, response } = await events.get({ query: { since }, fetch: { signal } })
           if (error) throw new RequestError(error.status, error.value)
           // Eden's own reader of events, which begins when it is asked, says nothing of a connection that is silent
-          return response.body ?? new ReadableStream()
+          return response.body ?? undefined
         },
       }
-      return createSync(source, store, options)
+      return createSync(source, store, options, share)
     },
   }
 }
@@ -244,9 +265,8 @@ function unlessUnreadable(error: unknown): undefined {
 /** Adds the token to requests that have none of their own. */
 function authorizing(currentToken: () => Promise<Token>, send: Send): Send {
   return async (url, init) => {
-    if (url.includes(SIGN_IN_PATH)) return send(url, init)
-    const current = await currentToken()
     const headers = new Headers(init.headers)
+    const current = url.includes(SIGN_IN_PATH) ? undefined : await currentToken()
     if (current && !headers.has('authorization')) headers.set('authorization', `Bearer ${current}`)
     return send(url, { ...init, headers })
   }
