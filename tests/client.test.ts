@@ -420,7 +420,14 @@ describe('what a frontend gets', () => {
   test.each([
     [
       'client.ts',
-      ['@elysiajs/eden', './client/errors', './client/retries', './client/session', './client/sync'],
+      [
+        '@elysiajs/eden',
+        './client/errors',
+        './client/retries',
+        './client/session',
+        './client/sync',
+        './client/tabs',
+      ],
     ],
     ['client/errors.ts', []],
     ['client/deadline.ts', ['./errors']],
@@ -428,7 +435,8 @@ describe('what a frontend gets', () => {
     ['client/retries.ts', ['./deadline', './uuid']],
     ['client/session.ts', ['./lease']],
     ['client/uuid.ts', []],
-    ['client/sync.ts', ['eventsource-parser/stream', './errors']],
+    ['client/sync.ts', ['eventsource-parser', './errors']],
+    ['client/tabs.ts', []],
   ])('%s imports nothing of the server', async (file, expected) => {
     const source = await Bun.file(join(root, 'src', file)).text()
     const imports = new Bun.Transpiler({ loader: 'ts' }).scanImports(source)
