@@ -1,5 +1,5 @@
 /**
- * The typed client for frontends, in browsers, Node and Bun. Of the server it imports types alone.
+ * The typed client for frontends, in browsers, Node, Bun and React Native. Of the server it imports types alone.
  *
  *     const client = createClient('https://tasks.example', { storage: localStorage })
  *     await client.signIn({ email, password })
@@ -9,12 +9,26 @@
 // the compiler reads the server's sources for their types, and they are newer than many a frontend's `lib`
 /// <reference lib="es2024" />
 /// <reference types="bun" />
-import { type Treaty, treaty } from '@elysiajs/eden'
+import { EdenFetchError, type Treaty, treaty } from '@elysiajs/eden'
 import type { App } from './app'
 import { isProblem, type NoAnswer, noAnswer, RequestError } from './client/errors'
-import { isUncertain, retrying, type Send } from './client/retries'
-import { createSession, type Session, type TokenAnswer, type TokenStorage } from './client/session'
-import { type ChangeSource, createSync, type Sync, type SyncOptions, type TaskStore } from './client/sync'
+import { isUncertain, pathBelow, retrying, type Send } from './client/retries'
+import {
+  createSession,
+  NotRenewed,
+  type Session,
+  type TokenAnswer,
+  type TokenStorage,
+} from './client/session'
+import {
+  type ChangeSource,
+  createSync,
+  type Share,
+  type Sync,
+  type SyncOptions,
+  type TaskStore,
+} from './client/sync'
+import { shareBetweenTabs, userOf } from './client/tabs'
 import type { ListQuery, Task, TaskUpdate } from './tasks/model'
 
 export { type NoAnswer, RequestError } from './client/errors'
@@ -83,6 +97,12 @@ export interface ClientOptions {
    * and all that is done to tasks. 3 by default.
    */
   retries?: number
+  /**
+   * How long a call may take, in milliseconds, with all its attempts; then it is answered by `NO_ANSWER`. An attempt
+   * after which a request can be sent again is given half of that. A stream of events has to begin by then, and may
+   * last. 30,000 by default; `Infinity` waits for ever.
+   */
+  timeoutMs?: number
 }
 
 /**
@@ -94,40 +114,51 @@ export interface ClientOptions {
  *     await api({ user_id: 'me' }).tasks({ id: 42 }).complete.patch()
  *
  * A call resolves with `{ data, error }`; `error.status` tells which problem `error.value` is. Where no answer came,
- * because there is no connection or the call was aborted, it is a 503 with `NO_ANSWER`. Times stay text, and after a
- * 204 `data` is `''`. Who has signed in stays so: the access token is renewed shortly before it ends, or when the
- * server calls it expired, once for all requests that wait for it.
+ * because there is no connection, `timeoutMs` are over or the call was aborted, it is a 503 with `NO_ANSWER`. Times stay
+ * text, and after a 204 `data` is `''`. Who has signed in stays so: the access token is renewed shortly before it ends,
+ * or when the server calls it expired, once for all requests that wait for it.
  *
  * @param url where the server is; it may have a path
- * @returns a client whose calls reject where `token` or `storage` throws and where an answer breaks off; a path
- *   parameter that is empty, `.` or `..` throws a TypeError
+ * @returns a client whose calls reject with what `token` or `storage` throws, and with any fault in making a request; a
+ *   path parameter that is empty, `.` or `..` throws a TypeError
  */
 export function createClient(
   url: string,
-  { token, storage, fetcher = fetch, retries = 3 }: ClientOptions = {},
+  { token, storage, fetcher = fetch, retries = 3, timeoutMs = 30_000 }: ClientOptions = {},
 ): Client {
-  const send = answering(fetcher)
   const session = createSession({
     key: `taskwell ${url}`,
-    refresh: (refreshToken, signal) => refresh(routes.api.v1.auth, refreshToken, signal),
+    // it knows best how long to wait
+    refresh: (refreshToken, milliseconds) =>
+      refresh(connect(Number.POSITIVE_INFINITY).api.v1.auth, refreshToken, milliseconds),
     storage,
   })
-  const ownToken = () => session.accessToken()
-  const calls = treaty<App>(url, {
-    // on, it would make a `Date` of a title that looks like one
-    parseDate: false,
-    headers: async (path) => {
-      if (path.startsWith(SIGN_IN_PATH)) return {}
-      const given = token === undefined ? ownToken : token
-      const current = typeof given === 'function' ? await given() : given
-      return current ? { authorization: `Bearer ${current}` } : {}
-    },
-    // Eden only calls it; `typeof fetch` has more under Bun
-    fetcher: retrying(token === undefined ? renewing(session, send) : send, retries, url) as typeof fetch,
+  const given = token === undefined ? () => session.accessToken() : token
+  const currentToken = async () => (typeof given === 'function' ? await given() : given)
+  /** Undefined where no other tab can be, as on a server, and for a user who cannot be known. */
+  const identify = async () => {
+    const hasTabs = typeof BroadcastChannel === 'function' && (storage || typeof document === 'object')
+    const user = hasTabs ? userOf(await currentToken()) : undefined
+    return user && `taskwell events ${url} ${user}`
+  }
+  const sent = answering(fetcher)
+  const send = authorizing(url, currentToken, token === undefined ? renewing(session, sent) : sent)
+  const connect = (milliseconds: number) => {
+    const calls = treaty<App>(url, {
+      // on, it would make a `Date` of a title that looks like one
+      parseDate: false,
+      // Eden only calls it; `typeof fetch` has more under Bun
+      fetcher: failing(retrying(send, { retries, timeoutMs: milliseconds, root: url })) as typeof fetch,
+      throwHttpError: ({ value }) => value instanceof Fault,
+    })
+    // a proxy forgets the type, and Eden's lacks the outage
+    return withEncodedParams(calls) as Calls
+  }
+  const routes = connect(timeoutMs)
+  return withOwn(routes, {
+    ...accountCalls(routes.api.v1.auth, session),
+    ...taskCalls(routes.api.v1.todos, shareBetweenTabs(identify)),
   })
-  // a proxy forgets the type, and Eden's lacks the outage
-  const routes = withEncodedParams(calls) as Calls
-  return withOwn(routes, { ...accountCalls(routes.api.v1.auth, session), ...taskCalls(routes.api.v1.todos) })
 }
 
 const SIGN_IN_PATH = '/api/v1/auth/'
@@ -159,7 +190,7 @@ function hasTokens(data: TokenAnswer | null | undefined): data is TokenAnswer {
 /** How often a change is made anew because somebody else was quicker. */
 const MAX_CONFLICTS = 10
 
-function taskCalls(todos: Calls['api']['v1']['todos']): Pick<Client, 'update' | 'sync'> {
+function taskCalls(todos: Calls['api']['v1']['todos'], share: Share): Pick<Client, 'update' | 'sync'> {
   return {
     async update(task, change) {
       let current = task
@@ -178,21 +209,25 @@ function taskCalls(todos: Calls['api']['v1']['todos']): Pick<Client, 'update' | 
     },
     sync(store, options = {}) {
       const { changes, events } = todos
+      let hasStreams = true
       const source: ChangeSource = {
         async read(since, signal) {
           const query = since === undefined ? {} : { since }
-          const { data, error } = await changes.get({ query, fetch: { signal } })
+          const { data, error, response } = await changes.get({ query, fetch: { signal } })
           if (error) throw new RequestError(error.status, error.value)
+          // in React Native, `fetch` resolves when all has arrived: an event stream would never do so
+          hasStreams = Boolean(response.body)
           return data
         },
         async open(since, signal) {
+          if (!hasStreams) return undefined
           const { error, response } = await events.get({ query: { since }, fetch: { signal } })
           if (error) throw new RequestError(error.status, error.value)
           // Eden's own reader of events, which begins when it is asked, says nothing of a connection that is silent
-          return response.body ?? new ReadableStream()
+          return response.body ?? undefined
         },
       }
-      return createSync(source, store, options)
+      return createSync(source, store, options, share)
     },
   }
 }
@@ -204,19 +239,37 @@ function isLike(task: Task, wanted: TaskUpdate): boolean {
 /** Eden makes a call of every name. */
 function withOwn<Own extends object>(routes: Calls, own: Own): Calls & Own {
   const both = new Proxy(routes, {
-    get: (target, key) => Reflect.get(Object.hasOwn(own, key) ? own : target, key),
+    get: (target, key) => Reflect.get(key in own ? own : target, key),
   })
   // what the trap above makes of it
   return both as Calls & Own
 }
 
-async function refresh(auth: SignInCalls, refresh_token: string, signal: AbortSignal) {
-  const call = auth.refresh.post({ refresh_token }, { fetch: { signal } })
-  // one that breaks off is as good as none
-  const answer = await call.catch(() => undefined)
+async function refresh(auth: SignInCalls, refresh_token: string, milliseconds: number) {
+  const deadline = new AbortController()
+  const timer = setTimeout(() => deadline.abort(), milliseconds)
+  const answer = await auth.refresh
+    .post({ refresh_token }, { fetch: { signal: deadline.signal } })
+    .catch(unlessUnreadable)
+    .finally(() => clearTimeout(timer))
   if (hasTokens(answer?.data)) return answer.data
   const problem: unknown = answer?.error?.value
   return isProblem(problem) && problem.error_code === 'TOKEN_INVALID' ? 'refused' : 'unknown'
+}
+
+/** What only says that it is JSON comes from somebody else, and is as good as no answer. */
+function unlessUnreadable(error: unknown): undefined {
+  if (!(error instanceof SyntaxError)) throw error
+}
+
+/** Adds the token to requests that have none of their own. */
+function authorizing(root: string, currentToken: () => Promise<Token>, send: Send): Send {
+  return async (url, init) => {
+    const headers = new Headers(init.headers)
+    const current = pathBelow(root, url).startsWith(SIGN_IN_PATH) ? undefined : await currentToken()
+    if (current && !headers.has('authorization')) headers.set('authorization', `Bearer ${current}`)
+    return send(url, { ...init, headers })
+  }
 }
 
 /** Sends a request again, with a new token, if the server calls the session's own one expired. */
@@ -233,6 +286,7 @@ function renewing(session: Session, send: Send): Send {
       headers.set('authorization', `Bearer ${renewed}`)
       return await send(url, { ...init, headers })
     } catch (cause) {
+      if (!(cause instanceof NotRenewed)) throw cause
       // the 401 would say that nobody is signed in
       return noAnswer(cause)
     }
@@ -250,6 +304,28 @@ async function isExpired(response: Response): Promise<boolean> {
 /** Eden would resolve with an `Error` in place of a problem, which its types do not say. */
 function answering(send: Send): Send {
   return (url, init) => send(url, init).catch(noAnswer)
+}
+
+/** What kept a request from being made; the server has no part in it. */
+class Fault {
+  readonly cause: unknown
+
+  constructor(cause: unknown) {
+    this.cause = cause
+  }
+}
+
+/** Eden would resolve with a 503 as if the server were gone. */
+function failing(send: Send): Send {
+  return (url, init) =>
+    send(url, init).catch((cause: unknown) => {
+      throw new Fault(cause)
+    })
+}
+
+/** @throws the fault itself, which Eden wraps */
+function unwrapFault(error: unknown): never {
+  throw error instanceof EdenFetchError && error.value instanceof Fault ? error.value.cause : error
 }
 
 const METHODS = new Set<unknown>([
@@ -273,7 +349,10 @@ function withEncodedParams(calls: object, name?: string | symbol): object {
     },
     apply(target, self, args) {
       const call = target as CallableFunction
-      if (METHODS.has(name)) return Reflect.apply(call, self, args)
+      if (METHODS.has(name)) {
+        const answer: unknown = Reflect.apply(call, self, args)
+        return answer instanceof Promise ? answer.catch(unwrapFault) : answer
+      }
       return withEncodedParams(Reflect.apply(call, self, args.map(encodeParams)))
     },
   })
@@ -324,6 +403,7 @@ export async function* allTasks(
 /** RFC 8288, as far as this server uses it. */
 function nextCursor(link: string | null): string | undefined {
   const [, target] = /<([^>]*)>;\s*rel="next"/.exec(link ?? '') ?? []
-  // the target is relative, and only its query is of interest
-  return (target && new URL(target, 'http://localhost').searchParams.get('cursor')) || undefined
+  // React Native's `URL` cannot read a query
+  const [, cursor] = /[?&]cursor=([^&#]+)/.exec(target ?? '') ?? []
+  return cursor && decodeURIComponent(cursor)
 }

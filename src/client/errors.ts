@@ -19,7 +19,9 @@ export function noAnswer(cause: unknown): Response {
     status_code: 503,
     request_id: '',
   }
-  return Response.json(problem, { status: 503, headers: { 'content-type': 'application/problem+json' } })
+  const headers = { 'content-type': 'application/problem+json' }
+  // `Response.json` is too new for many an engine
+  return new Response(JSON.stringify(problem), { status: 503, headers })
 }
 
 /** An answer that is no success, or none at all. */

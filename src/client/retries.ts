@@ -1,4 +1,6 @@
-/** Sends requests again where that does no harm. */
+/** Sends requests again where that does no harm, until there is no time left. */
+import { whole, within } from './deadline'
+import { uuid } from './uuid'
 
 /** As `fetch`, but an answer that never came is a 503. */
 export type Send = (url: string, init: RequestInit) => Promise<Response>
@@ -19,23 +21,51 @@ export function isUncertain(response: Response): boolean {
   return uncertain.has(response)
 }
 
+export interface RetryOptions {
+  /** How many times at most a request is sent again. */
+  retries: number
+  /** In milliseconds: how long a call may take, with all its attempts. */
+  timeoutMs: number
+  /** The server's address, which may have a path that looks like one of the server's own. */
+  root: string
+}
+
+/** @returns the path, and the query, of an address below the server's own */
+export function pathBelow(root: string, url: string): string {
+  const withoutSlash = root.replace(/\/$/, '')
+  return url.slice(url.indexOf(withoutSlash) + withoutSlash.length)
+}
+
 /**
  * A request that was refused for now (429), or that may or may not have been carried out (503, which stands for a lost
  * connection as well), is sent again if a second time changes nothing. What makes a task gets a key for that.
  *
- * @param retries how many times at most
- * @param root the server's address, which may have a path that looks like one of the server's own
+ * An attempt after which there can be another one is given half of the time.
  */
-export function retrying(send: Send, retries: number, root: string): Send {
-  const withoutSlash = root.replace(/\/$/, '')
+export function retrying(send: Send, { retries, timeoutMs, root }: RetryOptions): Send {
   return async (url, init) => {
-    const path = url.slice(url.indexOf(withoutSlash) + withoutSlash.length)
+    const path = pathBelow(root, url)
     const request = withKey(path, init)
+    const end = performance.now() + timeoutMs
     let isLost = false
     for (let attempt = 0; ; attempt++) {
-      const response = await send(url, request)
+      const left = end - performance.now()
+      const mayRepeat = attempt < retries && isRepeatable(path, request)
+      const delayAfter = (response: Response) =>
+        mayRepeat ? delayBefore(attempt, response, end - performance.now()) : undefined
+      let delay: number | undefined
+      const response = await within(
+        mayRepeat ? Math.min(timeoutMs / 2, left) : left,
+        init.signal,
+        async (signal) => {
+          const answer = await send(url, { ...request, signal })
+          delay = delayAfter(answer)
+          return delay === undefined ? whole(answer) : answer
+        },
+      )
+      // none may have come, or not all of it
+      delay ??= delayAfter(response)
       const isDone = isLost && isDeleted(request, response)
-      const delay = attempt < retries ? delayBefore(attempt, path, request, response) : undefined
       if (!isDone && (delay === undefined || init.signal?.aborted)) {
         if (isLost) uncertain.add(response)
         return response
@@ -65,7 +95,7 @@ function pause(milliseconds: number, signal: AbortSignal | null | undefined): Pr
 function withKey(path: string, init: RequestInit): RequestInit {
   if (init.method !== 'POST' || !TASKS.test(path)) return init
   const headers = new Headers(init.headers)
-  if (!headers.has('idempotency-key')) headers.set('idempotency-key', crypto.randomUUID())
+  if (!headers.has('idempotency-key')) headers.set('idempotency-key', uuid())
   return { ...init, headers }
 }
 
@@ -74,20 +104,17 @@ function isDeleted({ method }: RequestInit, { status }: Response): boolean {
   return method === 'DELETE' && status === 404
 }
 
-/** @returns milliseconds, or undefined if the request is not to be sent again */
-function delayBefore(
-  attempt: number,
-  path: string,
-  request: RequestInit,
-  response: Response,
-): number | undefined {
-  const { status, headers } = response
-  if ((status !== 429 && status !== 503) || !isRepeatable(path, request)) return undefined
+/**
+ * @param left in milliseconds: after those the next attempt would come too late
+ * @returns milliseconds, or undefined if the request is not to be sent again
+ */
+function delayBefore(attempt: number, { status, headers }: Response, left: number): number | undefined {
+  if (status !== 429 && status !== 503) return undefined
   // between half of it and all of it, so that clients that failed together do not come back together
   const backoff = FIRST_DELAY * 2 ** attempt * (0.5 + Math.random() / 2)
   const asked = Number(headers.get('retry-after') ?? 0) * 1000
   const delay = Math.max(backoff, asked)
-  return delay <= LONGEST_DELAY ? delay : undefined
+  return delay <= LONGEST_DELAY && delay < left ? delay : undefined
 }
 
 function isRepeatable(path: string, { method, body }: RequestInit): boolean {

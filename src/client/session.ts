@@ -1,4 +1,5 @@
 /** Keeps a user of the typed client signed in: holds the tokens, and renews them in time, once for all who wait. */
+import { ALONE, type Hold, withLock } from './lease'
 
 /** What `register`, `login` and `refresh` answer, as far as it matters here. */
 export interface TokenAnswer {
@@ -19,8 +20,12 @@ export interface TokenStorage {
 export interface SessionOptions {
   /** Names what is kept, and the lock that other tabs ask for. */
   key: string
-  /** Calls `refresh`. @returns the new tokens, 'refused' if the token is not good, 'unknown' if there was no such answer */
-  refresh: (refreshToken: string, signal: AbortSignal) => Promise<TokenAnswer | 'refused' | 'unknown'>
+  /**
+   * Calls `refresh`, and gives up after so many milliseconds.
+   *
+   * @returns the new tokens, 'refused' if the token is not good, 'unknown' if there was no such answer
+   */
+  refresh: (refreshToken: string, milliseconds: number) => Promise<TokenAnswer | 'refused' | 'unknown'>
   /** None: the tokens are gone with the page. */
   storage: TokenStorage | undefined
 }
@@ -36,10 +41,13 @@ export interface Session {
    * Renews an access token that the server has called expired.
    *
    * @returns another one; undefined if nobody is signed in any more, or it was none of this session's
-   * @throws Error if the server could not be asked: whoever is signed in stays so
+   * @throws NotRenewed if the server could not be asked: whoever is signed in stays so
    */
   renew(expired: string): Promise<string | undefined>
 }
+
+/** The server could not be asked for new tokens. */
+export class NotRenewed extends Error {}
 
 interface Tokens {
   /** Whose they are. */
@@ -59,8 +67,6 @@ const RETRY_AFTER = 1000
 const RETRY_DEADLINE = 30_000
 /** In milliseconds: for how long a renewal that got no answer stands for another one. */
 const JUST_NOW = 5000
-/** In milliseconds. Chromium may show a tab what another one has written only after the other one's lock. */
-const STORAGE_LAG = 50
 
 export function createSession({ key, refresh, storage }: SessionOptions): Session {
   let tokens: Tokens | undefined
@@ -69,6 +75,8 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
   let loading: Promise<void> | undefined
   let renewing: Promise<boolean> | undefined
   let failedAt = Number.NEGATIVE_INFINITY
+  /** A refresh token that the server has refused. */
+  let refused: string | undefined
 
   async function load(): Promise<void> {
     tokens = parse(await storage?.getItem(key))
@@ -98,32 +106,51 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
     tokens = stored?.user === known.user ? stored : undefined
     return true
   }
-  /** @returns false if the server could not be asked */
-  async function renewLocked(): Promise<boolean> {
+  /** @returns whether the server could be asked; 'contested' if it refused, but another tab may be getting new tokens */
+  async function renewLocked(hold: Hold): Promise<boolean | 'contested'> {
     const before = tokens
     if (!before) return true
-    // of a tab that has slept for long, the other one's tokens may be due as well
-    if (await isOvertaken(before)) return isDue(tokens) ? renewLocked() : true
-    const answer = await refreshTwice(before.refresh)
+    const answer = before.refresh === refused ? 'refused' : await refreshTwice(before)
     if (await isOvertaken(before)) return true
     if (answer === 'unknown') {
       failedAt = Date.now()
       return false
+    }
+    if (answer === 'refused') {
+      refused = before.refresh
+      // of tabs that send one token at once, the server refuses all but two
+      if (!(await hold.isAlone())) return 'contested'
+      if (await isOvertaken(before)) return true
     }
     superseded.add(before.access)
     await save(answer === 'refused' ? undefined : toTokens(answer))
     return true
   }
   /** An answer that got lost has used the token up, but for the next seconds the server lets it try again. */
-  async function refreshTwice(refreshToken: string) {
-    const answer = await refresh(refreshToken, AbortSignal.timeout(REFRESH_DEADLINE))
+  async function refreshTwice(before: Tokens) {
+    const answer = await refresh(before.refresh, REFRESH_DEADLINE)
     if (answer !== 'unknown') return answer
     await pause(RETRY_AFTER)
-    return refresh(refreshToken, AbortSignal.timeout(RETRY_DEADLINE))
+    // a tab that has slept meanwhile would send a token that is long used, and end the session of all
+    if (await isOvertaken(before)) return answer
+    return refresh(before.refresh, RETRY_DEADLINE)
+  }
+  async function renewShared(): Promise<boolean> {
+    const known = tokens
+    if (!storage) return (await renewLocked(ALONE)) !== false
+    const isRenewed = async () => {
+      if (tokens) await isOvertaken(tokens)
+      // of a tab that has slept for long, the tokens that another one has left may be due as well
+      return tokens !== known && !isDue(tokens)
+    }
+    for (;;) {
+      const outcome = await withLock(key, storage, isRenewed, renewLocked)
+      if (outcome !== 'contested') return outcome !== false
+    }
   }
   /** All who wait share one call, in other tabs too. */
   function renewOnce(): Promise<boolean> {
-    renewing ??= (storage ? withLock(key, renewLocked) : renewLocked()).finally(() => {
+    renewing ??= renewShared().finally(() => {
       renewing = undefined
     })
     return renewing
@@ -154,7 +181,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
     async renew(expired) {
       const hasJustFailed = Date.now() - failedAt < JUST_NOW
       if (tokens?.access === expired && (hasJustFailed || !(await renewOnce()))) {
-        throw new Error('the tokens could not be renewed')
+        throw new NotRenewed('the tokens could not be renewed')
       }
       // one that was never ours is none of our business
       return superseded.has(expired) ? tokens?.access : undefined
@@ -186,21 +213,6 @@ function parse(text: string | null | undefined): Tokens | undefined {
   } catch {
     return undefined
   }
-}
-
-interface Locks {
-  request<T>(name: string, work: () => Promise<T>): Promise<T>
-}
-
-/** Among tabs of one origin, https://www.w3.org/TR/web-locks/; elsewhere there is nobody to wait for. */
-function withLock<T>(name: string, work: () => Promise<T>): Promise<T> {
-  // not every runtime that this is compiled for has it
-  const { navigator } = globalThis as { navigator?: { locks?: Locks } }
-  if (!navigator?.locks) return work()
-  return navigator.locks.request(name, async () => {
-    await pause(STORAGE_LAG)
-    return work()
-  })
 }
 
 function pause(milliseconds: number): Promise<void> {

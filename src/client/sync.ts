@@ -1,5 +1,5 @@
 /** Keeps a map of tasks true: what is there, then what changes, as it happens. */
-import { EventSourceParserStream } from 'eventsource-parser/stream'
+import { createParser } from 'eventsource-parser'
 import type { Change } from '../sync/model'
 import type { Task } from '../tasks/model'
 import { RequestError } from './errors'
@@ -38,33 +38,64 @@ export interface ChangeSource {
     since: string | undefined,
     signal: AbortSignal,
   ): Promise<{ changes: Change[]; cursor: string; has_more: boolean }>
-  /** The events since. @throws RequestError */
-  open(since: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>>
+  /** The events since; undefined if `fetch` gives no streams here. @throws RequestError */
+  open(since: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array> | undefined>
 }
+
+/** A change with the cursor after it; or 'gap', if changes may have been missed and have to be read. */
+export type ChangeEvent = { change: Change; cursor: string } | 'gap'
+
+/** Opens the store's own stream, from where the store is by then. */
+export type OpenEvents = (signal: AbortSignal) => AsyncIterable<ChangeEvent>
+
+/**
+ * Gives a store its events: from its own stream, or from another tab's.
+ *
+ * @param heard has to be called at every sign of life
+ */
+export type Share = (open: OpenEvents, signal: AbortSignal, heard: () => void) => AsyncIterable<ChangeEvent>
 
 /** All in milliseconds. The server says something every 15 s: after three times that, the connection is dead. */
 const SILENCE = 45_000
 const FIRST_DELAY = 200
 const LONGEST_DELAY = 5000
+/** In milliseconds, between reads where there are no streams. */
+const POLL_DELAY = 5000
+const LONGEST_POLL_DELAY = 60_000
 
-export function createSync(source: ChangeSource, store: TaskStore, options: SyncOptions): Sync {
+export function createSync(
+  source: ChangeSource,
+  store: TaskStore,
+  options: SyncOptions,
+  share: Share = (open, signal) => open(signal),
+): Sync {
   const { onChange = () => {} } = options
   const stopping = new AbortController()
-  const ready = Promise.withResolvers<void>()
+  let setReady = () => {}
+  let setFailed = (_: Error) => {}
+  // not `Promise.withResolvers`, which React Native lacks
+  const ready = new Promise<void>((resolve, reject) => {
+    setReady = resolve
+    setFailed = reject
+  })
   // whoever waits for neither is not to be told by way of an unhandled rejection
-  ready.promise.catch(() => {})
+  ready.catch(() => {})
   let cursor = options.cursor
+  /** The newest revision taken so far; 0: none. */
+  let revision = 0
+  let isPolling = false
   let failures = 0
   let fault: { error: unknown } | undefined
 
   /** Takes all that has come since the cursor; without one, all that is there, and nothing else stays in the store. */
   async function catchUp(): Promise<void> {
     const isNew = cursor === undefined
+    if (isNew) revision = 0
     const seen = new Set<number>()
     let since = cursor
     for (let hasMore = true; hasMore; ) {
       const page = await attentive((signal) => source.read(since, signal))
-      stopping.signal.throwIfAborted()
+      refuseStopped()
       for (const change of page.changes) {
         seen.add(change.id)
         take(change, isNew)
@@ -77,6 +108,7 @@ export function createSync(source: ChangeSource, store: TaskStore, options: Sync
   }
   /** @param isNew whatever the store has is older; else the caller may have put a newer one there, after a write */
   function take(change: Change, isNew = false): void {
+    revision = Math.max(revision, change.revision)
     if (!isNew && (store.get(change.id)?.revision ?? 0) >= change.revision) return
     if ('deleted' in change) store.delete(change.id)
     else store.set(change.id, change)
@@ -98,14 +130,34 @@ export function createSync(source: ChangeSource, store: TaskStore, options: Sync
     tell({ id, revision, deleted: true })
   }
   /** Takes events until the connection ends. */
-  function follow(since: string): Promise<void> {
+  function follow(): Promise<void> {
     return attentive(async (signal, heard) => {
-      for await (const { id, data } of eventsOf(await source.open(since, signal), heard)) {
-        stopping.signal.throwIfAborted()
-        take(JSON.parse(data))
-        cursor = id
+      for await (const event of share((stream) => ownEvents(stream, heard), signal, heard)) {
+        refuseStopped()
+        // another tab's event may be older than the cursor; without a known revision, only the server can tell
+        if (event === 'gap' || revision === 0) await catchUp()
+        else if (event.change.revision > revision) {
+          take(event.change)
+          cursor = event.cursor
+        }
       }
     })
+  }
+  async function* ownEvents(signal: AbortSignal, heard: () => void): AsyncGenerator<ChangeEvent> {
+    if (cursor === undefined) return
+    const body = await source.open(cursor, signal)
+    yield* body ? eventsOf(body, heard) : polls(heard)
+  }
+  async function* polls(heard: () => void): AsyncGenerator<ChangeEvent> {
+    for (isPolling = true; ; failures = 0) {
+      await pause(delayAfter(failures, POLL_DELAY, LONGEST_POLL_DELAY))
+      heard()
+      yield 'gap'
+    }
+  }
+  function refuseStopped(): void {
+    // not `throwIfAborted`, which React Native lacks
+    if (stopping.signal.aborted) throw new Error('the synchronization was stopped')
   }
   /** Breaks off what has been silent for too long, or is under way when all is to stop. */
   async function attentive<T>(work: (signal: AbortSignal, heard: () => void) => Promise<T>): Promise<T> {
@@ -133,9 +185,9 @@ export function createSync(source: ChangeSource, store: TaskStore, options: Sync
         if (!isReady || cursor === undefined) {
           await catchUp()
           isReady = true
-          ready.resolve()
+          setReady()
         }
-        if (cursor !== undefined) await follow(cursor)
+        await follow()
       } catch (error) {
         if (fault) throw fault.error
         if (stopping.signal.aborted) return
@@ -145,27 +197,28 @@ export function createSync(source: ChangeSource, store: TaskStore, options: Sync
         else if (status < 500 && status !== 429) throw error
       }
       // a connection that ends as soon as it is there is no success
-      failures = performance.now() - begun > LONGEST_DELAY ? 0 : failures + 1
-      // between half of it and all of it, so that clients that were cut off together do not come back together
-      await pause(Math.min(FIRST_DELAY * 2 ** failures, LONGEST_DELAY) * (0.5 + Math.random() / 2))
+      const hasLasted = !isPolling && performance.now() - begun > LONGEST_DELAY
+      failures = hasLasted ? 0 : failures + 1
+      await pause(delayAfter(failures, FIRST_DELAY, LONGEST_DELAY))
     }
   }
   function pause(milliseconds: number): Promise<void> {
+    if (stopping.signal.aborted) return Promise.resolve()
     return new Promise((resolve) => {
       const done = () => {
         clearTimeout(timer)
         stopping.signal.removeEventListener('abort', done)
         resolve()
       }
-      const timer = setTimeout(done, stopping.signal.aborted ? 0 : milliseconds)
+      const timer = setTimeout(done, milliseconds)
       stopping.signal.addEventListener('abort', done)
     })
   }
 
-  const ended = run().finally(() => ready.reject(new Error('the synchronization has ended')))
+  const ended = run().finally(() => setFailed(new Error('the synchronization has ended')))
   ended.catch(() => {})
   return {
-    ready: ready.promise,
+    ready,
     ended,
     get cursor() {
       return cursor
@@ -174,13 +227,21 @@ export function createSync(source: ChangeSource, store: TaskStore, options: Sync
   }
 }
 
-async function* eventsOf(body: ReadableStream<Uint8Array>, heard: () => void) {
-  const events = body
-    .pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)
-    .pipeThrough(new EventSourceParserStream({ onComment: heard }))
-    .getReader()
-  for (let next = await events.read(); !next.done; next = await events.read()) {
+/** Between half of it and all of it, so that clients that were cut off together do not come back together. */
+function delayAfter(failures: number, first: number, longest: number): number {
+  return Math.min(first * 2 ** failures, longest) * (0.5 + Math.random() / 2)
+}
+
+async function* eventsOf(body: ReadableStream<Uint8Array>, heard: () => void): AsyncGenerator<ChangeEvent> {
+  const events: ChangeEvent[] = []
+  const parser = createParser({
+    onEvent: ({ id, data }) => events.push({ change: JSON.parse(data), cursor: id ?? '' }),
+  })
+  const decoder = new TextDecoder()
+  const reader = body.getReader()
+  for (let next = await reader.read(); !next.done; next = await reader.read()) {
     heard()
-    yield { id: next.value.id ?? '', data: next.value.data }
+    parser.feed(decoder.decode(next.value, { stream: true }))
+    yield* events.splice(0)
   }
 }

@@ -1,42 +1,14 @@
 import { afterAll, expect, test } from 'bun:test'
-import { join } from 'node:path'
 import { decodeJwt } from 'jose'
 import type { BrowserContext, Page } from 'playwright-core'
 import { signAccessToken } from '../../src/auth/token'
 import type { Client } from '../../src/client'
 import { testApp } from '../support/app'
 import { describeInBrowser } from '../support/browser'
+import { startFrontend } from '../support/frontend'
 
 /** What the site's page puts there. */
 declare const client: Client
-
-/** A frontend of its own origin: one empty page, and the client as a bundler makes it for browsers. */
-async function startFrontend() {
-  const entrypoints = [join(import.meta.dir, '../../src/client.ts')]
-  const { outputs } = await Bun.build({ entrypoints, target: 'browser' })
-  const [bundle] = outputs
-  const html = (api: string) => `<!doctype html><title>frontend</title><link rel="icon" href="data:,">
-    <script type="module">
-      import { createClient } from '/client.js'
-      globalThis.client = createClient('${api}', { storage: localStorage })
-    </script>`
-  let page = ''
-  const server = Bun.serve({
-    port: 0,
-    hostname: '127.0.0.1',
-    fetch: ({ url }) =>
-      url.endsWith('/client.js')
-        ? new Response(bundle, { headers: { 'content-type': 'text/javascript' } })
-        : new Response(page, { headers: { 'content-type': 'text/html' } }),
-  })
-  afterAll(() => server.stop(true))
-  return {
-    url: `http://127.0.0.1:${server.port}`,
-    showClientOf(api: string) {
-      page = html(api)
-    },
-  }
-}
 
 describeInBrowser('the client in pages', async (browser) => {
   const frontend = await startFrontend()

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, describe, expect, setSystemTime, test } from 'bun:test'
+import fc from 'fast-check'
 import { decodeJwt } from 'jose'
 import { signAccessToken } from '../../src/auth/token'
 import { type Client, type ClientOptions, createClient, type TokenStorage } from '../../src/client'
@@ -727,8 +728,10 @@ describe('the storage', () => {
     const kept = Promise.withResolvers<void>()
     const keeping = Promise.withResolvers<void>()
     const setItem = async (key: string, value: string) => {
-      keeping.resolve()
-      await kept.promise
+      if (key === `taskwell ${url}`) {
+        keeping.resolve()
+        await kept.promise
+      }
       storage.setItem(key, value)
     }
     let calls = 0
@@ -863,39 +866,33 @@ describe('of two tabs', () => {
     expect(one.count(REFRESH)).toBe(1)
   })
 
-  /** Two tabs whose calls of `refresh` have both been answered, and no answer has arrived. */
-  async function renewingAtOnce() {
+  test('one waits while the other renews', async () => {
     const { storage, user } = await signedUp()
-    const [first, second] = [gate(), gate()]
-    const one = await opened(storage, first.intercept)
-    const other = await opened(storage, second.intercept)
+    const { reached, pass, intercept } = gate()
+    const [one, other] = [await opened(storage, intercept), await opened(storage)]
     minutesLater(31)
-    const seen = [whoIs(one.client), whoIs(other.client)] as const
-    await Promise.all([first.reached, second.reached])
-    return { storage, user, tabs: [one, other] as const, seen, first, second }
-  }
-
-  test('that renewed at once, the later one takes the tokens of the earlier one', async () => {
-    const { storage, user, tabs, seen, first, second } = await renewingAtOnce()
-    first.pass()
-    expect(await seen[0]).toBe(user.id)
-    const { access } = storage.tokens()
-    second.pass()
-    expect(await seen[1]).toBe(user.id)
-    expect(storage.tokens().access).toBe(access)
-    expect(tabs.map(({ calls }) => calls().at(-1)?.token)).toEqual([access, access])
+    const first = whoIs(one.client)
+    await reached
+    const second = whoIs(other.client)
+    pass()
+    expect(await Promise.all([first, second])).toEqual([user.id, user.id])
+    expect([one.count(REFRESH), other.count(REFRESH)]).toEqual([1, 0])
+    expect([...storage.content.keys()]).toEqual([`taskwell ${url}`])
   })
 
-  test('that renewed at once, both go on', async () => {
-    const { user, tabs, seen, first, second } = await renewingAtOnce()
-    first.pass()
-    second.pass()
-    expect(await Promise.all(seen)).toEqual([user.id, user.id])
-    for (const { client } of [...tabs, ...tabs]) {
-      await pastTheGrace(user.id)
-      minutesLater(31)
-      expect(await whoIs(client)).toBe(user.id)
-    }
+  test('one goes on soon after the other was closed while it renewed', async () => {
+    const { storage, user } = await signedUp()
+    const { reached, intercept } = gate()
+    const dying = mortal(storage)
+    // by a clock that goes on
+    await sleepOver(storage)
+    const [closed, other] = [open(dying, intercept), open(storage)]
+    whoIs(closed.client).catch(() => {})
+    await reached
+    dying.close()
+    // within the ten seconds in which the server takes the token once more
+    expect(await whoIs(other.client)).toBe(user.id)
+    expect(other.count(REFRESH)).toBe(1)
   })
 
   test('one renews for both where there are Web Locks', async () => {
@@ -980,6 +977,190 @@ describe('of two tabs', () => {
     minutesLater(31)
     expect(await whoIs(other.client)).toBe('TOKEN_MISSING')
     expect(other.count(REFRESH)).toBe(0)
+  })
+})
+
+/** The storage of a tab that can be closed: from then on it neither reads nor writes. */
+function mortal(storage: Memory) {
+  let isOpen = true
+  const guard =
+    <Args extends unknown[], Result>(work: (...args: Args) => Result) =>
+    (...args: Args) =>
+      isOpen ? work(...args) : new Promise<never>(() => {})
+  return {
+    getItem: guard(storage.getItem),
+    setItem: guard(storage.setItem),
+    removeItem: guard(storage.removeItem),
+    close() {
+      isOpen = false
+    },
+  }
+}
+
+/** In milliseconds: longer than a tab with a lease waits until others have seen it. */
+const LAG = 200
+
+/**
+ * Storages of tabs that see only after a while what another tab has written, as Chromium's processes do. What two of
+ * them do at once, both begin.
+ */
+function farApart({ content }: Memory, count: number): TokenStorage[] {
+  const views = Array.from({ length: count }, () => new Map(content))
+  const show = (view: Map<string, string>, key: string) => {
+    const text = content.get(key)
+    if (text === undefined) view.delete(key)
+    else view.set(key, text)
+  }
+  return views.map((own) => {
+    const changed = (key: string) => {
+      for (const view of views) view === own ? show(view, key) : setTimeout(show, LAG, view, key)
+    }
+    return {
+      getItem: (key) => own.get(key) ?? null,
+      setItem(key, value) {
+        content.set(key, value)
+        changed(key)
+      },
+      removeItem(key) {
+        content.delete(key)
+        changed(key)
+      },
+    }
+  })
+}
+
+interface HeldAnswer {
+  status: number
+  pass: () => void
+}
+
+/** Tabs that wake at once and all send one refresh token, before any of them sees that another one does. */
+async function wakingAtOnce(count: number, before = async (_: string) => {}) {
+  const { storage, user } = await signedUp()
+  const held: HeldAnswer[] = []
+  const intercept: Intercept = async ({ path }, deliver) => {
+    const response = await deliver()
+    if (path === REFRESH) {
+      await new Promise<void>((pass) => held.push({ status: response.status, pass }))
+    }
+    return response
+  }
+  await sleepOver(storage)
+  const tabs = farApart(storage, count).map((each) => open(each, intercept))
+  await before(user.id)
+  const seen = Promise.all(tabs.map(({ client }) => whoIs(client)))
+  await until(() => held.length === count)
+  const withStatus = (status: number) => held.filter((answer) => answer.status === status)
+  return { storage, user, tabs, seen, held, granted: withStatus(200), refused: withStatus(401) }
+}
+
+const until = async (holds: () => boolean) => {
+  while (!holds()) await Bun.sleep(1)
+}
+
+const leaseIn = ({ content }: Memory) => JSON.parse(content.get(`taskwell ${url} lease`) ?? '{}')
+
+/** All are signed in, have one storage, and stay so. */
+async function expectAllSignedIn({ storage, user, tabs, seen }: Awaited<ReturnType<typeof wakingAtOnce>>) {
+  expect(await seen).toEqual(tabs.map(() => user.id))
+  // later requests have to be answered as they come
+  for (const { client } of [...tabs, ...tabs]) {
+    expect(storage.tokens().user).toBe(user.id)
+    expect(await whoIs(client)).toBe(user.id)
+  }
+}
+
+describe('of many tabs that send one token at once, without Web Locks', () => {
+  const ORDERS: [string, (granted: HeldAnswer[], refused: HeldAnswer[]) => HeldAnswer[][]][] = [
+    ['first', (granted, refused) => [refused, granted]],
+    ['last', (granted, refused) => [granted, refused]],
+    ['in between', (granted, refused) => [granted.slice(0, 1), refused, granted.slice(1)]],
+  ]
+  const cases = [3, 4, 6, 12].flatMap((count) => ORDERS.map(([name, order]) => [count, name, order] as const))
+
+  test.each(cases)('all %d stay signed in, with the refused ones answered %s', async (count, _, order) => {
+    const woken = await wakingAtOnce(count)
+    expect({ granted: woken.granted.length, refused: woken.refused.length }).toEqual({
+      granted: 2,
+      refused: count - 2,
+    })
+    for (const answers of order(woken.granted, woken.refused)) {
+      for (const { pass } of answers) pass()
+      // until all have seen what these tabs write
+      await Bun.sleep(LAG + 50)
+    }
+    await expectAllSignedIn(woken)
+  })
+
+  test('one that was refused waits for as long as another one is at it', async () => {
+    const woken = await wakingAtOnce(3)
+    for (const { pass } of woken.refused) pass()
+    await until(() => leaseIn(woken.storage).asks)
+    // for longer than it would wait for others to say something, and less than they wait for their answer
+    await Bun.sleep(1700)
+    expect(woken.storage.tokens().user).toBe(woken.user.id)
+    for (const { pass } of woken.granted) pass()
+    await expectAllSignedIn(woken)
+  })
+
+  test('all end signed out, with an empty storage, if their session has ended', async () => {
+    const { storage, tabs, seen, held } = await wakingAtOnce(4, async (user) => {
+      await sql<{ id: string }[]>`delete from sessions where user_id = ${user} returning id`
+    })
+    expect(held.map(({ status }) => status)).toEqual([401, 401, 401, 401])
+    for (const { pass } of held) pass()
+    expect(await seen).toEqual(tabs.map(() => 'TOKEN_MISSING'))
+    expect(storage.content.size).toBe(0)
+    expect(tabs.map(({ count }) => count(REFRESH))).toEqual([1, 1, 1, 1])
+  })
+
+  test('all stay signed in in whichever order and however late they are answered', async () => {
+    const answers = fc.integer({ min: 3, max: 12 }).chain((count) =>
+      fc.record({
+        delays: fc.array(fc.integer({ min: 0, max: 60 }), { minLength: count, maxLength: count }),
+      }),
+    )
+    await fc.assert(
+      fc.asyncProperty(answers, async ({ delays }) => {
+        const woken = await wakingAtOnce(delays.length)
+        for (const [n, { pass }] of woken.held.entries()) setTimeout(pass, delays[n])
+        await expectAllSignedIn(woken)
+      }),
+      { numRuns: 10 },
+    )
+  })
+})
+
+describe('of many tabs that see each other at once, without Web Locks', () => {
+  test.each([3, 12])('one of %d renews for all', async (count) => {
+    const { storage, user } = await signedUp()
+    const tabs = await Promise.all(Array.from({ length: count }, () => opened(storage)))
+    minutesLater(31)
+    const seen = await Promise.all(tabs.map(({ client }) => whoIs(client)))
+    expect(seen).toEqual(tabs.map(() => user.id))
+    expect(tabs.reduce((sum, tab) => sum + tab.count(REFRESH), 0)).toBe(1)
+    const { access } = storage.tokens()
+    expect(tabs.map(({ calls }) => calls().at(-1)?.token)).toEqual(tabs.map(() => access))
+  })
+
+  test('one of three asks the server whether their session has ended, and all are signed out', async () => {
+    const { storage, user } = await signedUp()
+    const tabs = await Promise.all(Array.from({ length: 3 }, () => opened(storage)))
+    await sql<{ id: string }[]>`delete from sessions where user_id = ${user.id} returning id`
+    minutesLater(31)
+    const seen = await Promise.all(tabs.map(({ client }) => whoIs(client)))
+    expect(seen).toEqual(tabs.map(() => 'TOKEN_MISSING'))
+    expect(tabs.reduce((sum, tab) => sum + tab.count(REFRESH), 0)).toBe(1)
+    expect(storage.content.size).toBe(0)
+  })
+
+  test('behind promises as well, all stay signed in', async () => {
+    const { storage, user } = await signedUp()
+    const tabs = await Promise.all(Array.from({ length: 6 }, (_, n) => opened(slow(storage, n * 20))))
+    minutesLater(31)
+    const seen = await Promise.all(tabs.map(({ client }) => whoIs(client)))
+    expect(seen).toEqual(tabs.map(() => user.id))
+    expect(storage.tokens().user).toBe(user.id)
   })
 })
 

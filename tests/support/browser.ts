@@ -10,6 +10,9 @@ const PATHS = [
   '/usr/bin/chromium-browser',
 ]
 
+/** A name of this machine which is not a loopback name to browsers. */
+export const INSECURE_HOST = 'lan.test'
+
 const executablePath = PATHS.find((path) => path && existsSync(path))
 
 // where the whole project is checked, a missing browser is a fault and no reason to skip
@@ -33,6 +36,8 @@ async function launch(executablePath: string): Promise<Browser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      // over plain http, a page of this host is in no secure context
+      `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`,
     ],
   })
   afterAll(() => browser.close())

@@ -1,0 +1,211 @@
+/**
+ * Decides which tab reads for all: tabs of one origin, with the same server and user, share one event stream.
+ *
+ * They talk on a `BroadcastChannel` that is named after the server and the user:
+ *
+ * - `claim`: this tab will read, unless within 1.5 s the reader answers, or a tab with a lower id claims as well. A tab
+ *   claims when it joins, when the reader leaves, and when it has not heard of the reader for 1.5 to 3 s.
+ * - `beat`: the reader's answer to a claim. No timer sends it, because browsers slow down the timers of hidden tabs.
+ * - `event`: what the reader got from the server. Events are numbered, and a beat repeats the last number.
+ * - `bye`: the reader was stopped, or its stream has ended.
+ *
+ * The tab that gets the Web Lock of the channel's name reads at once; the browser passes the lock on when a tab closes
+ * or crashes. Without locks, as over plain http, claims alone decide. If there are two readers, because one was frozen
+ * for a while, the one with the lower id stays.
+ *
+ * If a number does not follow the one before, or the reader is another one, the store reads what it may have missed
+ * from the server ('gap'). So no tab takes anything from another before the server has accepted its own token.
+ */
+import type { ChangeEvent, OpenEvents, Share } from './sync'
+
+type Message =
+  | { kind: 'claim'; from: string }
+  | { kind: 'bye'; from: string }
+  | { kind: 'beat'; from: string; count: number }
+  | { kind: 'event'; from: string; count: number; event: ChangeEvent }
+
+/** What a tab has to deal with, in order: what the reader says, that it reads itself from now on, or the end. */
+type Item =
+  | Exclude<Message, { kind: 'claim' | 'bye' }>
+  | { kind: 'read'; until: AbortSignal }
+  | { kind: 'stop' }
+
+/** In milliseconds; up to twice as long, so that not all tabs claim at once. */
+const SILENCE = 1500
+/** In milliseconds. */
+const ANSWER = 1500
+
+/**
+ * @param identify names the server and the user who is signed in; undefined if the user is unknown: nothing is shared
+ */
+export function shareBetweenTabs(identify: () => Promise<string | undefined>): Share {
+  return async function* share(open, signal, heard) {
+    const name = await identify()
+    if (name === undefined) return yield* open(signal)
+    const isSameUser = async () => (await identify()) === name
+    const tab = joinTabs(name, signal, heard)
+    let reader = ''
+    let count = 0
+    try {
+      for (let item = await tab.next(); item.kind !== 'stop'; item = await tab.next()) {
+        if (item.kind === 'read') {
+          yield* read(tab, open, item.until, isSameUser)
+          if (!item.until.aborted) return
+          reader = ''
+          continue
+        }
+        const isNext = item.from === reader && item.count === count + (item.kind === 'event' ? 1 : 0)
+        reader = item.from
+        count = item.count
+        if (!isNext) yield 'gap'
+        else if (item.kind === 'event') {
+          if (!(await isSameUser())) return
+          yield item.event
+        }
+      }
+    } finally {
+      tab.leave()
+    }
+  }
+}
+
+/** Reads for all tabs, until the stream ends, another tab reads, or somebody else has signed in here. */
+async function* read(
+  tab: Tab,
+  open: OpenEvents,
+  until: AbortSignal,
+  isSameUser: () => Promise<boolean>,
+): AsyncGenerator<ChangeEvent> {
+  try {
+    for await (const event of open(until)) {
+      if (!(await isSameUser()) || until.aborted) return
+      tab.tell(event)
+      yield event
+    }
+  } catch (error) {
+    if (!until.aborted) throw error
+  }
+}
+
+type Tab = ReturnType<typeof joinTabs>
+
+function joinTabs(name: string, signal: AbortSignal, heard: () => void) {
+  const id = Math.random().toString(36).slice(2)
+  const channel = new BroadcastChannel(name)
+  const leaving = new AbortController()
+  const inbox: Item[] = []
+  let wake = () => {}
+  let timer: ReturnType<typeof setTimeout> | undefined
+  /** There while this tab reads. */
+  let reading: AbortController | undefined
+  let count = 0
+
+  const say = (message: Message) => channel.postMessage(message)
+  const beat = () => say({ kind: 'beat', from: id, count })
+  function give(item: Item): void {
+    inbox.push(item)
+    wake()
+  }
+  function after(milliseconds: number, work: () => void): void {
+    clearTimeout(timer)
+    timer = setTimeout(work, milliseconds)
+  }
+  function wait(): void {
+    after(SILENCE * (1 + Math.random()), claim)
+  }
+  function claim(): void {
+    say({ kind: 'claim', from: id })
+    after(ANSWER, startReading)
+  }
+  function startReading(): void {
+    clearTimeout(timer)
+    if (reading) return
+    reading = new AbortController()
+    give({ kind: 'read', until: reading.signal })
+    beat()
+  }
+  function stopReading(): void {
+    reading?.abort()
+    reading = undefined
+  }
+  channel.onmessage = ({ data }: { data: Message }) => {
+    const isStronger = data.from < id
+    if (data.kind === 'claim') {
+      if (reading) beat()
+      else if (isStronger) wait()
+      return
+    }
+    if (data.kind === 'bye') {
+      if (!reading) claim()
+      return
+    }
+    if (reading && !isStronger) return beat()
+    stopReading()
+    heard()
+    wait()
+    give(data)
+  }
+  function leave(): void {
+    if (leaving.signal.aborted) return
+    if (reading) say({ kind: 'bye', from: id })
+    stopReading()
+    clearTimeout(timer)
+    leaving.abort()
+    channel.close()
+    give({ kind: 'stop' })
+  }
+  signal.addEventListener('abort', leave)
+  if (signal.aborted) leave()
+  else claim()
+  whileLocked(name, leaving.signal, startReading)
+
+  return {
+    async next(): Promise<Item> {
+      for (;;) {
+        const item = inbox.shift()
+        if (item) return item
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+    },
+    tell(event: ChangeEvent): void {
+      count++
+      say({ kind: 'event', from: id, count, event })
+    },
+    leave,
+  }
+}
+
+interface Locks {
+  request(name: string, options: { signal: AbortSignal }, work: () => Promise<void>): Promise<void>
+}
+
+/** Keeps the lock, once it is ours, until the signal. */
+function whileLocked(name: string, signal: AbortSignal, begin: () => void): void {
+  // only in secure contexts, https://www.w3.org/TR/web-locks/
+  const { navigator } = globalThis as { navigator?: { locks?: Locks } }
+  const held = async () => {
+    if (signal.aborted) return
+    begin()
+    await new Promise<void>((release) => signal.addEventListener('abort', () => release()))
+  }
+  // it fails if the signal comes first, or if the page may not have locks: claims decide then
+  navigator?.locks?.request(name, { signal }, held).catch(() => {})
+}
+
+/**
+ * Names the user of an access token, without checking it, as its issuer and subject (RFC 7519, section 4.1).
+ *
+ * @returns undefined if the token cannot be read
+ */
+export function userOf(token: string | null | undefined): string | undefined {
+  try {
+    const [, payload = ''] = token?.split('.') ?? []
+    const { iss, sub, userId } = JSON.parse(atob(payload.replaceAll('-', '+').replaceAll('_', '/')))
+    const user = sub || userId
+    return typeof user === 'string' && user !== '' ? JSON.stringify([iss, user]) : undefined
+  } catch {
+    return undefined
+  }
+}

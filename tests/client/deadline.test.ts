@@ -1,0 +1,280 @@
+import { afterAll, afterEach, describe, expect, jest, test } from 'bun:test'
+import { connect, createServer, type Socket } from 'node:net'
+import { signAccessToken } from '../../src/auth/token'
+import { type Client, type ClientOptions, createClient } from '../../src/client'
+import { testApp } from '../support/app'
+import { quietPort } from '../support/quiet-port'
+
+const { app, settings, sql } = await testApp()
+app.listen({ hostname: '127.0.0.1', port: 0 })
+afterAll(() => app.stop(true))
+afterEach(() => {
+  jest.useRealTimers()
+})
+const server = { port: Number(app.server?.port), url: `http://127.0.0.1:${app.server?.port}` }
+
+/** What becomes of a connection. */
+type Fate = (socket: Socket) => void
+
+const silent: Fate = () => {}
+const HALF = [
+  'HTTP/1.1 200 OK',
+  'content-type: application/json',
+  'content-length: 100',
+  '',
+  '[{"title":"Buy m',
+].join('\r\n')
+const stalls: Fate = (socket) => socket.once('data', () => socket.write(HALF))
+const breaksOff: Fate = (socket) => socket.once('data', () => socket.end(HALF))
+const arrives: Fate = (socket) => {
+  const upstream = connect(server.port, '127.0.0.1').on('error', () => {})
+  socket.on('close', () => upstream.destroy())
+  socket.pipe(upstream).pipe(socket)
+}
+
+/** A server with a fate for each connection; what comes after the last one has the same as that. */
+async function line(...fates: Fate[]) {
+  const sockets: Socket[] = []
+  const listener = createServer((socket) => {
+    sockets.push(socket.on('error', () => {}))
+    fates[Math.min(sockets.length, fates.length) - 1]?.(socket)
+  })
+  const port = await quietPort()
+  await new Promise<void>((done) => listener.listen(port, '127.0.0.1', done))
+  afterAll(() => {
+    for (const socket of sockets) socket.destroy()
+    listener.close()
+  })
+  return {
+    url: `http://127.0.0.1:${port}`,
+    connections: () => sockets.length,
+    /** Ends those that there are, which would be used again. */
+    cut() {
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
+
+async function clientOf(url: string, options: ClientOptions) {
+  const id = crypto.randomUUID()
+  const token = await signAccessToken(id, settings)
+  return { id, client: createClient(url, { token, ...options }) }
+}
+
+const reading: [string, (client: Client) => Promise<{ error: unknown }>] = [
+  'reading',
+  ({ api }) => api.v1.todos.get(),
+]
+const toggling: typeof reading = ['toggling', ({ api }) => api.v1.todos({ id: 1 }).complete.patch()]
+const making: typeof reading = ['making', ({ api }) => api.v1.todos.post({ title: 'Buy milk' })]
+
+describe('on a connection that', () => {
+  const FATES: [string, Fate][] = [
+    ['never answers', silent],
+    ['stalls in the midst of an answer', stalls],
+  ]
+  const cases = FATES.flatMap(([name, fate]) =>
+    [reading, making, toggling].map(([what, act]) => [name, what, fate, act] as const),
+  )
+
+  test.each(cases)('%s, %s ends with NO_ANSWER', async (_, what, fate, act) => {
+    const { url, connections } = await line(fate)
+    const { client } = await clientOf(url, { timeoutMs: 1000 })
+    expect((await act(client)).error).toMatchObject({
+      status: 503,
+      value: { status: 503, error_code: 'NO_ANSWER', detail: expect.stringContaining('within') },
+    })
+    // half of the time is for the second attempt
+    expect(connections()).toBe(what === 'toggling' ? 1 : 2)
+  })
+
+  test('never answers, a call without a second attempt waits for all of the time', async () => {
+    const { url, connections } = await line(silent)
+    const { client } = await clientOf(url, { timeoutMs: 200, retries: 0 })
+    const { error } = await client.api.v1.todos.get()
+    expect(error?.value.detail).toContain('within 200 ms')
+    expect(connections()).toBe(1)
+  })
+
+  test.each([
+    ['never answers', silent],
+    ['stalls in the midst of an answer', stalls],
+    ['breaks off in the midst of an answer', breaksOff],
+  ])('%s, a task is made at the second attempt, once', async (_, fate) => {
+    const { url, connections } = await line(fate, arrives)
+    const { id, client } = await clientOf(url, { timeoutMs: 4000 })
+    const { status } = await client.api.v1.todos.post({ title: 'Buy milk' })
+    const made = await sql<{ title: string }[]>`select title from tasks where user_id = ${id}`
+    expect({ status, made: made.length, connections: connections() }).toEqual({
+      status: 201,
+      made: 1,
+      connections: 2,
+    })
+  })
+
+  test('breaks off in the midst of an answer, a call that cannot be repeated ends with NO_ANSWER', async () => {
+    const { url } = await line(breaksOff)
+    const { client } = await clientOf(url, {})
+    const { error } = await client.api.v1.todos({ id: 1 }).complete.patch()
+    expect(error?.value.error_code as string).toBe('NO_ANSWER')
+  })
+
+  test('never answers, new tokens are not waited for beyond the deadline, and nobody is signed out', async () => {
+    const content = new Map<string, string>()
+    const storage = {
+      getItem: (key: string) => content.get(key) ?? null,
+      setItem: (key: string, value: string) => void content.set(key, value),
+      removeItem: (key: string) => void content.delete(key),
+    }
+    const { url, cut } = await line(arrives, silent)
+    const account = { email: `${crypto.randomUUID()}@example.com`, password: 'correct horse battery' }
+    const first = createClient(url, { storage })
+    await first.signUp(account)
+    cut()
+    const [[key, text] = ['', '']] = content
+    const due = JSON.stringify({ ...JSON.parse(text), renewAt: 0 })
+    content.set(key, due)
+    const { error } = await createClient(url, { storage, timeoutMs: 300 }).api.v1.users.me.get()
+    expect(error?.value.error_code as string).toBe('NO_ANSWER')
+    expect(content.get(key)).toBe(due)
+  })
+
+  test.each([
+    ['never answers', silent],
+    ['stalls in the midst of an answer', stalls],
+  ])('%s, the signal of the caller ends a call at once', async (_, fate) => {
+    const aborting = new AbortController()
+    const { url, connections } = await line((socket) => {
+      fate(socket)
+      socket.once('data', () => setTimeout(() => aborting.abort(), 20))
+    })
+    const { client } = await clientOf(url, { timeoutMs: 3_600_000 })
+    const { error } = await client.api.v1.todos.get({ fetch: { signal: aborting.signal } })
+    expect(error?.value).toMatchObject({ error_code: 'NO_ANSWER', detail: expect.stringMatching(/abort/i) })
+    expect(connections()).toBe(1)
+  })
+})
+
+describe('without an answer for long', () => {
+  const never = () => new Promise<Response>(() => {})
+
+  /** When a call that nobody answers ends, in seconds. */
+  async function endOf(options: ClientOptions): Promise<number> {
+    jest.useFakeTimers()
+    const begun = Date.now()
+    let isOver = false
+    const call = createClient(server.url, { token: 'a.b.c', fetcher: never, retries: 0, ...options })
+      .api.v1.todos.get()
+      .finally(() => {
+        isOver = true
+      })
+    for (let second = 0; second < 100 && !isOver; second++) {
+      for (let n = 0; n < 20; n++) await new Promise((done) => setImmediate(done))
+      if (!isOver) jest.advanceTimersByTime(1000)
+    }
+    expect(isOver).toBe(true)
+    expect((await call).error?.value.error_code as string).toBe('NO_ANSWER')
+    expect(jest.getTimerCount()).toBe(0)
+    return (Date.now() - begun) / 1000
+  }
+
+  test('a call ends after thirty seconds, also where what sends it does not heed signals', async () => {
+    expect(await endOf({})).toBe(30)
+  })
+
+  test('a call ends after `timeoutMs`', async () => {
+    expect(await endOf({ timeoutMs: 5000 })).toBe(5)
+  })
+
+  test('a call whose token does not come ends as well', async () => {
+    expect(await endOf({ token: () => new Promise<string>(() => {}) })).toBe(30)
+  })
+
+  test('a call waits for ever if that is wanted', async () => {
+    const answer = Promise.withResolvers<Response>()
+    const { api } = createClient(server.url, {
+      fetcher: () => answer.promise,
+      timeoutMs: Number.POSITIVE_INFINITY,
+    })
+    const call = api.v1.todos.get()
+    await Bun.sleep(50)
+    answer.resolve(Response.json([]))
+    expect((await call).data).toEqual([])
+  })
+
+  test('what comes too late is let go of', async () => {
+    const late = Promise.withResolvers<Response>()
+    const cancelled = Promise.withResolvers<void>()
+    const { api } = createClient(server.url, { fetcher: () => late.promise, timeoutMs: 20, retries: 0 })
+    expect((await api.v1.todos.get()).error?.value.error_code as string).toBe('NO_ANSWER')
+    const body = new ReadableStream({ cancel: () => cancelled.resolve() })
+    late.resolve(new Response(body, { headers: { 'content-type': 'text/event-stream' } }))
+    await cancelled.promise
+  })
+})
+
+describe('a stream of events', () => {
+  async function opened(options: ClientOptions, signal?: AbortSignal) {
+    const { client } = await clientOf(server.url, options)
+    const { response } = await client.api.v1.todos.events.get(signal ? { fetch: { signal } } : {})
+    const reader = response.body?.pipeThrough(new TextDecoderStream() as never).getReader()
+    return { client, reader: reader as ReadableStreamDefaultReader<string> }
+  }
+
+  test('goes on beyond the deadline', async () => {
+    const { client, reader } = await opened({ timeoutMs: 500 })
+    await Bun.sleep(1000)
+    await client.api.v1.todos.post({ title: 'Buy milk' })
+    let text = ''
+    while (!text.includes('Buy milk')) {
+      const { value, done } = await reader.read()
+      if (done) break
+      text += value
+    }
+    expect(text).toContain('Buy milk')
+    await reader.cancel()
+  })
+
+  test('ends when its caller aborts it', async () => {
+    const aborting = new AbortController()
+    const { reader } = await opened({}, aborting.signal)
+    aborting.abort()
+    const drain = async () => {
+      while (!(await reader.read()).done);
+    }
+    await expect(drain()).rejects.toThrow(/abort/i)
+  })
+
+  test('that never begins is no answer', async () => {
+    const { url } = await line(silent)
+    const { client } = await clientOf(url, { timeoutMs: 200 })
+    expect((await client.api.v1.todos.events.get()).error?.value.error_code as string).toBe('NO_ANSWER')
+  })
+})
+
+describe('a fault in making a request is no outage:', () => {
+  const bad = { headers: { 'x-note': 'two\nlines' } } as object
+
+  test.each<[string, (client: Client) => Promise<unknown>]>([
+    ['reading', ({ api }) => api.v1.todos.get(bad)],
+    ['making', ({ api }) => api.v1.todos.post({ title: 'Buy milk' }, bad)],
+    ['signing in', (client) => client.signIn({ email: 'ann@example.com', password: 'x' }, bad)],
+  ])('%s with a header that cannot be sent rejects', async (_, act) => {
+    let sent = 0
+    const fetcher = async () => {
+      sent++
+      return Response.json([])
+    }
+    const client = createClient(server.url, { token: 'a.b.c', fetcher })
+    await expect(act(client)).rejects.toThrow(TypeError)
+    expect(sent).toBe(0)
+  })
+
+  test('a `fetcher` that throws before it sends rejects with what it throws', async () => {
+    const fault = new ReferenceError('XMLHttpRequest is not defined')
+    const fetcher = () => {
+      throw fault
+    }
+    await expect(createClient(server.url, { fetcher }).api.v1.todos.get()).rejects.toBe(fault)
+  })
+})

@@ -1,0 +1,415 @@
+import { afterAll, afterEach, describe, expect, jest, test } from 'bun:test'
+import { signAccessToken } from '../../src/auth/token'
+import { type Change, createClient, RequestError, type Task, type TokenStorage } from '../../src/client'
+import { type ChangeSource, createSync, type SyncOptions } from '../../src/client/sync'
+import { shareBetweenTabs, userOf } from '../../src/client/tabs'
+import { testApp } from '../support/app'
+
+const { app, settings } = await testApp()
+app.listen({ port: 0, hostname: '127.0.0.1' })
+const url = `http://127.0.0.1:${app.server?.port}`
+const stops = new Set<() => void>()
+afterEach(() => {
+  jest.useRealTimers()
+  for (const stop of stops) stop()
+  stops.clear()
+})
+afterAll(async () => {
+  await app.stop(true)
+})
+
+async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await isTrue())) await new Promise((done) => setTimeout(done, 5))
+}
+
+/** As `localStorage`, which all tabs of an origin have in common. */
+function createStorage(): TokenStorage {
+  const kept = new Map<string, string>()
+  return {
+    getItem: (key) => kept.get(key) ?? null,
+    setItem: (key, value) => void kept.set(key, value),
+    removeItem: (key) => void kept.delete(key),
+  }
+}
+
+const newAccount = () => ({ email: `${crypto.randomUUID()}@example.com`, password: 'correct horse battery' })
+
+/** A user who has signed up in a browser, and elsewhere has a client that shares nothing with it. */
+async function browserOf(account = newAccount()) {
+  const storage = createStorage()
+  const { data } = await createClient(url, { storage }).signUp(account)
+  const id = String(data?.user.id)
+  const elsewhere = createClient(url, { token: await signAccessToken(id, settings) })
+  const create = async (title: string) => (await elsewhere.api.v1.todos.post({ title })).data as Task
+  return { storage, id, elsewhere, create }
+}
+
+/** A tab that follows all tasks. */
+function openTab(given: Parameters<typeof createClient>[1], options: SyncOptions = {}) {
+  const streams: AbortSignal[] = []
+  const client = createClient(url, {
+    ...given,
+    fetcher(requested, init) {
+      if (requested.includes('/events') && init.signal) streams.push(init.signal)
+      return fetch(requested, init)
+    },
+  })
+  return { client, streams, ...follow((store, all) => client.sync(store, all), options) }
+}
+type Tab = ReturnType<typeof openTab>
+
+function follow(
+  start: (store: Map<number, Task>, options: SyncOptions) => ReturnType<typeof createSync>,
+  options: SyncOptions = {},
+) {
+  const store = new Map<number, Task>()
+  const changes: Change[] = []
+  const sync = start(store, { onChange: (change) => changes.push(change), ...options })
+  stops.add(sync.stop)
+  return { store, changes, sync }
+}
+
+const titles = ({ store }: Pick<Tab, 'store'>) => [...store.values()].map(({ title }) => title).sort()
+const isReading = ({ streams }: Tab) => streams.some(({ aborted }) => !aborted)
+const reasonOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+
+/** Of each task, a store has seen one revision after the other. */
+function isInOrder(changes: Change[]): boolean {
+  const seen = new Map<number, number>()
+  return changes.every(({ id, revision }) => {
+    const before = seen.get(id) ?? 0
+    seen.set(id, revision)
+    return revision > before
+  })
+}
+
+describe('tabs of one user', () => {
+  test('share one stream; when its tab stops, another one goes on, and nothing is lost', async () => {
+    const { storage, create } = await browserOf()
+    const tabs = Array.from({ length: 4 }, () => openTab({ storage }))
+    await Promise.all(tabs.map(({ sync }) => sync.ready))
+    await create('first')
+    await until(() => tabs.every(({ store }) => store.size === 1))
+    await until(() => tabs.filter(isReading).length === 1)
+
+    const reader = tabs.find(isReading)
+    const others = tabs.filter((tab) => tab !== reader)
+    reader?.sync.stop()
+    await create('second')
+    await until(() => others.every(({ store }) => store.size === 2))
+    await until(() => others.filter(isReading).length === 1)
+    expect(reader?.store.size).toBe(1)
+    expect(tabs.every(({ changes }) => isInOrder(changes))).toBe(true)
+  })
+
+  test('that join later have all that was there, and what comes', async () => {
+    const { storage, create } = await browserOf()
+    const first = openTab({ storage })
+    await first.sync.ready
+    await create('first')
+    await until(() => isReading(first) && first.store.size === 1)
+    const later = openTab({ storage })
+    await later.sync.ready
+    expect(titles(later)).toEqual(['first'])
+    await create('second')
+    await until(() => later.store.size === 2)
+    expect(later.streams).toEqual([])
+    // where it is, it can go on from
+    const cursor = later.sync.cursor
+    await create('third')
+    await until(() => later.store.size === 3)
+    const again = openTab({ storage }, { ...(cursor !== undefined && { cursor }) })
+    await again.sync.ready
+    expect(titles(again)).toEqual(['third'])
+  })
+
+  test('decide each for itself: a refused token ends the sync of its own tab alone', async () => {
+    const { id, create } = await browserOf()
+    const storage = createStorage()
+    const good = await signAccessToken(id, settings)
+    const given = { token: good }
+    const reader = openTab({ storage, token: () => given.token })
+    await reader.sync.ready
+    await create('first')
+    await until(() => isReading(reader) && reader.store.size === 1)
+    const other = openTab({ storage, token: good })
+    await other.sync.ready
+    given.token = await signAccessToken(id, { ...settings, jwtExpireMinutes: -1 })
+    // the same user, but the server has the last word
+    const refused = openTab({ storage, token: given.token })
+    expect(await reasonOf(refused.sync.ended)).toMatchObject({ status: 401 })
+    expect(refused.store.size).toBe(0)
+    reader.sync.stop()
+    await create('second')
+    await until(() => other.store.size === 2)
+  })
+
+  test('through joining, leaving and writes, all stores equal the table, and none goes back', async () => {
+    const { storage, elsewhere, create } = await browserOf()
+    const tabs: Tab[] = []
+    const stopped = new Set<Tab>()
+    const stop = (tab: Tab | undefined) => {
+      tab?.sync.stop()
+      if (tab) stopped.add(tab)
+    }
+    let isOver = false
+    const write = async () => {
+      for (let n = 0; !isOver; n++) {
+        const task = await create(`task ${n}`)
+        if (n % 3 === 0) await elsewhere.api.v1.todos({ id: task.id }).delete()
+        else await elsewhere.update(task, { completed: true })
+      }
+    }
+    const writing = Promise.all([write(), write()])
+    for (let n = 0; n < 12; n++) {
+      const tab = openTab({ storage })
+      tabs.push(tab)
+      await tab.sync.ready
+      const size = tab.store.size
+      await until(() => tab.store.size > size)
+      if (n % 3 === 2) stop(tabs.find(isReading))
+    }
+    isOver = true
+    await writing
+    const { data } = await elsewhere.api.v1.todos.get({ query: { limit: 200, order: 'asc' } })
+    const running = tabs.filter((tab) => !stopped.has(tab))
+    expect(running.length).toBeGreaterThan(7)
+    const inOrder = ({ store }: Tab) => [...store.values()].sort((a, b) => a.id - b.id)
+    await until(() => running.every((tab) => Bun.deepEquals(inOrder(tab).slice(0, 200), data)))
+    expect(tabs.every(({ changes }) => isInOrder(changes))).toBe(true)
+  })
+})
+
+describe('nothing is shared', () => {
+  test('with another user', async () => {
+    const [ann, bob] = [await browserOf(), await browserOf()]
+    const tabs = [openTab(ann), openTab(bob)] as const
+    await Promise.all(tabs.map(({ sync }) => sync.ready))
+    await until(() => tabs.every(isReading))
+    await ann.create('of Ann')
+    await bob.create('of Bob')
+    await until(() => tabs.every(({ store }) => store.size > 0))
+    expect(tabs.map(titles)).toEqual([['of Ann'], ['of Bob']])
+  })
+
+  test('with a tab in which somebody else has signed in, or nobody is signed in any more', async () => {
+    const bob = newAccount()
+    const { storage, create } = await browserOf()
+    await browserOf(bob)
+    const tabs = [openTab({ storage }), openTab({ storage }), openTab({ storage })] as const
+    await Promise.all(tabs.map(({ sync }) => sync.ready))
+    await create('first')
+    await until(() => tabs.every(({ store }) => store.size === 1) && tabs.filter(isReading).length === 1)
+    const reader = tabs.find(isReading)
+    const [left, out] = tabs.filter((tab) => tab !== reader)
+    await left?.client.signIn(bob)
+    await out?.client.signOut()
+    await create('second')
+    await until(() => reader?.store.size === 2)
+    const [other, none] = await Promise.all(
+      [left, out].map((tab) => reasonOf(tab?.sync.ended ?? (tab as never))),
+    )
+    // its cursor is no cursor of Bob's
+    expect(other).toBeInstanceOf(RequestError)
+    expect(none).toMatchObject({ status: 401 })
+    expect([left?.store.size, out?.store.size]).toEqual([1, 1])
+  })
+
+  test('by a tab that reads for others, once somebody else has signed in there', async () => {
+    const bob = newAccount()
+    const { storage, create } = await browserOf()
+    await browserOf(bob)
+    const reader = openTab({ storage })
+    await until(() => isReading(reader))
+    const other = openTab({ storage })
+    await create('first')
+    await until(() => reader.store.size === 1 && other.store.size === 1)
+    await reader.client.signIn(bob)
+    await create('second')
+    await until(() => other.store.size === 2)
+    expect(await reasonOf(reader.sync.ended)).toBeInstanceOf(RequestError)
+    expect(titles(reader)).toEqual(['first'])
+  })
+
+  test('without a storage, outside a browser', async () => {
+    const { id } = await browserOf()
+    const token = await signAccessToken(id, settings)
+    const tabs = [openTab({ token }), openTab({ token })]
+    await until(() => tabs.every(isReading))
+  })
+
+  test('of a user that the token does not name', () => {
+    const encoded = (claims: object) => `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.x`
+    const users = [{ sub: 'Zoë?>' }, { userId: 'Zoë?>' }, { sub: 'Zoë?>', iss: 'elsewhere' }]
+      .map(encoded)
+      .map(userOf)
+    expect(users[0]).toBeString()
+    expect(users[1]).toBe(users[0])
+    expect(users[2]).not.toBe(users[0])
+    const unknown = [{}, { sub: '' }, { sub: 7 }].map(encoded)
+    expect([...unknown, 'opaque', 'a.b.c', '', null, undefined].map(userOf)).toEqual(Array(8).fill(undefined))
+  })
+})
+
+describe('on the channel', () => {
+  const turn = setImmediate
+  const settled = async () => {
+    for (let n = 0; n < 50; n++) await new Promise((done) => turn(done))
+  }
+  const task = (id: number, revision: number): Task => ({
+    id,
+    user_id: 'ann',
+    title: `task ${id}`,
+    description: null,
+    completed: false,
+    created_at: '',
+    updated_at: '',
+    revision,
+  })
+  const event = (change: Change) => ({ change, cursor: `after ${change.revision}` })
+  const hang = (signal: AbortSignal) =>
+    new Promise<never>((_, fail) => signal.addEventListener('abort', () => fail(new Error('aborted'))))
+
+  /** One tab of ours, with a server made of what `read` answers, and another tab whose every word is the test's. */
+  function meet(read: ChangeSource['read'], options: SyncOptions = {}) {
+    jest.useFakeTimers()
+    const name = crypto.randomUUID()
+    const heard: string[] = []
+    const other = new BroadcastChannel(name)
+    other.onmessage = ({ data }) => heard.push(data.kind)
+    stops.add(() => other.close())
+    const streams: AbortSignal[] = []
+    const source: ChangeSource = {
+      read,
+      async open(_, signal) {
+        streams.push(signal)
+        return hang(signal)
+      },
+    }
+    const share = shareBetweenTabs(async () => name)
+    const tab = follow((store, all) => createSync(source, store, all, share), options)
+    const pass = async (milliseconds: number) => {
+      await settled()
+      jest.advanceTimersByTime(milliseconds)
+      await settled()
+    }
+    const say = async (message: object) => {
+      other.postMessage(message)
+      await settled()
+    }
+    return { ...tab, heard, streams, pass, say }
+  }
+
+  const nothing: ChangeSource['read'] = async () => ({ changes: [], cursor: 'begin', has_more: false })
+
+  test('a reader that has fallen silent is followed by another within some seconds', async () => {
+    const { heard, streams, say, pass } = meet(nothing)
+    await settled()
+    await say({ kind: 'beat', from: '0', count: 0 })
+    await pass(1499)
+    expect(heard).toEqual(['claim'])
+    await pass(1501)
+    expect([heard, streams.length]).toEqual([['claim', 'claim'], 0])
+    await pass(1500)
+    expect([heard, streams.length]).toEqual([['claim', 'claim', 'beat'], 1])
+  })
+
+  test('a reader that answers keeps its place, however long it has nothing to tell', async () => {
+    const { heard, streams, say, pass } = meet(nothing)
+    await settled()
+    for (let n = 0; n < 30; n++) {
+      await say({ kind: 'beat', from: '0', count: 0 })
+      await pass(3000)
+    }
+    expect(heard.length).toBeGreaterThan(20)
+    expect(streams.length).toBe(0)
+  })
+
+  test('of two readers, the one with the lower id stays', async () => {
+    const { heard, streams, say, pass } = meet(nothing)
+    await pass(1500)
+    await say({ kind: 'beat', from: '~', count: 7 })
+    expect(streams.map(({ aborted }) => aborted)).toEqual([false])
+    expect(heard).toEqual(['claim', 'beat', 'beat'])
+    await say({ kind: 'beat', from: '', count: 7 })
+    expect(streams.map(({ aborted }) => aborted)).toEqual([true])
+    await say({ kind: 'claim', from: '~' })
+    expect(heard).toEqual(['claim', 'beat', 'beat'])
+  })
+
+  test('a number that is missing makes the store read for itself', async () => {
+    const answers = [[task(1, 1)], [], [task(2, 2), task(3, 3)]]
+    const { store, changes, say, sync } = meet(async (since) => {
+      const found = answers.shift() ?? []
+      const last = found.at(-1)
+      return { changes: found, cursor: last ? `after ${last.revision}` : String(since), has_more: false }
+    })
+    await settled()
+    await say({ kind: 'beat', from: '0', count: 4 })
+    await say({ kind: 'event', from: '0', count: 6, event: event(task(3, 3)) })
+    expect([...store.keys()]).toEqual([1, 2, 3])
+    await say({ kind: 'event', from: '0', count: 7, event: event({ id: 1, revision: 4, deleted: true }) })
+    expect([...store.keys()]).toEqual([2, 3])
+    expect(sync.cursor).toBe('after 4')
+    expect(answers).toEqual([])
+    expect(isInOrder(changes)).toBe(true)
+  })
+
+  test('what arrives while the store reads is neither lost nor taken if it is older', async () => {
+    const { promise: held, resolve: answer } = Promise.withResolvers<void>()
+    let reads = 0
+    const { store, changes, say, sync } = meet(async () => {
+      reads++
+      if (reads === 1) return { changes: [task(5, 5)], cursor: 'after 5', has_more: false }
+      await held
+      return { changes: [{ id: 5, revision: 7, deleted: true }], cursor: 'after 7', has_more: false }
+    })
+    await settled()
+    await say({ kind: 'beat', from: '0', count: 0 })
+    await say({ kind: 'event', from: '0', count: 1, event: event(task(5, 6)) })
+    await say({ kind: 'event', from: '0', count: 2, event: event({ id: 5, revision: 7, deleted: true }) })
+    await say({ kind: 'event', from: '0', count: 3, event: event(task(8, 8)) })
+    expect(changes).toEqual([task(5, 5)])
+    answer()
+    await settled()
+    expect([...store.values()]).toEqual([task(8, 8)])
+    expect(changes.map(({ revision }) => revision)).toEqual([5, 7, 8])
+    expect([reads, sync.cursor]).toEqual([2, 'after 8'])
+  })
+
+  test('as long as a store that goes on from a cursor knows no revision, it asks the server', async () => {
+    const answers: Change[][] = [[], [], [], [task(8, 8)]]
+    const { changes, say, sync } = meet(
+      async (since) => {
+        const found = answers.shift() ?? []
+        return { changes: found, cursor: found[0] ? 'after 8' : String(since), has_more: false }
+      },
+      { cursor: 'after 7' },
+    )
+    await settled()
+    await say({ kind: 'beat', from: '0', count: 0 })
+    // the reader lags behind: this task has been deleted since
+    await say({ kind: 'event', from: '0', count: 1, event: event(task(6, 6)) })
+    expect([changes, sync.cursor]).toEqual([[], 'after 7'])
+    await say({ kind: 'event', from: '0', count: 2, event: event(task(8, 8)) })
+    await say({ kind: 'event', from: '0', count: 3, event: event(task(9, 9)) })
+    expect(changes).toEqual([task(8, 8), task(9, 9)])
+    expect([answers, sync.cursor]).toEqual([[], 'after 9'])
+  })
+
+  test('stopped, a tab leaves nothing behind', async () => {
+    const { heard, streams, sync, pass, say } = meet(nothing)
+    await pass(1500)
+    sync.stop()
+    await sync.ended
+    await settled()
+    expect(heard).toEqual(['claim', 'beat', 'bye'])
+    expect([streams[0]?.aborted, jest.getTimerCount()]).toEqual([true, 0])
+    await say({ kind: 'claim', from: '~' })
+    expect(heard).toEqual(['claim', 'beat', 'bye'])
+  })
+})

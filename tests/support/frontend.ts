@@ -1,0 +1,35 @@
+/** Serves a page that uses the client. */
+import { afterAll } from 'bun:test'
+import { join } from 'node:path'
+
+/**
+ * A frontend of its own origin: one empty page, and the client as a bundler makes it for browsers.
+ *
+ * @param hostname a name by which the browser finds this machine
+ */
+export async function startFrontend(hostname = '127.0.0.1') {
+  const entrypoints = [join(import.meta.dir, '../../src/client.ts')]
+  const { outputs } = await Bun.build({ entrypoints, target: 'browser' })
+  const [bundle] = outputs
+  const html = (api: string) => `<!doctype html><title>frontend</title><link rel="icon" href="data:,">
+    <script type="module">
+      import { createClient } from '/client.js'
+      globalThis.client = createClient('${api}', { storage: localStorage })
+    </script>`
+  let page = ''
+  const server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    fetch: ({ url }) =>
+      url.endsWith('/client.js')
+        ? new Response(bundle, { headers: { 'content-type': 'text/javascript' } })
+        : new Response(page, { headers: { 'content-type': 'text/html' } }),
+  })
+  afterAll(() => server.stop(true))
+  return {
+    url: `http://${hostname}:${server.port}`,
+    showClientOf(api: string) {
+      page = html(api)
+    },
+  }
+}
