@@ -255,6 +255,26 @@ describe('nothing is shared', () => {
   })
 })
 
+/** What browsers have in secure contexts, for one lock: https://www.w3.org/TR/web-locks/ */
+function withLocks() {
+  let held: Promise<void> = Promise.resolve()
+  const waiting = new Set<AbortSignal>()
+  async function request(_: string, { signal }: { signal: AbortSignal }, work: () => Promise<void>) {
+    waiting.add(signal)
+    const turn = held.then(() => (waiting.delete(signal) ? work() : undefined))
+    held = turn
+    await new Promise<void>((resolve, reject) => {
+      void turn.then(resolve)
+      signal.addEventListener('abort', () => waiting.delete(signal) && reject(signal.reason))
+    })
+  }
+  Object.defineProperty(navigator, 'locks', { value: { request }, configurable: true })
+  return {
+    waiting: () => waiting.size,
+    [Symbol.dispose]: () => void Reflect.deleteProperty(navigator, 'locks'),
+  }
+}
+
 describe('on the channel', () => {
   const turn = setImmediate
   const settled = async () => {
@@ -275,9 +295,8 @@ describe('on the channel', () => {
     new Promise<never>((_, fail) => signal.addEventListener('abort', () => fail(new Error('aborted'))))
 
   /** One tab of ours, with a server made of what `read` answers, and another tab whose every word is the test's. */
-  function meet(read: ChangeSource['read'], options: SyncOptions = {}) {
+  function meet(read: ChangeSource['read'], options: SyncOptions = {}, name: string = crypto.randomUUID()) {
     jest.useFakeTimers()
-    const name = crypto.randomUUID()
     const heard: string[] = []
     const other = new BroadcastChannel(name)
     other.onmessage = ({ data }) => heard.push(data.kind)
@@ -301,7 +320,7 @@ describe('on the channel', () => {
       other.postMessage(message)
       await settled()
     }
-    return { ...tab, heard, streams, pass, say }
+    return { ...tab, name, heard, streams, pass, say }
   }
 
   const nothing: ChangeSource['read'] = async () => ({ changes: [], cursor: 'begin', has_more: false })
@@ -399,6 +418,22 @@ describe('on the channel', () => {
     await say({ kind: 'event', from: '0', count: 3, event: event(task(9, 9)) })
     expect(changes).toEqual([task(8, 8), task(9, 9)])
     expect([answers, sync.cursor]).toEqual([[], 'after 9'])
+  })
+
+  test('the tab that gets the Web Lock reads at once, and keeps the lock until it stops', async () => {
+    using locks = withLocks()
+    const first = meet(nothing)
+    const second = meet(nothing, {}, first.name)
+    await settled()
+    expect([first.streams.length, second.streams.length, locks.waiting()]).toEqual([1, 0, 1])
+    first.sync.stop()
+    await settled()
+    expect([first.streams[0]?.aborted, second.streams.length, locks.waiting()]).toEqual([true, 1, 0])
+    const third = meet(nothing, {}, first.name)
+    await settled()
+    third.sync.stop()
+    await third.sync.ended
+    expect([third.streams.length, locks.waiting()]).toEqual([0, 0])
   })
 
   test('stopped, a tab leaves nothing behind', async () => {
