@@ -420,12 +420,20 @@ describe('what a frontend gets', () => {
   test.each([
     [
       'client.ts',
-      ['@elysiajs/eden', './client/errors', './client/retries', './client/session', './client/sync'],
+      [
+        '@elysiajs/eden',
+        './client/errors',
+        './client/retries',
+        './client/session',
+        './client/sync',
+        './client/tabs',
+      ],
     ],
     ['client/errors.ts', []],
     ['client/retries.ts', []],
     ['client/session.ts', []],
-    ['client/sync.ts', ['eventsource-parser/stream', './errors']],
+    ['client/sync.ts', ['eventsource-parser', './errors']],
+    ['client/tabs.ts', []],
   ])('%s imports nothing of the server', async (file, expected) => {
     const source = await Bun.file(join(root, 'src', file)).text()
     const imports = new Bun.Transpiler({ loader: 'ts' }).scanImports(source)
