@@ -3,18 +3,16 @@
  *
  * They talk on a `BroadcastChannel` that is named after the server and the user:
  *
- * - `claim`: this tab will read, unless within 1.5 s the reader answers, or a tab with a lower id claims as well. A tab
- *   claims when it joins, when the reader leaves, and when it has not heard of the reader for 1.5 to 3 s.
- * - `beat`: the reader's answer to a claim. No timer sends it, because browsers slow down the timers of hidden tabs.
+ * - `claim`: this tab will read, unless within 1.5 s the reader answers, or a tab with a lower id claims too. A tab
+ *   claims when it joins, when the reader leaves, and when it has not heard the reader for 1.5 to 3 s.
+ * - `beat`: the reader's answer to a claim. It needs no timer, because browsers slow down the timers of hidden tabs.
  * - `event`: what the reader got from the server. Events are numbered, and a beat repeats the last number.
  * - `bye`: the reader was stopped, or its stream has ended.
  *
- * The tab that gets the Web Lock of the channel's name reads at once; the browser passes the lock on when a tab closes
- * or crashes. Without locks, as over plain http, claims alone decide. If there are two readers, because one was frozen
- * for a while, the one with the lower id stays.
- *
- * If a number does not follow the one before, or the reader is another one, the store reads what it may have missed
- * from the server ('gap'). So no tab takes anything from another before the server has accepted its own token.
+ * A tab that gets the Web Lock of the channel's name reads at once: the browser passes it on when a tab closes or
+ * crashes. Over plain http there are no locks, and claims alone decide. Of two readers the one with the lower id stays.
+ * After a number that does not follow, or from a new reader, a tab reads what it may have missed from the server
+ * ('gap'). So it takes nothing from another tab before the server has accepted its own token.
  */
 import type { ChangeEvent, OpenEvents, Share } from './sync'
 
@@ -30,9 +28,9 @@ type Item =
   | { kind: 'read'; until: AbortSignal }
   | { kind: 'stop' }
 
-/** In milliseconds; up to twice as long, so that not all tabs claim at once. */
+/** In milliseconds, and up to twice as long, so that not all tabs claim at once. */
 const SILENCE = 1500
-/** In milliseconds. */
+/** In milliseconds: how long a claim waits for an answer. */
 const ANSWER = 1500
 
 /**

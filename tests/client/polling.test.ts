@@ -34,7 +34,10 @@ async function poll(minutes: number, read: ChangeSource['read']): Promise<number
   }
   stop()
   await ended
-  expect(jest.getTimerCount()).toBe(0)
+  const { length } = asked
+  jest.advanceTimersByTime(120_000)
+  await settled()
+  expect(asked.length).toBe(length)
   return asked
 }
 
