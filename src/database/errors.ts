@@ -11,9 +11,9 @@ export class Unanswered extends Error {
   }
 }
 
-/** The database is there, but a migration is missing, or it is the wrong one of a pair. */
+/** The database is there, but a migration is missing, it is the wrong one of a pair, or it cannot hold every text. */
 export class NotReady extends Error {
-  readonly code: 'SCHEMA_OUTDATED' | 'READ_ONLY'
+  readonly code: 'SCHEMA_OUTDATED' | 'READ_ONLY' | 'NOT_UTF8'
 
   constructor(code: NotReady['code']) {
     super('The database cannot serve')
@@ -60,6 +60,15 @@ export function isLost(error: unknown): boolean {
   return ENDED.has(code) || /^(?:0800[036]|57P0[1-3])$/.test(code)
 }
 
+/**
+ * Whether the server could not be reached, is starting or stopping, or takes no writes: the statement has done nothing,
+ * and another host may do it.
+ */
+export function isElsewhere(error: unknown): boolean {
+  const code = codeOf(error)
+  return NOT_MADE.has(code) || code === '57P03' || code === '25006' || code === 'READ_ONLY'
+}
+
 /** Whether the driver has kept the statement, because its connections were to be closed. */
 export function wasNeverSent(error: unknown): boolean {
   return codeOf(error) === 'CONNECTION_ENDED'
@@ -75,6 +84,11 @@ export function fromDatabaseError(error: unknown): Problem | undefined {
   const code = codeOf(error)
   // nobody reads this answer, but the log has its status
   if (code === 'ABANDONED') return new Problem('REQUEST_TIMEOUT')
-  const isUnavailable = ENDED.has(code) || NOT_MADE.has(code) || code === 'DEADLINE' || UNAVAILABLE.test(code)
+  const isUnavailable =
+    error instanceof NotReady ||
+    ENDED.has(code) ||
+    NOT_MADE.has(code) ||
+    code === 'DEADLINE' ||
+    UNAVAILABLE.test(code)
   return isUnavailable ? new Problem('DATABASE_UNAVAILABLE', { cause: error }) : undefined
 }
