@@ -76,6 +76,8 @@ interface Connections {
   isPrimary: boolean
   /** It has said on one of these connections that it takes UTF-8 and, of several hosts, writes. */
   isVerified: boolean
+  /** While it is asked. */
+  verifying: Promise<void> | undefined
   features: Features
   /** When it last answered, on the clock of `performance.now()`. */
   answeredAt: number | undefined
@@ -120,6 +122,7 @@ export function openDatabase({
       host,
       isPrimary: !needsPrimary,
       isVerified: false,
+      verifying: undefined,
       features,
       answeredAt: undefined,
       wasRefused: false,
@@ -225,12 +228,18 @@ export function openDatabase({
     // cancelled, it has done nothing; most likely the word to cancel another statement came late, and met this one
     return isCancelled(error) || ((isSafe || !isSent) && isLost(error)) ? 'once' : 'never'
   }
-  /** Asks new connections whether they lead to a database that will do. */
-  async function verify(connections: Connections, waiter: Waiter): Promise<void> {
+  /** Asks new connections whether they lead to a database that will do; once for all who wait for that. */
+  function verify(connections: Connections): Promise<void> {
+    connections.verifying ??= askNew(connections).finally(() => {
+      connections.verifying = undefined
+    })
+    return connections.verifying
+  }
+  async function askNew(connections: Connections): Promise<void> {
     connections.isVerified = false
     const [row] = await answer(
       connections.sql<{ read_only: string }[]>`select current_setting('transaction_read_only') as read_only`,
-      waiter,
+      background(requestTimeout),
       () => replace(connections),
     )
     if (needsPrimary && row?.read_only !== 'off') throw new NotReady('READ_ONLY')
@@ -260,7 +269,9 @@ export function openDatabase({
           if (!connections.isPrimary) await withDeadline(choose(), { ms: timeLeft(waiter) })
           connections = current
           // a later connection may have been made to another database in the same place
-          if (!connections.isVerified || !isUtf8(connections.sql)) await verify(connections, waiter)
+          if (!connections.isVerified || !isUtf8(connections.sql)) {
+            await withDeadline(verify(connections), { ms: timeLeft(waiter) })
+          }
           isSent = true
           const query = connections.sql<Rows[number][]>(template, ...parameters)
           const rows = await suspecting(answer(query, waiter, () => replace(connections)))
