@@ -5,6 +5,11 @@ import { type Cluster, createCluster, openCluster, PASSWORD } from './postgres-c
 export interface PostgresPair {
   primary: Cluster
   standby: Cluster
+  /** Starts them again, as they were. */
+  startPrimary(): Promise<void>
+  startStandby(): Promise<void>
+  /** Starts one that was stopped as the standby of the other. */
+  startAsStandby(one: Cluster, other: Cluster): Promise<void>
   /** Makes the standby a primary, and waits until it takes writes. The other one is not told. */
   promote(): Promise<void>
   remove(): Promise<void>
@@ -21,16 +26,18 @@ export async function startPair(): Promise<PostgresPair> {
   const copy = `${primary.folder}-standby`
   await run(['cp', '-a', primary.folder, copy])
   const standby = await openCluster(copy)
-  await primary.start({ synchronous_standby_names: STANDBY })
-  await standby.write('standby.signal', '')
-  await standby.start({
-    primary_conninfo: `host=127.0.0.1 port=${primary.port} user=postgres password='${PASSWORD}' application_name=${STANDBY}`,
-  })
+  const startPrimary = () => primary.start({ synchronous_standby_names: STANDBY })
+  const startStandby = () => startAsStandby(standby, primary)
+  await startPrimary()
+  await startStandby()
   while ((await primary.sql()`select from pg_stat_replication where sync_state = 'sync'`).length === 0)
     await Bun.sleep(10)
   return {
     primary,
     standby,
+    startPrimary,
+    startStandby,
+    startAsStandby,
     async promote() {
       await standby.sql()`select pg_promote()`
     },
@@ -38,6 +45,12 @@ export async function startPair(): Promise<PostgresPair> {
       await Promise.all([primary.remove(), standby.remove()])
     },
   }
+}
+
+async function startAsStandby(one: Cluster, other: Cluster): Promise<void> {
+  await one.write('standby.signal', '')
+  const primary_conninfo = `host=127.0.0.1 port=${other.port} user=postgres password='${PASSWORD}' application_name=${STANDBY}`
+  await one.start({ primary_conninfo })
 }
 
 async function run(command: string[]): Promise<void> {
