@@ -1,6 +1,7 @@
 /** `DATABASE_URL`, read: all that libpq takes there, as far as Taskwell can do it, and a reason for what it cannot. */
 import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
+import { createSecureContext, type SecureContextOptions } from 'node:tls'
 
 export interface Host {
   /** A name or an IP address; a folder with a Unix socket in it begins with `/`. */
@@ -295,6 +296,10 @@ function readTls(keywords: Keywords): Tls {
   const authorities = root === SYSTEM ? undefined : readPem(keywords, 'sslrootcert')
   const certificate = readPem(keywords, 'sslcert')
   const key = readPem(keywords, 'sslkey')
+  if (authorities) check({ ca: authorities.text }, 'sslrootcert: holds no certificate in PEM')
+  if (certificate && key) {
+    check({ cert: certificate.text, key: key.text }, 'sslcert, sslkey: are no certificate and its key in PEM')
+  }
   return {
     // as libpq has it: somebody who says whom to trust wants that to be checked
     mode: asked === 'require' && authorities ? 'verify-ca' : asked,
@@ -311,6 +316,15 @@ function readPem(keywords: Keywords, name: string): PemFile | undefined {
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : 'unknown error'
     throw new AddressError([`${name}: the file cannot be read (${code})`])
+  }
+}
+
+/** The driver would only fail, where nobody can catch it, as it connects. */
+function check(options: SecureContextOptions, reason: string): void {
+  try {
+    createSecureContext(options)
+  } catch {
+    throw new AddressError([reason])
   }
 }
 

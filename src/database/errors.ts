@@ -50,6 +50,9 @@ const NOT_MADE = new Set([
  */
 const UNAVAILABLE = /^(?:08...|28...|3D000|40001|40P01|53...|55000|57P0[1-5]|57014|25006)$/
 
+/** What TLS says of a server that cannot prove who it is. */
+const UNTRUSTED = /^(?:CERT_|DEPTH_ZERO_|ERR_TLS_|SELF_SIGNED_|UNABLE_TO_)/
+
 export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
@@ -88,6 +91,7 @@ export function fromDatabaseError(error: unknown): Problem | undefined {
     error instanceof NotReady ||
     ENDED.has(code) ||
     NOT_MADE.has(code) ||
+    UNTRUSTED.test(code) ||
     code === 'DEADLINE' ||
     UNAVAILABLE.test(code)
   return isUnavailable ? new Problem('DATABASE_UNAVAILABLE', { cause: error }) : undefined

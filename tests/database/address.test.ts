@@ -280,21 +280,16 @@ describe('dbmate', () => {
   ])('is told %s as %s', (text, expected) => {
     expect(told(text)).toBe(expected)
   })
+})
 
-  test('is told where certificates are', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'taskwell-pem-'))
-    const [ca, cert, key] = ['ca', 'cert', 'key'].map((name) => join(folder, name))
-    for (const path of [ca, cert, key]) await writeFile(String(path), 'PEM')
-    const text = `postgres://u:p@h/d?sslmode=require&sslrootcert=${ca}&sslcert=${cert}&sslkey=${key}`
-    const parameters = new URLSearchParams(told(text).split('?')[1])
-    expect(Object.fromEntries(parameters)).toMatchObject({
-      // somebody who says whom to trust wants that to be checked
-      sslmode: 'verify-ca',
-      sslrootcert: ca,
-      sslcert: cert,
-      sslkey: key,
-    } as never)
-    expect(readAddress(text, NO_ENV).tls.authorities?.text).toBe('PEM')
-    await rm(folder, { recursive: true })
-  })
+test('files that hold no certificate are refused at the start, because the driver fails later and uncaught', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'taskwell-pem-'))
+  const path = join(folder, 'none.pem')
+  await writeFile(path, 'none')
+  const reasons = (parameters: string) => reasonsOf(`postgres://u:p@h/d?sslmode=require&${parameters}`)
+  expect(reasons(`sslrootcert=${path}`)).toEqual(['sslrootcert: holds no certificate in PEM'])
+  expect(reasons(`sslcert=${path}&sslkey=${path}`)).toEqual([
+    'sslcert, sslkey: are no certificate and its key in PEM',
+  ])
+  await rm(folder, { recursive: true })
 })
