@@ -4,7 +4,16 @@ import type { PendingQuery } from 'postgres'
 import { type Host, nameOfHost, readAddress } from './address'
 import { openPool, type Pool } from './connection'
 import { READY_DEADLINE, withDeadline } from './deadline'
-import { codeOf, isCancelled, isElsewhere, isLost, NotReady, Unanswered, wasNeverSent } from './errors'
+import {
+  ConnectionLeft,
+  codeOf,
+  isCancelled,
+  isElsewhere,
+  isLost,
+  NotReady,
+  Unanswered,
+  wasNeverSent,
+} from './errors'
 import { createLook } from './primary'
 import { nameOf, type Sql } from './sql'
 
@@ -148,6 +157,7 @@ export function openDatabase({
   let wasSilent = false
   let running = 0
   let hasEnded = false
+  const underWay = new Set<() => void>()
   let hasToldOfEncoding = false
 
   /** All that follows goes over new connections. @param grace for how long statements under way may go on */
@@ -169,8 +179,9 @@ export function openDatabase({
     const host = await look()
     if (host !== current.host) {
       log?.warn({ host: nameOfHost(host) }, 'the primary is another host')
-      // what the old one still answers does not count any more
       replace(current, { ...current, host }, 0)
+      // what the old one still answers does not count any more
+      for (const leave of underWay) leave()
     }
     current.isPrimary = true
   }
@@ -246,11 +257,21 @@ export function openDatabase({
     refuseOtherEncodings(connections.sql)
     connections.isVerified = true
   }
-  /** Looks every second, while a statement is under way, whether its host is still the primary. */
+  /**
+   * Of several hosts: looks every second, while a statement is under way, whether its host is still the primary.
+   *
+   * @throws ConnectionLeft if it is not
+   */
   function suspecting<T>(statement: Promise<T>): Promise<T> {
     if (!needsPrimary) return statement
+    const { promise, reject } = Promise.withResolvers<never>()
+    const leave = () => reject(new ConnectionLeft())
     const timer = setInterval(() => void choose().catch(() => {}), SUSPICION)
-    return statement.finally(() => clearInterval(timer))
+    underWay.add(leave)
+    return Promise.race([statement, promise]).finally(() => {
+      clearInterval(timer)
+      underWay.delete(leave)
+    })
   }
   async function run<Rows extends readonly object[]>(
     waiter: Waiter,
@@ -270,7 +291,7 @@ export function openDatabase({
           connections = current
           // a later connection may have been made to another database in the same place
           if (!connections.isVerified || !isUtf8(connections.sql)) {
-            await withDeadline(verify(connections), { ms: timeLeft(waiter) })
+            await suspecting(withDeadline(verify(connections), { ms: timeLeft(waiter) }))
           }
           isSent = true
           const query = connections.sql<Rows[number][]>(template, ...parameters)

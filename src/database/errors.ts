@@ -11,6 +11,15 @@ export class Unanswered extends Error {
   }
 }
 
+/** Another host is the primary now, and nobody waits for what this one may still answer. */
+export class ConnectionLeft extends Error {
+  readonly code = 'CONNECTION_LEFT'
+
+  constructor() {
+    super('The host is not the primary any more')
+  }
+}
+
 /** The database is there, but a migration is missing, it is the wrong one of a pair, or it cannot hold every text. */
 export class NotReady extends Error {
   readonly code: 'SCHEMA_OUTDATED' | 'READ_ONLY' | 'NOT_UTF8'
@@ -26,6 +35,7 @@ const ENDED = new Set([
   'CONNECTION_CLOSED',
   'CONNECTION_ENDED',
   'CONNECTION_DESTROYED',
+  'CONNECTION_LEFT',
   'ECONNRESET',
   'EPIPE',
   'ETIMEDOUT',

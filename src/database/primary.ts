@@ -4,37 +4,42 @@ import { openPool } from './connection'
 import { READY_DEADLINE, withDeadline } from './deadline'
 import { codeOf, NotReady } from './errors'
 
-/** How long the primary of before may take longer than another that takes writes, in milliseconds. */
+/** How long the primary until now may take longer than another that takes writes, in milliseconds. */
 const GRACE = 500
+/** After which a host is asked again, in milliseconds. */
+const INTERVAL = 100
 
 /**
- * Asks all at once, so that one that is dead costs nothing while another answers.
+ * Asks all at once, so that one that is dead costs nothing while another answers, and again while there is one that has
+ * not answered: meanwhile another may be promoted.
  *
  * @param before the primary until now: while it takes writes, it stays the primary, whatever the others say
  * @throws NotReady if some answer and none takes writes; else what the first one failed with, after a second at most
  */
 export async function findPrimary(url: string, hosts: readonly Host[], before?: Host): Promise<Host> {
-  const old = before && ask(url, before, true)
-  const others = hosts.filter((host) => host !== before).map((host) => ask(url, host))
-  const first = Promise.any(others)
-  try {
-    if (!old) return await first
-    const oldHasAnswered = old.then(
-      () => {},
-      () => {},
-    )
-    const next = first.then(async (host) => {
-      await Promise.race([oldHasAnswered, Bun.sleep(GRACE)])
-      return host
-    })
-    return await Promise.any([old, next])
-  } catch {
-    throw await mostTelling([...others, ...(old ? [old] : [])])
-  }
+  let isOver = false
+  const first = hosts.map((host) => ({ host, answer: ask(url, host, host === before) }))
+  const beforeHasAnswered = Promise.allSettled(
+    first.filter(({ host }) => host === before).map(({ answer }) => answer),
+  )
+  const candidates = first.map(async ({ host, answer }) => {
+    while (!(await answer.catch(() => false))) {
+      await Bun.sleep(INTERVAL)
+      if (isOver) break
+      answer = ask(url, host)
+    }
+    if (before && host !== before) await Promise.race([beforeHasAnswered, Bun.sleep(GRACE)])
+    return host
+  })
+  const none = Promise.allSettled(first.map(({ answer }) => answer)).then((answers) => {
+    const reasons = answers.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []))
+    if (reasons.length < hosts.length) return Promise.race(candidates)
+    throw reasons.find((reason) => reason instanceof NotReady) ?? reasons[0]
+  })
+  return Promise.race([...candidates, none]).finally(() => {
+    isOver = true
+  })
 }
-
-/** For how long it is remembered that there was no primary, in milliseconds. */
-const PAUSE = 250
 
 /** @returns what finds the primary for all who ask at once, and sticks to the one that it found last */
 export function createLook(url: string, hosts: readonly Host[]): () => Promise<Host> {
@@ -51,7 +56,7 @@ export function createLook(url: string, hosts: readonly Host[]): () => Promise<H
         before = host
         forget()
       },
-      () => setTimeout(forget, PAUSE),
+      () => setTimeout(forget, INTERVAL),
     )
     return looking
   }
@@ -73,11 +78,4 @@ async function ask(url: string, host: Host, wasPrimary = false): Promise<Host> {
   } finally {
     void sql.end({ timeout: 0 })
   }
-}
-
-async function mostTelling(failed: readonly Promise<Host>[]): Promise<unknown> {
-  const errors = (await Promise.allSettled(failed)).flatMap((each) =>
-    each.status === 'rejected' ? [each.reason] : [],
-  )
-  return errors.find((error) => error instanceof NotReady) ?? errors[0]
 }
