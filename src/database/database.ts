@@ -247,14 +247,14 @@ export function openDatabase({
     return connections.verifying
   }
   async function askNew(connections: Connections): Promise<void> {
+    const { sql } = connections
     connections.isVerified = false
-    const [row] = await answer(
-      connections.sql<{ read_only: string }[]>`select current_setting('transaction_read_only') as read_only`,
-      background(requestTimeout),
-      () => replace(connections),
-    )
+    const asked = sql<
+      { read_only: string | null }[]
+    >`select current_setting('transaction_read_only') as read_only`
+    const [row] = await answer(asked, background(requestTimeout), () => replace(connections))
     if (needsPrimary && row?.read_only !== 'off') throw new NotReady('READ_ONLY')
-    refuseOtherEncodings(connections.sql)
+    refuseOtherEncodings(sql)
     connections.isVerified = true
   }
   /**

@@ -99,7 +99,9 @@ export async function migrate(url: string, direction: 'up' | 'down', quiet = fal
 
 /** @throws Error for a database that cannot store every text, or does not know what it stores */
 async function refuseOtherEncodings(sql: postgres.ReservedSql): Promise<void> {
-  const [row] = await sql<{ encoding: string }[]>`select current_setting('server_encoding') as encoding`
+  const [row] = await sql<
+    { encoding: string | null }[]
+  >`select current_setting('server_encoding') as encoding`
   if (row?.encoding === 'UTF8') return
   throw new Error(
     `The database has the encoding ${row?.encoding}, and Taskwell needs UTF8: create database … encoding 'UTF8' template template0`,

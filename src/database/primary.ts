@@ -67,7 +67,7 @@ async function ask(url: string, host: Host, wasPrimary = false): Promise<Host> {
   const sql = openPool({ url, host, ...options })
   try {
     const [row] = await withDeadline(
-      sql<{ read_only: string }[]>`select current_setting('transaction_read_only') as read_only`,
+      sql<{ read_only: string | null }[]>`select current_setting('transaction_read_only') as read_only`,
     )
     if (row?.read_only !== 'off') throw new NotReady('READ_ONLY')
     return host
