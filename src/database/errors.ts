@@ -22,12 +22,18 @@ export class ConnectionLeft extends Error {
 
 /** The database is there, but a migration is missing, it is the wrong one of a pair, or it cannot hold every text. */
 export class NotReady extends Error {
-  readonly code: 'SCHEMA_OUTDATED' | 'READ_ONLY' | 'NOT_UTF8'
+  readonly code: keyof typeof NOT_READY
 
   constructor(code: NotReady['code']) {
-    super('The database cannot serve')
+    super(NOT_READY[code])
     this.code = code
   }
+}
+
+const NOT_READY = {
+  SCHEMA_OUTDATED: 'The database lacks a migration',
+  READ_ONLY: 'The database takes no writes; of several hosts, none does',
+  NOT_UTF8: 'The encoding of the database is not UTF8',
 }
 
 /** The driver's and the network's words for a connection that has ended. */

@@ -274,7 +274,7 @@ describe('of two hosts', () => {
     await migrate(url, 'up', true)
     expect(await count()).toBe(all)
     await pair.primary.stop()
-    await expect(migrate(url, 'up', true)).rejects.toThrow('The database cannot serve')
+    await expect(migrate(url, 'up', true)).rejects.toThrow('The database takes no writes')
   })
 })
 
