@@ -1,5 +1,6 @@
 /** The environment, read once: every name, its default and its limits. Nothing else in the project reads settings. */
 import { availableParallelism } from 'node:os'
+import { AddressError, readAddress } from './database/address'
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 
@@ -127,7 +128,6 @@ function isDecodable(text: string): boolean {
 }
 
 const HTTP = ['http:', 'https:']
-const POSTGRES = ['postgres:', 'postgresql:']
 
 type Reader = ReturnType<typeof reader>
 
@@ -221,7 +221,14 @@ function jsonList(value: string): string[] | undefined {
 }
 
 function readDatabase(read: Reader): DatabaseSettings {
-  return { databaseUrl: read.url('DATABASE_URL', POSTGRES), dataDir: read.text('DATA_DIR') ?? '.data' }
+  const databaseUrl = read.text('DATABASE_URL')
+  try {
+    if (databaseUrl !== undefined) readAddress(databaseUrl)
+  } catch (error) {
+    if (!(error instanceof AddressError)) throw error
+    read.faults.push(...error.reasons.map((reason) => `DATABASE_URL: ${reason}`))
+  }
+  return { databaseUrl, dataDir: read.text('DATA_DIR') ?? '.data' }
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The one place where postgres.js is opened. */
 import postgres from 'postgres'
+import { type DatabaseAddress, type Host, readAddress, type Tls } from './address'
 
 /** Ids and revisions count up from 1 and stay far below 2^53, the largest integer that JavaScript has. */
 const bigintAsNumber = {
@@ -11,55 +12,85 @@ const bigintAsNumber = {
 
 export interface PoolOptions {
   url: string
+  /** Which of the URL's hosts; left out: the first. */
+  host?: Host
   /** How many connections at most. */
   poolSize: number
   /** False for a pooler in transaction mode that cannot keep prepared statements. */
   prepare?: boolean
   /** What is set on each connection; a pooler may refuse all of it. */
   serverSettings?: Record<string, string | number>
-  /** How long connecting may take, in seconds. */
+  /** How long connecting may take at most, in seconds; left out: what the URL says, or else 5. */
   connectTimeout?: number
   /** After how many idle seconds a connection is closed; left out: never. */
   idleTimeout?: number
   /** False where no statement has an array among its parameters: saves a question for each connection. */
   fetchTypes?: boolean
+  /** Told when a connection has ended, or could not be made. */
+  onClose?: () => void
 }
 
-/** Opens a pool; connections are made when the first statements need them. */
+/** In seconds. */
+const CONNECT_TIMEOUT = 5
+
+/**
+ * Opens a pool; connections are made when the first statements need them.
+ *
+ * @throws AddressError for a URL that cannot be used
+ */
 export function openPool({
   url,
+  host,
   poolSize,
   prepare = true,
   serverSettings = {},
-  connectTimeout = 5,
+  connectTimeout = Number.POSITIVE_INFINITY,
   idleTimeout,
   fetchTypes = true,
+  onClose,
 }: PoolOptions) {
-  return postgres(cleanUrl(url), {
+  const address = readAddress(url)
+  const { applicationName, options } = address
+  return postgres({
+    ...placeOf(address, host ?? address.hosts[0]),
     max: poolSize,
     prepare,
     fetch_types: fetchTypes,
-    connect_timeout: connectTimeout,
+    connect_timeout: Math.min(address.connectTimeout ?? CONNECT_TIMEOUT, connectTimeout),
     ...(idleTimeout !== undefined && { idle_timeout: idleTimeout }),
     // the default waits up to 20 s after an outage
     backoff: () => 0.25,
     types: { bigint: bigintAsNumber },
-    connection: { application_name: 'taskwell', ...serverSettings },
+    connection: {
+      application_name: applicationName,
+      ...(options !== undefined && { options }),
+      ...serverSettings,
+    },
     onnotice: () => {},
+    ...(onClose && { onclose: onClose }),
   })
 }
 
 export type Pool = ReturnType<typeof openPool>
 
-/**
- * Keeps what is said of TLS and drops every other query parameter: they are for other drivers (Neon's
- * `channel_binding`, Prisma's `schema` and `pgbouncer`), and postgres.js would send them to the server, which refuses
- * them.
- */
-export function cleanUrl(text: string): string {
-  const url = new URL(text)
-  const sslmode =
-    url.searchParams.get('sslmode') ?? (url.searchParams.get('ssl') === 'true' ? 'require' : null)
-  url.search = sslmode === null ? '' : `?sslmode=${sslmode}`
-  return url.href
+/** postgres.js chooses among several hosts in its own way, so it is only ever given one. */
+function placeOf({ user, password, database, tls }: DatabaseAddress, { name, port }: Host) {
+  const who = { user, password, database }
+  if (name.startsWith('/')) return { ...who, path: `${name}/.s.PGSQL.${port}`, ssl: false }
+  // as lists, which its types do not know: an IPv6 address as text would be split at its colons
+  const place = { host: [name], port: [port] } as unknown as { host: string; port: number }
+  return { ...who, ...place, ssl: tlsOptions(tls) }
+}
+
+/** What `tls.connect` is to be told; false for no TLS, `prefer` for TLS where the server has it. */
+function tlsOptions({ mode, authorities, client }: Tls) {
+  if (mode === 'disable') return false
+  if (mode === 'prefer') return mode
+  return {
+    rejectUnauthorized: mode !== 'require',
+    // whoever the authority has signed for will do
+    ...(mode === 'verify-ca' && { checkServerIdentity: () => undefined }),
+    ...(authorities && { ca: authorities.text }),
+    ...(client && { cert: client.certificate.text, key: client.key.text }),
+  }
 }

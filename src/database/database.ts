@@ -1,8 +1,20 @@
 /** The database as the rest sees it: every statement has a name, a deadline and an end, whatever the server does. */
 import type { Logger } from 'pino'
 import type { PendingQuery } from 'postgres'
+import { type Host, nameOfHost, readAddress } from './address'
 import { openPool, type Pool } from './connection'
-import { codeOf, isCancelled, isLost, NotReady, Unanswered, wasNeverSent } from './errors'
+import { READY_DEADLINE, withDeadline } from './deadline'
+import {
+  ConnectionLeft,
+  codeOf,
+  isCancelled,
+  isElsewhere,
+  isLost,
+  NotReady,
+  Unanswered,
+  wasNeverSent,
+} from './errors'
+import { createLook } from './primary'
 import { nameOf, type Sql } from './sql'
 
 /** A statement that has ended. */
@@ -59,15 +71,22 @@ export interface DatabaseOptions {
 /** The newest migration that the statements rely on. */
 export const SCHEMA_VERSION = '20261121000003'
 
-/** In milliseconds. */
-const READY_DEADLINE = 1000
-/** How long a cancelled statement may take to end. */
+/** In milliseconds: how long a cancelled statement may take to end. */
 const CANCEL_DEADLINE = 1000
 /** How long a statement runs before anybody watches whether its client is still there; most have ended by then. */
 const PATIENCE = 100
+/** How long a statement runs before it is asked, of several hosts, whether another one is the primary by now. */
+const SUSPICION = 1000
 
 interface Connections {
   sql: Pool
+  host: Host
+  /** Of several hosts it was found to be the primary, and no connection has ended since. Of one, it always is. */
+  isPrimary: boolean
+  /** It has said on one of these connections that it takes UTF-8 and, of several hosts, writes. */
+  isVerified: boolean
+  /** While it is asked. */
+  verifying: Promise<void> | undefined
   features: Features
   /** When it last answered, on the clock of `performance.now()`. */
   answeredAt: number | undefined
@@ -98,33 +117,85 @@ export function openDatabase({
   onStatement,
   log,
 }: DatabaseOptions): Database {
-  const open = (features: Features): Connections => ({
-    sql: openPool({ url, poolSize, ...features }),
-    features,
-    answeredAt: undefined,
-    wasRefused: false,
-  })
-  const openProbe = () =>
-    openPool({
+  const { hosts, needsPrimary } = readAddress(url)
+  const open = (features: Features, host: Host): Connections => {
+    const connections: Connections = {
+      sql: openPool({
+        url,
+        host,
+        poolSize,
+        ...features,
+        // a server that was restarted may have become a standby
+        ...(needsPrimary && { onClose: () => distrust(connections) }),
+      }),
+      host,
+      isPrimary: !needsPrimary,
+      isVerified: false,
+      verifying: undefined,
+      features,
+      answeredAt: undefined,
+      wasRefused: false,
+    }
+    return connections
+  }
+  const openProbe = (host: Host) => ({
+    host,
+    sql: openPool({
       url,
+      host,
       poolSize: 1,
       prepare: false,
       fetchTypes: false,
       connectTimeout: READY_DEADLINE / 1000,
       idleTimeout: 30,
-    })
-  let current = open({ prepare, serverSettings: serverSettings(requestTimeout) })
-  let probe = openProbe()
+    }),
+  })
+  const look = createLook(url, hosts)
+  let current = open({ prepare, serverSettings: serverSettings(requestTimeout) }, hosts[0])
+  let probe = openProbe(current.host)
   let probing: Promise<void> | undefined
   let wasSilent = false
   let running = 0
   let hasEnded = false
+  const underWay = new Set<() => void>()
+  let hasToldOfEncoding = false
 
   /** All that follows goes over new connections. @param grace for how long statements under way may go on */
-  function replace(connections: Connections, features = connections.features, grace = requestTimeout): void {
+  function replace(
+    connections: Connections,
+    { features, host }: Pick<Connections, 'features' | 'host'> = connections,
+    grace = requestTimeout,
+  ): void {
     if (connections !== current || hasEnded) return
-    current = open(features)
+    current = open(features, host)
     void connections.sql.end({ timeout: grace / 1000 })
+  }
+  function distrust(connections: Connections): void {
+    connections.isPrimary = !needsPrimary
+    connections.isVerified = false
+  }
+  /** All that follows goes to the host that takes writes. @throws what `findPrimary` throws */
+  async function choose(): Promise<void> {
+    const host = await look()
+    if (host !== current.host) {
+      log?.warn({ host: nameOfHost(host) }, 'the primary is another host')
+      replace(current, { ...current, host }, 0)
+      // what the old one still answers does not count any more
+      for (const leave of underWay) leave()
+    }
+    current.isPrimary = true
+  }
+  /** Lets nothing through to a database that could not store every text, or would store it wrongly. */
+  function refuseOtherEncodings(sql: Pool): void {
+    if (isUtf8(sql)) return
+    if (!hasToldOfEncoding) {
+      log?.error(
+        { encoding: sql.parameters.server_encoding },
+        'the database is refused: its encoding has to be UTF8',
+      )
+    }
+    hasToldOfEncoding = true
+    throw new NotReady('NOT_UTF8')
   }
   /** @returns whether the statement was refused, not run, for something that it can do without */
   function giveUpFeature(connections: Connections, error: unknown): boolean {
@@ -135,7 +206,7 @@ export function openDatabase({
     if (hasSettings && code === '08P01' && /startup param/.test(String(error))) {
       if (connections === current)
         log?.info('the pooler takes no settings such as statement_timeout: going on without')
-      replace(connections, { ...features, serverSettings: {} }, 0)
+      replace(connections, { ...connections, features: { ...features, serverSettings: {} } }, 0)
       connections.wasRefused = true
       return true
     }
@@ -143,7 +214,7 @@ export function openDatabase({
       if (connections === current) {
         log?.warn('the pooler loses prepared statements: going on without them; set DATABASE_PREPARE=off')
       }
-      replace(connections, { ...features, prepare: false })
+      replace(connections, { ...connections, features: { ...features, prepare: false } })
       return true
     }
     return false
@@ -152,6 +223,7 @@ export function openDatabase({
   function retriesOf(
     connections: Connections,
     error: unknown,
+    isSent: boolean,
     { isSafe }: Waiter,
   ): 'any number' | 'once' | 'never' {
     if (error instanceof Unanswered) return 'never'
@@ -160,8 +232,46 @@ export function openDatabase({
       connections.wasRefused ||
       (connections !== current && wasNeverSent(error))
     if (wasNotRun) return 'any number'
+    if (needsPrimary && isElsewhere(error)) {
+      distrust(connections)
+      return 'once'
+    }
     // cancelled, it has done nothing; most likely the word to cancel another statement came late, and met this one
-    return isCancelled(error) || (isSafe && isLost(error)) ? 'once' : 'never'
+    return isCancelled(error) || ((isSafe || !isSent) && isLost(error)) ? 'once' : 'never'
+  }
+  /** Asks new connections whether they lead to a database that will do; once for all who wait for that. */
+  function verify(connections: Connections): Promise<void> {
+    connections.verifying ??= askNew(connections).finally(() => {
+      connections.verifying = undefined
+    })
+    return connections.verifying
+  }
+  async function askNew(connections: Connections): Promise<void> {
+    const { sql } = connections
+    connections.isVerified = false
+    const asked = sql<
+      { read_only: string | null }[]
+    >`select current_setting('transaction_read_only') as read_only`
+    const [row] = await answer(asked, background(requestTimeout), () => replace(connections))
+    if (needsPrimary && row?.read_only !== 'off') throw new NotReady('READ_ONLY')
+    refuseOtherEncodings(sql)
+    connections.isVerified = true
+  }
+  /**
+   * Of several hosts: looks every second, while a statement is under way, whether its host is still the primary.
+   *
+   * @throws ConnectionLeft if it is not
+   */
+  function suspecting<T>(statement: Promise<T>): Promise<T> {
+    if (!needsPrimary) return statement
+    const { promise, reject } = Promise.withResolvers<never>()
+    const leave = () => reject(new ConnectionLeft())
+    const timer = setInterval(() => void choose().catch(() => {}), SUSPICION)
+    underWay.add(leave)
+    return Promise.race([statement, promise]).finally(() => {
+      clearInterval(timer)
+      underWay.delete(leave)
+    })
   }
   async function run<Rows extends readonly object[]>(
     waiter: Waiter,
@@ -173,15 +283,23 @@ export function openDatabase({
     running++
     try {
       for (let isSecondTry = false; ; ) {
-        const connections = current
+        let connections = current
+        let isSent = false
         try {
           if (timeLeft(waiter) === 0) throw new Unanswered('DEADLINE')
+          if (!connections.isPrimary) await withDeadline(choose(), { ms: timeLeft(waiter) })
+          connections = current
+          // a later connection may have been made to another database in the same place
+          if (!connections.isVerified || !isUtf8(connections.sql)) {
+            await suspecting(withDeadline(verify(connections), { ms: timeLeft(waiter) }))
+          }
+          isSent = true
           const query = connections.sql<Rows[number][]>(template, ...parameters)
-          const rows = await answer(query, waiter, () => replace(connections))
+          const rows = await suspecting(answer(query, waiter, () => replace(connections)))
           connections.answeredAt = performance.now()
           return rows as unknown as Rows
         } catch (error) {
-          const retries = retriesOf(connections, error, waiter)
+          const retries = retriesOf(connections, error, isSent, waiter)
           if (retries === 'never' || (retries === 'once' && isSecondTry)) throw error
           isSecondTry ||= retries === 'once'
         }
@@ -197,28 +315,49 @@ export function openDatabase({
       onStatement?.(seen)
     }
   }
-  async function check(): Promise<void> {
-    const sql = probe
+  async function ask(): Promise<void> {
+    if (probe.host !== current.host) reopenProbe()
+    const { sql } = probe
     const askedAt = performance.now()
-    const rows = await withDeadline(
-      sql<{ read_only: string | null }[]>`
-        select current_setting('transaction_read_only') as read_only
-        from schema_migrations where version = ${SCHEMA_VERSION}`,
-      () => {
-        wasSilent = true
-        probe = openProbe()
-        void sql.end({ timeout: 0 })
-        const { answeredAt } = current
-        // connections that have gone silent do not come back, though new ones may be made
-        if (answeredAt !== undefined && answeredAt < askedAt) replace(current)
-      },
-    )
+    const onSilence = () => {
+      wasSilent = true
+      reopenProbe()
+      const { answeredAt } = current
+      // connections that have gone silent do not come back, though new ones may be made
+      if (answeredAt !== undefined && answeredAt < askedAt) replace(current)
+    }
+    const asked = sql<{ read_only: string | null }[]>`
+      select current_setting('transaction_read_only') as read_only
+      from schema_migrations where version = ${SCHEMA_VERSION}`
+    const rows = await withDeadline(asked, { onSilence }).catch((error) => {
+      // what it says may only follow from the encoding: there are migrations that cannot be made with another
+      refuseOtherEncodings(sql)
+      throw error
+    })
     // what it was connecting with meanwhile may wait for an answer that does not come
     if (wasSilent && current.answeredAt === undefined) replace(current)
     wasSilent = false
+    refuseOtherEncodings(sql)
     const [row] = rows
     if (row === undefined) throw new NotReady('SCHEMA_OUTDATED')
     if (row.read_only !== 'off') throw new NotReady('READ_ONLY')
+  }
+  function reopenProbe(): void {
+    void probe.sql.end({ timeout: 0 })
+    probe = openProbe(current.host)
+  }
+  async function check(isSecondTry = false): Promise<void> {
+    if (!current.isPrimary) await choose()
+    try {
+      await ask()
+    } catch (error) {
+      const isSilent = error instanceof Unanswered
+      if (!needsPrimary || !(isSilent || isElsewhere(error) || isLost(error))) throw error
+      distrust(current)
+      // after a silence, there is no time left
+      if (isSilent || isSecondTry) throw error
+      return check(true)
+    }
   }
 
   const sqlFor =
@@ -237,9 +376,13 @@ export function openDatabase({
     running: () => running,
     async end() {
       hasEnded = true
-      await Promise.all([current.sql.end({ timeout: 5 }), probe.end({ timeout: 0 })])
+      await Promise.all([current.sql.end({ timeout: 5 }), probe.sql.end({ timeout: 0 })])
     },
   }
+}
+
+function isUtf8({ parameters: { server_encoding } }: Pool): boolean {
+  return server_encoding === undefined || server_encoding === 'UTF8'
 }
 
 /** In milliseconds. */
@@ -256,16 +399,6 @@ function background(requestTimeout: number): Waiter {
     signal: NEVER,
     onStatement: () => {},
   }
-}
-
-/** @throws Unanswered, after it has called `onSilence` */
-async function withDeadline<T>(query: Promise<T>, onSilence: () => void): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => {
-    onSilence()
-    reject(new Unanswered('DEADLINE'))
-  }, READY_DEADLINE)
-  return Promise.race([query, promise]).finally(() => clearTimeout(timer))
 }
 
 /**

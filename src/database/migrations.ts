@@ -2,18 +2,46 @@
 import { devNull } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { resolveBinary } from 'dbmate'
-import { cleanUrl, openPool } from './connection'
+import type postgres from 'postgres'
+import { type DatabaseAddress, type Host, readAddress } from './address'
+import { openPool } from './connection'
+import { findPrimary } from './primary'
 
 const MIGRATIONS = fileURLToPath(new URL('../../db/migrations', import.meta.url))
 
 /** Any constant: names this project's migrations among a database's advisory locks. */
 const LOCK = 730_591_100
 
-/** dbmate's default is `require`; postgres.js uses TLS only where the URL asks for it, and both must agree. */
-function dbmateUrl(url: string): string {
-  const cleaned = new URL(cleanUrl(url))
-  if (!cleaned.searchParams.has('sslmode')) cleaned.searchParams.set('sslmode', 'disable')
-  return cleaned.href
+/**
+ * For dbmate, which goes to one host. The host is a parameter, because dbmate writes an IPv6 address without brackets; a
+ * TLS mode is always there, because dbmate's default is `require`.
+ */
+export function dbmateUrl(address: DatabaseAddress, { name, port }: Host): string {
+  const { user, password, database, tls, applicationName, options, connectTimeout } = address
+  const parameters = new URLSearchParams({
+    host: name,
+    port: String(port),
+    sslmode: name.startsWith('/') ? 'disable' : tls.mode,
+    application_name: applicationName,
+  })
+  if (options !== undefined) parameters.set('options', options)
+  if (connectTimeout !== undefined) parameters.set('connect_timeout', String(connectTimeout))
+  if (tls.authorities) parameters.set('sslrootcert', tls.authorities.path)
+  if (tls.client) {
+    parameters.set('sslcert', tls.client.certificate.path)
+    parameters.set('sslkey', tls.client.key.path)
+  }
+  const [who, path] = [
+    `${encodeURIComponent(user)}:${encodeURIComponent(password)}`,
+    encodeURIComponent(database),
+  ]
+  return `postgres://${who}@/${path}?${parameters}`
+}
+
+/** @returns the one host that a migration is for */
+async function hostOf(url: string): Promise<Host> {
+  const { hosts, needsPrimary } = readAddress(url)
+  return needsPrimary ? findPrimary(url, hosts) : hosts[0]
 }
 
 /**
@@ -24,11 +52,19 @@ function dbmateUrl(url: string): string {
  * @throws Error if it does not end with 0
  */
 export async function dbmate(args: readonly string[], url?: string, quiet = false): Promise<void> {
+  return runDbmate(
+    args,
+    url === undefined ? undefined : dbmateUrl(readAddress(url), await hostOf(url)),
+    quiet,
+  )
+}
+
+async function runDbmate(args: readonly string[], url: string | undefined, quiet: boolean): Promise<void> {
   // by itself it reads `.env`, and prints all of a file that it cannot parse
   const options = ['--env-file', devNull, '--migrations-dir', MIGRATIONS, '--no-dump-schema']
   const process = Bun.spawn([resolveBinary(), ...options, ...args], {
     // not as an argument, which every user of the machine could read
-    env: url === undefined ? {} : { DATABASE_URL: dbmateUrl(url) },
+    env: url === undefined ? {} : { DATABASE_URL: url },
     stdin: 'ignore',
     stdout: quiet ? 'pipe' : 'inherit',
     stderr: quiet ? 'pipe' : 'inherit',
@@ -50,14 +86,27 @@ export async function dbmate(args: readonly string[], url?: string, quiet = fals
  */
 export async function migrate(url: string, direction: 'up' | 'down', quiet = false): Promise<void> {
   const args = direction === 'up' ? ['up', '--strict'] : ['down']
-  const pool = openPool({ url, poolSize: 1, prepare: false })
+  const host = await hostOf(url)
+  const pool = openPool({ url, host, poolSize: 1, prepare: false })
   try {
     const sql = await pool.reserve()
     await sql`begin`
     await sql`select from pg_advisory_xact_lock(${LOCK}::bigint)`
-    await dbmate(args, url, quiet)
+    await refuseOtherEncodings(sql)
+    await runDbmate(args, dbmateUrl(readAddress(url), host), quiet)
   } finally {
     // at once: the transaction has nothing to keep, and ends with its connection
     await pool.end({ timeout: 0 })
   }
+}
+
+/** @throws Error for a database that cannot store every text, or does not know what it stores */
+async function refuseOtherEncodings(sql: postgres.ReservedSql): Promise<void> {
+  const [row] = await sql<
+    { encoding: string | null }[]
+  >`select current_setting('server_encoding') as encoding`
+  if (row?.encoding === 'UTF8') return
+  throw new Error(
+    `The database has the encoding ${row?.encoding}, and Taskwell needs UTF8: create database … encoding 'UTF8' template template0`,
+  )
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { cleanUrl, openPool } from '../../src/database/connection'
+import { openPool } from '../../src/database/connection'
 import { fromDatabaseError, wasNeverSent } from '../../src/database/errors'
 import { exactlyOne } from '../../src/database/sql'
 import { testDatabase } from '../support/database'
@@ -7,24 +7,6 @@ import { testDatabase } from '../support/database'
 const { url, sql } = await testDatabase()
 
 describe('a URL', () => {
-  test.each([
-    ['postgres://u:p@h/d', 'postgres://u:p@h/d'],
-    ['postgres://u:p@h/d?sslmode=require', 'postgres://u:p@h/d?sslmode=require'],
-    ['postgres://u:p@h/d?ssl=true', 'postgres://u:p@h/d?sslmode=require'],
-    ['postgres://u:p@h/d?ssl=false', 'postgres://u:p@h/d'],
-    [
-      'postgresql://u:p@ep-x-pooler.neon.tech/d?sslmode=require&channel_binding=require',
-      'postgresql://u:p@ep-x-pooler.neon.tech/d?sslmode=require',
-    ],
-    ['postgres://u:p@h/d?pgbouncer=true&schema=public&connection_limit=1', 'postgres://u:p@h/d'],
-    [
-      'postgres://u:p%40ss@h:6543/d?sslmode=verify-full&options=x',
-      'postgres://u:p%40ss@h:6543/d?sslmode=verify-full',
-    ],
-  ])('%s becomes %s', (given, cleaned) => {
-    expect(cleanUrl(given)).toBe(cleaned)
-  })
-
   test('with parameters of other drivers connects', async () => {
     const other = openPool({
       url: `${url}&channel_binding=require&pgbouncer=true&schema=public`,

@@ -1,0 +1,81 @@
+/** Which of several hosts is the primary: the one that takes writes. */
+import type { Host } from './address'
+import { openPool } from './connection'
+import { READY_DEADLINE, withDeadline } from './deadline'
+import { codeOf, NotReady } from './errors'
+
+/** How long the primary until now may take longer than another that takes writes, in milliseconds. */
+const GRACE = 500
+/** After which a host is asked again, in milliseconds. */
+const INTERVAL = 100
+
+/**
+ * Asks all at once, so that one that is dead costs nothing while another answers, and again while there is one that has
+ * not answered: meanwhile another may be promoted.
+ *
+ * @param before the primary until now: while it takes writes, it stays the primary, whatever the others say
+ * @throws NotReady if some answer and none takes writes; else what the first one failed with, after a second at most
+ */
+export async function findPrimary(url: string, hosts: readonly Host[], before?: Host): Promise<Host> {
+  let isOver = false
+  const first = hosts.map((host) => ({ host, answer: ask(url, host, host === before) }))
+  const beforeHasAnswered = Promise.allSettled(
+    first.filter(({ host }) => host === before).map(({ answer }) => answer),
+  )
+  const candidates = first.map(async ({ host, answer }) => {
+    while (!(await answer.catch(() => false))) {
+      await Bun.sleep(INTERVAL)
+      if (isOver) break
+      answer = ask(url, host)
+    }
+    if (before && host !== before) await Promise.race([beforeHasAnswered, Bun.sleep(GRACE)])
+    return host
+  })
+  const none = Promise.allSettled(first.map(({ answer }) => answer)).then((answers) => {
+    const reasons = answers.flatMap((each) => (each.status === 'rejected' ? [each.reason] : []))
+    if (reasons.length < hosts.length) return Promise.race(candidates)
+    throw reasons.find((reason) => reason instanceof NotReady) ?? reasons[0]
+  })
+  return Promise.race([...candidates, none]).finally(() => {
+    isOver = true
+  })
+}
+
+/** @returns what finds the primary for all who ask at once, and sticks to the one that it found last */
+export function createLook(url: string, hosts: readonly Host[]): () => Promise<Host> {
+  let before: Host | undefined
+  let looking: Promise<Host> | undefined
+  const forget = () => {
+    looking = undefined
+  }
+  return () => {
+    if (looking) return looking
+    looking = findPrimary(url, hosts, before)
+    looking.then(
+      (host) => {
+        before = host
+        forget()
+      },
+      () => setTimeout(forget, INTERVAL),
+    )
+    return looking
+  }
+}
+
+async function ask(url: string, host: Host, wasPrimary = false): Promise<Host> {
+  const options = { poolSize: 1, prepare: false, fetchTypes: false, connectTimeout: READY_DEADLINE / 1000 }
+  const sql = openPool({ url, host, ...options })
+  try {
+    const [row] = await withDeadline(
+      sql<{ read_only: string | null }[]>`select current_setting('transaction_read_only') as read_only`,
+    )
+    if (row?.read_only !== 'off') throw new NotReady('READ_ONLY')
+    return host
+  } catch (error) {
+    // it has no connection left for the question, but serves those that it has
+    if (wasPrimary && codeOf(error) === '53300') return host
+    throw error
+  } finally {
+    void sql.end({ timeout: 0 })
+  }
+}
