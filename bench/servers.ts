@@ -49,7 +49,7 @@ async function start(
   const child = Bun.spawn([process.execPath, '--no-env-file', join(import.meta.dir, script), ...args], {
     cwd: folder,
     env: {
-      PATH: process.env.PATH ?? '',
+      PATH: process.env['PATH'] ?? '',
       NODE_ENV: 'production',
       // as in the image
       BUN_JSC_heapGrowthMaxIncrease: '1',

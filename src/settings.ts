@@ -276,7 +276,7 @@ export function loadSettings(
   machine = THIS_MACHINE,
 ): Settings {
   const read = reader(env)
-  const production = env.NODE_ENV === 'production'
+  const production = env['NODE_ENV'] === 'production'
   const { databaseUrl, dataDir } = readDatabase(read)
   const secret = readSecret(read)
   const jwks = readJwks(read)

@@ -22,7 +22,7 @@ type Environment = Record<string, string>
 function start(args: string[], env: Environment) {
   const child = Bun.spawn([process.execPath, '--no-env-file', MAIN, ...args], {
     cwd: folder,
-    env: { PATH: process.env.PATH ?? '', DATA_DIR: folder, PORT: '0', HOST: '127.0.0.1', ...env },
+    env: { PATH: process.env['PATH'] ?? '', DATA_DIR: folder, PORT: '0', HOST: '127.0.0.1', ...env },
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',
@@ -44,7 +44,7 @@ async function run(args: string[], env: Environment) {
 function runStart(shell: 'system' | 'bun', env: Environment) {
   const child = Bun.spawn([process.execPath, 'run', `--shell=${shell}`, 'start'], {
     cwd: join(import.meta.dir, '..'),
-    env: { PATH: process.env.PATH ?? '', DATA_DIR: folder, PORT: '0', HOST: '127.0.0.1', ...env },
+    env: { PATH: process.env['PATH'] ?? '', DATA_DIR: folder, PORT: '0', HOST: '127.0.0.1', ...env },
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',
@@ -171,7 +171,7 @@ test('the end of the npx that started it ends it too', async () => {
   const script = `"${process.execPath}" --no-env-file "${MAIN}" serve & wait`
   const npx = Bun.spawn(['sh', '-c', script], {
     argv0: 'npm exec taskwell',
-    env: { PATH: process.env.PATH ?? '', DATA_DIR: folder, PORT: '0', HOST: '127.0.0.1' },
+    env: { PATH: process.env['PATH'] ?? '', DATA_DIR: folder, PORT: '0', HOST: '127.0.0.1' },
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',

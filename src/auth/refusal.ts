@@ -56,11 +56,11 @@ export function reasonOf(error: unknown): RefusalReason {
 export function describeToken(token: string): RefusalDetails['found'] {
   const [header, payload] = token.split('.', 2).map(decodePart)
   return {
-    algorithm: toText(header?.alg),
-    key_id: toText(header?.kid),
-    type: toText(header?.typ),
-    issuer: toText(payload?.iss),
-    audience: toText(payload?.aud),
+    algorithm: toText(header?.['alg']),
+    key_id: toText(header?.['kid']),
+    type: toText(header?.['typ']),
+    issuer: toText(payload?.['iss']),
+    audience: toText(payload?.['aud']),
   }
 }
 

@@ -85,8 +85,8 @@ export function readAddress(text: string, env: Environment = process.env): Datab
     hosts,
     needsPrimary: wantsPrimary === true || hosts.length > 1,
     user,
-    password: keywords.get('password') ?? env.PGPASSWORD ?? '',
-    database: keywords.get('dbname') ?? env.PGDATABASE ?? user,
+    password: keywords.get('password') ?? env['PGPASSWORD'] ?? '',
+    database: keywords.get('dbname') ?? env['PGDATABASE'] ?? user,
     tls,
     applicationName: keywords.get('application_name') ?? 'taskwell',
     options: keywords.get('options'),
@@ -230,7 +230,7 @@ function refusals(keywords: Keywords): string[] {
 }
 
 function readUser(keywords: Keywords, env: Environment): string {
-  const user = keywords.get('user') ?? env.PGUSER ?? userInfo().username
+  const user = keywords.get('user') ?? env['PGUSER'] ?? userInfo().username
   // Bun's word for an account without a name
   if (user === 'unknown') throw new AddressError(['user: is missing'])
   return user

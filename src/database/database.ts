@@ -190,7 +190,7 @@ export function openDatabase({
     if (isUtf8(sql)) return
     if (!hasToldOfEncoding) {
       log?.error(
-        { encoding: sql.parameters.server_encoding },
+        { encoding: sql.parameters['server_encoding'] },
         'the database is refused: its encoding has to be UTF8',
       )
     }

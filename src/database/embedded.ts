@@ -160,7 +160,7 @@ export function spawn({ owner, prefix }: Launcher, command: readonly string[], o
     ...(owner && prefix.length === 0 && { uid: owner.uid, gid: owner.gid }),
     // in a session of its own, so that Ctrl-C reaches it only through us, after the last request
     detached: true,
-    env: { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
+    env: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' },
     stdin: 'ignore',
     stdout: output,
     stderr: output,

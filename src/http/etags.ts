@@ -46,7 +46,7 @@ export interface Answer {
  */
 export function notModified<T>(set: Answer, tag: string): T {
   set.status = 304
-  set.headers.etag = tag
+  set.headers['etag'] = tag
   return undefined as T
 }
 

@@ -158,6 +158,6 @@ export function addLimit(
   const { ratelimit, 'ratelimit-policy': policies } = headers
   const left = `"${policy}";r=${remaining};t=${reset}`
   const rule = `"${policy}";q=${limit};w=${WINDOW_SECONDS}`
-  headers.ratelimit = ratelimit === undefined ? left : `${ratelimit}, ${left}`
+  headers['ratelimit'] = ratelimit === undefined ? left : `${ratelimit}, ${left}`
   headers['ratelimit-policy'] = policies === undefined ? rule : `${policies}, ${rule}`
 }

@@ -113,7 +113,9 @@ function correctOperation(path: string, operation: Operation): Json {
   const { parameters: generated = [], requestBody, responses, requestHeaders = [], ...rest } = operation
   const parameters = [...generated, ...requestHeaders.map(headerParameter)]
   const named = path.startsWith('/api/{user_id}/') ? ofUser(rest) : rest
-  const ownParameters = parameters.filter((each) => each.in !== 'path' || path.includes(`{${each.name}}`))
+  const ownParameters = parameters.filter(
+    (each) => each['in'] !== 'path' || path.includes(`{${each['name']}}`),
+  )
   return {
     ...named,
     // a 401 may also mean a wrong password; only who wants a token says that it is missing
@@ -125,7 +127,7 @@ function correctOperation(path: string, operation: Operation): Json {
         status,
         correctResponse(status, response),
       ]),
-      ...(responses['200']?.notModified ? [['304', NOT_MODIFIED]] : []),
+      ...(responses['200']?.['notModified'] ? [['304', NOT_MODIFIED]] : []),
     ]),
   }
 }
@@ -154,7 +156,7 @@ function correctParameter({ schema, description, examples: _, ...rest }: Json): 
   const { description: inner, ...plain } = plainSchema(schema as Json)
   return {
     ...rest,
-    required: rest.in === 'path' || rest.required === true,
+    required: rest['in'] === 'path' || rest['required'] === true,
     description: description ?? inner,
     schema: plain,
   }
@@ -163,7 +165,7 @@ function correctParameter({ schema, description, examples: _, ...rest }: Json): 
 /** Every body here is JSON; the plugin lists form data and plain text too. */
 function correctBody({ content }: NonNullable<Operation['requestBody']>): Json {
   const schema = content['application/json']?.schema ?? {}
-  const isOptional = isList(schema.anyOf) && schema.anyOf.some(isUndefined)
+  const isOptional = isList(schema['anyOf']) && schema['anyOf'].some(isUndefined)
   return { required: !isOptional, content: { 'application/json': { schema: plainSchema(schema) } } }
 }
 
@@ -195,10 +197,10 @@ const NOT_MODIFIED = {
 }
 
 function correctResponse(status: string, response: Operation['responses'][string]): Json {
-  const headers = { ...COMMON_HEADERS, ...HEADERS[status], ...(response.responseHeaders as Json) }
+  const headers = { ...COMMON_HEADERS, ...HEADERS[status], ...(response['responseHeaders'] as Json) }
   if (response.codes) return { ...problemResponse(response.codes), headers }
-  const schema = response.component ? response : response.content?.['application/json']?.schema
-  const types = response.mediaTypes ?? { 'application/json': schema }
+  const schema = response['component'] ? response : response.content?.['application/json']?.schema
+  const types = response['mediaTypes'] ?? { 'application/json': schema }
   return {
     description: SUCCESS[status] ?? 'Success',
     headers,
@@ -239,7 +241,7 @@ function isList(value: unknown): value is Json[] {
 }
 
 function isUndefined(schema: Json): boolean {
-  return schema.type === 'undefined'
+  return schema['type'] === 'undefined'
 }
 
 /** Our own keywords, and TypeBox's, that are no JSON Schema. */
@@ -256,8 +258,8 @@ const OWN_KEYWORDS = new Set([
 
 /** A schema as JSON Schema has it; named ones become references. */
 function plainSchema(schema: Json, isDefinition = false): Json {
-  if (schema.component && !isDefinition) return reference(schema.component)
-  if (schema.documented) return schema.documented as Json
+  if (schema['component'] && !isDefinition) return reference(schema['component'])
+  if (schema['documented']) return schema['documented'] as Json
   const plain = Object.fromEntries(
     Object.entries(schema)
       .filter(([keyword]) => !OWN_KEYWORDS.has(keyword))

@@ -29,7 +29,7 @@ export function createPublicPath({ publicUrl, trustedProxyHops }: PublicSettings
     prefix,
     varyBy: PREFIX_HEADER,
     address({ request, set }) {
-      set.headers.vary = [set.headers.vary, PREFIX_HEADER].filter(Boolean).join(', ')
+      set.headers['vary'] = [set.headers['vary'], PREFIX_HEADER].filter(Boolean).join(', ')
       return prefix(request) || '/'
     },
   }

@@ -55,7 +55,7 @@ export function requests({ log, traffic, metrics, requestTimeout }: Deps) {
   )
 }
 
-const INFO = pino.levels.values.info ?? 30
+const INFO = pino.levels.values['info'] ?? 30
 
 /** Tells of a request that has been answered. */
 function createEnd(log: Logger, metrics: Metrics | undefined) {

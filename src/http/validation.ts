@@ -105,7 +105,7 @@ function* flatten(errors: Iterable<ValueError>): Iterable<ValueError> {
 }
 
 function hasRule(schema: TSchema): boolean {
-  return typeof schema.rule === 'string'
+  return typeof schema['rule'] === 'string'
 }
 
 const PART = { body: 'field', query: 'parameter', path: 'parameter', header: 'header' } as const
@@ -121,6 +121,8 @@ function sentence(place: FieldError['in'], { type, schema, path }: ValueError): 
     case ValueErrorType.Object:
       return path === '' ? 'must be a JSON object' : 'must be an object'
     default:
-      return typeof schema.rule === 'string' ? schema.rule : `must be a ${schema.type ?? 'valid value'}`
+      return typeof schema['rule'] === 'string'
+        ? schema['rule']
+        : `must be a ${schema['type'] ?? 'valid value'}`
   }
 }

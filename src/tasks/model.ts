@@ -80,7 +80,7 @@ export type TrashedTask = typeof TrashedTask.static
 
 const Title = text('task-title', { min: 1, max: 200, notBlank: true, description: 'Kept as sent, untrimmed' })
 const Description = text('task-description', { min: 0, max: 1000, description: '`null`: none' })
-const NullableDescription = t.Union([Description, t.Null()], { rule: `${Description.rule}, or null` })
+const NullableDescription = t.Union([Description, t.Null()], { rule: `${Description['rule']}, or null` })
 const Completed = t.Boolean({ rule: 'must be true or false' })
 
 export const TaskCreate = component(

@@ -64,12 +64,12 @@ export async function answerList<Item extends Task>(
   })
   if (is_refused) throw refuseToken('revoked')
   const tag = listTag(revision, tagged)
-  set.headers.vary = [set.headers.vary, 'Accept'].filter(Boolean).join(', ')
+  set.headers['vary'] = [set.headers['vary'], 'Accept'].filter(Boolean).join(', ')
   if (tasks === null) return notModified(set, tag)
-  set.headers.etag = tag
+  set.headers['etag'] = tag
   const last = tasks.length > limit ? tasks[limit - 1] : undefined
   const next = last && encodeCursor(order, last)
-  if (next) set.headers.link = `<${path}?${nextQuery(sent, next)}>; rel="next"`
+  if (next) set.headers['link'] = `<${path}?${nextQuery(sent, next)}>; rel="next"`
   if (total !== null) set.headers['x-total-count'] = String(total)
   const page = tasks.slice(0, limit)
   if (form === 'array') return page

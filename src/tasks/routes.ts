@@ -261,7 +261,7 @@ const changeTask = {
 }
 
 function tagged(set: Answer, task: Task): Task {
-  set.headers.etag = taskTag(task.revision)
+  set.headers['etag'] = taskTag(task.revision)
   return task
 }
 

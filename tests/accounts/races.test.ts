@@ -85,7 +85,7 @@ const refresh = ({ refresh_token }: Pick<Tokens, 'refresh_token'>) =>
 const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } })
 const as = ({ access_token }: Tokens) => bearer(access_token)
 
-const sessionIdOf = ({ access_token }: Tokens) => String(decodeJwt(access_token).sid)
+const sessionIdOf = ({ access_token }: Tokens) => String(decodeJwt(access_token)['sid'])
 
 const changeEmail = (session: Tokens, email: string | null = newEmail()) =>
   call('PATCH', ME, { ...as(session), body: { email, current_password: PASSWORD } })

@@ -25,7 +25,7 @@ async function start(env: Record<string, string>) {
   const child = Bun.spawn([process.execPath, '--no-env-file', MAIN, 'serve'], {
     cwd: folder,
     env: {
-      PATH: process.env.PATH ?? '',
+      PATH: process.env['PATH'] ?? '',
       HOST: '127.0.0.1',
       PORT: String(port),
       LOG_LEVEL: 'trace',
@@ -89,8 +89,8 @@ interface Walk {
 /** Goes through all that accounts can do, and all that can go wrong with it. */
 async function walk(env: Record<string, string>): Promise<Walk> {
   const server = await start(env)
-  const secret = env.BETTER_AUTH_SECRET ?? (await readFile(join(folder, 'secret'), 'utf8'))
-  const database = new URL(env.DATABASE_URL ?? runningUrl(folder) ?? '')
+  const secret = env['BETTER_AUTH_SECRET'] ?? (await readFile(join(folder, 'secret'), 'utf8'))
+  const database = new URL(env['DATABASE_URL'] ?? runningUrl(folder) ?? '')
   const sql = postgres(database.href, { max: 1, onnotice: () => {} })
 
   const [password, nextPassword, wrongPassword] = [
@@ -240,7 +240,7 @@ async function walk(env: Record<string, string>): Promise<Walk> {
   await admin.end()
 
   const log = await server.stop()
-  const databaseLog = env.DATABASE_URL ? '' : await readFile(join(folder, 'postgres.log'), 'utf8')
+  const databaseLog = env['DATABASE_URL'] ? '' : await readFile(join(folder, 'postgres.log'), 'utf8')
   return { answers, log, databaseLog, secrets }
 }
 

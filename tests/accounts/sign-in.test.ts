@@ -345,7 +345,7 @@ describe('signing in', () => {
       refresh_token: expect.stringMatching(/^[\w-]{43}$/),
       user: registered.user,
     })
-    expect(decodeJwt(body.access_token).sid).not.toBe(decodeJwt(registered.access_token).sid)
+    expect(decodeJwt(body.access_token)['sid']).not.toBe(decodeJwt(registered.access_token)['sid'])
     expect(await sessionsOf(registered)).toHaveLength(2)
   })
 
@@ -508,7 +508,7 @@ describe('a refresh token', () => {
     expect(body.access_token).not.toBe(first.access_token)
     expect(decodeJwt(body.access_token)).toMatchObject({
       sub: first.user.id,
-      sid: String(decodeJwt(first.access_token).sid),
+      sid: String(decodeJwt(first.access_token)['sid']),
     })
     expect(await sessionsOf(first)).toHaveLength(1)
   })

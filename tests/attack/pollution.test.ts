@@ -42,7 +42,7 @@ const clean = shared()
 
 afterEach(() => {
   expect(shared()).toEqual(clean)
-  expect(({} as Record<string, unknown>).polluted).toBeUndefined()
+  expect(({} as Record<string, unknown>)['polluted']).toBeUndefined()
 })
 
 const POLLUTION = '{"polluted":true,"title":"polluted","prototype":{"polluted":true},"completed":true}'

@@ -55,7 +55,7 @@ test('an access token of a session names it, and no two are the same', async () 
   const settings = testSettings()
   const session = '0198c1d2-7a5e-7c3b-9f10-2b1d6c5a4e3f'
   const [one, two] = await Promise.all([1, 2].map(() => signAccessToken('ann', settings, session)))
-  expect(decodeJwt(one ?? '').sid).toBe(session)
+  expect(decodeJwt(one ?? '')['sid']).toBe(session)
   expect(one).not.toBe(two)
   expect(await createVerify(settings)(`Bearer ${one}`)).toMatchObject({ id: 'ann', sessionId: session })
 })

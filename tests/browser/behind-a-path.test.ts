@@ -7,7 +7,7 @@ import { describeInBrowser } from '../support/browser'
 import { NGINX, startNginx } from '../support/nginx'
 import { quietPort } from '../support/quiet-port'
 
-const SCREENSHOTS = process.env.SCREENSHOTS
+const SCREENSHOTS = process.env['SCREENSHOTS']
 
 /** What the site's page puts there. */
 declare const taskwell: {

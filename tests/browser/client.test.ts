@@ -57,7 +57,7 @@ describeInBrowser('the client in pages', async (browser) => {
     const stored = await page.evaluate(() => Object.entries(localStorage))
     const [[key, text] = ['', '']] = stored
     const tokens = JSON.parse(text)
-    const sessionId = String(decodeJwt(tokens.access).sid)
+    const sessionId = String(decodeJwt(tokens.access)['sid'])
     const access = await signAccessToken(tokens.user, { ...settings, jwtExpireMinutes: -1 }, sessionId)
     const slept = JSON.stringify({ ...tokens, access, renewAt: 0 })
     await page.evaluate((entry) => localStorage.setItem(...entry), [key, slept] as [string, string])

@@ -4,7 +4,7 @@ import { signAccessToken } from '../../src/auth/token'
 import { testApp } from '../support/app'
 import { describeInBrowser } from '../support/browser'
 
-const SCREENSHOTS = process.env.SCREENSHOTS
+const SCREENSHOTS = process.env['SCREENSHOTS']
 
 /** Another host, as far as a browser is concerned; its script would say that it ran. */
 function startSite(page = '<!doctype html><title>site</title>') {

@@ -4,7 +4,7 @@ import { signAccessToken } from '../../src/auth/token'
 import { testApp } from '../support/app'
 import { describeInBrowser } from '../support/browser'
 
-const SCREENSHOTS = process.env.SCREENSHOTS
+const SCREENSHOTS = process.env['SCREENSHOTS']
 
 describeInBrowser('the pages', async (browser) => {
   const { app, call, settings } = await testApp()

@@ -119,7 +119,7 @@ async function whoIs({ api }: Client): Promise<string> {
 /** Has the server call the access token expired, unexpectedly for the client. */
 async function expire(storage: Memory): Promise<void> {
   const { user, access } = storage.tokens()
-  const sessionId = String(decodeJwt(access).sid)
+  const sessionId = String(decodeJwt(access)['sid'])
   storage.change({ access: await signAccessToken(user, { ...settings, jwtExpireMinutes: -1 }, sessionId) })
 }
 

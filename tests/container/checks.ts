@@ -8,7 +8,7 @@ import { signAccessToken } from '../../src/auth/token'
 import { freePort } from '../../src/database/embedded'
 import { createSubject, type Run } from './subject'
 
-const SERVER_URL = process.env.DATABASE_URL
+const SERVER_URL = process.env['DATABASE_URL']
 if (!SERVER_URL) throw new Error('DATABASE_URL is not set: run these with `bun run test:container`')
 
 const SECRET = 'a-shared-secret-of-at-least-32-bytes'

@@ -171,24 +171,24 @@ const ofAll: Arbitrary<Change>[] = [
 
 const ofTokens: Arbitrary<Change>[] = [
   change('no token', fc.constant(null), (draft) => {
-    delete draft.headers.authorization
+    delete draft.headers['authorization']
   }),
   change('another header than a token', fc.constantFrom(...AUTHORIZATIONS), (draft, value) => {
-    draft.headers.authorization = value
+    draft.headers['authorization'] = value
     draft.flaws.push('no token')
   }),
   change('a broken token', pick, (draft, n) => {
     const { token } = draft.user
-    draft.headers.authorization = `Bearer ${token.slice(0, n % token.length)}`
+    draft.headers['authorization'] = `Bearer ${token.slice(0, n % token.length)}`
     draft.flaws.push('a broken token')
   }),
   change('the scheme in capitals', fc.constant(null), (draft) => {
-    draft.headers.authorization = `BEARER ${draft.user.token}`
+    draft.headers['authorization'] = `BEARER ${draft.user.token}`
   }),
   pick.map((n) => ({
     name: 'a bad token',
     apply: (draft, { badTokens }) => {
-      draft.headers.authorization = `Bearer ${badTokens[n % badTokens.length]}`
+      draft.headers['authorization'] = `Bearer ${badTokens[n % badTokens.length]}`
       draft.flaws.push('a bad token')
     },
   })),

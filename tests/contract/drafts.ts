@@ -231,7 +231,7 @@ export function flawsOf(draft: Draft, contract: Contract): string[] {
   for (const { in: place, name, required } of operation.parameters) {
     if (place === 'query' && required && !query.some(([sent]) => sent === name)) flaws.push(`no ${name}`)
   }
-  if (operation.needsToken && !headers.authorization) flaws.push('no token')
+  if (operation.needsToken && !headers['authorization']) flaws.push('no token')
   return [...flaws, ...bodyFlaws(draft, contract)]
 }
 

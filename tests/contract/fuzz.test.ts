@@ -11,8 +11,8 @@ import { rulesOf } from './rules'
 import { World } from './world'
 
 /** More are sent with `FUZZ_RUNS=200000`, and others with another `FUZZ_SEED`. */
-const RUNS = Number(process.env.FUZZ_RUNS ?? 20_000)
-const SEED = Number(process.env.FUZZ_SEED ?? 1)
+const RUNS = Number(process.env['FUZZ_RUNS'] ?? 20_000)
+const SEED = Number(process.env['FUZZ_SEED'] ?? 1)
 
 /** How many are made ahead of being sent. */
 const CHUNK = 500

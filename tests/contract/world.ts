@@ -55,11 +55,11 @@ export class World {
     { headers, body }: Answer,
   ): Promise<void> {
     visit(body, (found) => {
-      if ('revision' in found) keep(user, 'task', found.id)
-      if ('last_used_at' in found) keep(user, 'session', found.id)
+      if ('revision' in found) keep(user, 'task', found['id'])
+      if ('last_used_at' in found) keep(user, 'session', found['id'])
       this.#learnSession(found)
-      keep(user, 'cursor', found.next_cursor)
-      keep(user, 'since', found.cursor)
+      keep(user, 'cursor', found['next_cursor'])
+      keep(user, 'since', found['cursor'])
     })
     const tag = headers.get('etag')
     keep(user, tag?.startsWith('W/') ? 'list tag' : 'tag', tag)
@@ -88,12 +88,12 @@ export class World {
     const owner = this.users.find(({ id }) => id === (user as { id?: unknown } | undefined)?.id)
     if (!owner || typeof token !== 'string') return
     keep(owner, 'refresh_token', refreshToken)
-    keep(owner, 'session', decodeJwt(token).sid)
+    keep(owner, 'session', decodeJwt(token)['sid'])
   }
 
   /** Another use would end the session. */
   #forget(refreshToken: string): void {
-    for (const { has } of this.users) has.refresh_token = without(has.refresh_token, refreshToken)
+    for (const { has } of this.users) has['refresh_token'] = without(has['refresh_token'], refreshToken)
   }
 
   #valuesOf(user: User, kind: string): string[] {
@@ -104,12 +104,12 @@ export class World {
     const known: Belongings = {
       user_id: ['me', user.id],
       // of anybody: whoever refreshes says by it who they are
-      refresh_token: this.users.flatMap(({ has }) => has.refresh_token ?? []),
+      refresh_token: this.users.flatMap(({ has }) => has['refresh_token'] ?? []),
       email: [email],
       password: [password],
       current_password: [password],
-      'If-Match': ['*', ...(user.has.tag ?? [])],
-      'Last-Event-ID': user.has.since ?? [],
+      'If-Match': ['*', ...(user.has['tag'] ?? [])],
+      'Last-Event-ID': user.has['since'] ?? [],
     }
     return known[kind] ?? user.has[kind] ?? []
   }
@@ -120,7 +120,7 @@ export class World {
     // every other one with a token that no session belongs to, and that survives all of them
     const isFree = this.#made % 2 === 0
     const token = isFree ? await signAccessToken(body.user.id, this.#app.settings) : body.access_token
-    const session = String(decodeJwt(body.access_token).sid)
+    const session = String(decodeJwt(body.access_token)['sid'])
     const has = { refresh_token: [body.refresh_token], session: [session] }
     return { id: body.user.id, token, account, has }
   }

@@ -22,7 +22,7 @@ describe('a connection', () => {
     const simple = openPool({ url, poolSize: 1, prepare: false })
     expect(await simple`select ${'x'}::text as x`).toEqual([{ x: 'x' }] as never)
     const [prepared] = await simple`select count(*) from pg_prepared_statements`
-    expect(prepared?.count).toBe(0)
+    expect(prepared?.['count']).toBe(0)
     await simple.end()
   })
 

@@ -294,7 +294,7 @@ test.each(EXCEPTIONS.flatMap((exception) => exception.of.map((name) => ({ name, 
 )
 
 test.each([...LISTS, 'listTrash'])('%s of what is known reads no task', async (name) => {
-  const call = STATEMENTS[name]?.known ?? expect.unreachable()
+  const call = STATEMENTS[name]?.['known'] ?? expect.unreachable()
   for (const mode of MODES) {
     const { plans } = await explainer.explain(mode, (on) => call(on, SUBJECTS['the one with most']))
     expect(rowsReadOf('tasks', plans)).toBe(0)

@@ -87,8 +87,8 @@ describe("the server's own limit", () => {
   })
 })
 
-const pgbouncer = Bun.which('pgbouncer', { PATH: `${process.env.PATH}:/usr/sbin` })
-if (!pgbouncer && process.env.REQUIRE_PGBOUNCER) throw new Error('There is no pgbouncer')
+const pgbouncer = Bun.which('pgbouncer', { PATH: `${process.env['PATH']}:/usr/sbin` })
+if (!pgbouncer && process.env['REQUIRE_PGBOUNCER']) throw new Error('There is no pgbouncer')
 
 /** In transaction mode; in a folder of its own, and as nobody, since it refuses to run as root. */
 async function startPgBouncer(command: string, settings: string): Promise<string> {

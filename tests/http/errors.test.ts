@@ -160,7 +160,7 @@ describe('what fails inside', () => {
     await sql`insert into users (id) values ('broken')`
     const [task] = await sql`insert into tasks (user_id, title, completed, created_at, updated_at, revision)
       values ('broken', 'my secret plan', null, now(), now(), 1) returning id`
-    const answer = await call('GET', `${TODOS}/${task?.id}`, { as: 'broken' })
+    const answer = await call('GET', `${TODOS}/${task?.['id']}`, { as: 'broken' })
     expect(answer).toMatchObject({ status: 500, body: { error_code: 'INTERNAL_ERROR' } })
     expect(JSON.stringify(answer.body) + logged.join('')).not.toContain('my secret plan')
     const page = { accept: 'application/vnd.taskwell.page+json' }

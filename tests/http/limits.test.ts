@@ -123,7 +123,7 @@ describe('the headers', () => {
 const server = Bun.which('redis-server') ?? Bun.which('valkey-server')
 
 // where the whole project is checked, a missing server is a fault and no reason to skip
-if (!server && process.env.REQUIRE_REDIS) throw new Error('There is no redis-server or valkey-server')
+if (!server && process.env['REQUIRE_REDIS']) throw new Error('There is no redis-server or valkey-server')
 
 if (server) describe('in Redis', () => inRedis(server))
 else test.skip('in Redis: there is no redis-server or valkey-server here; install one', () => {})

@@ -188,7 +188,7 @@ describe('over the network', async () => {
     connection.write(`GET /nothing HTTP/1.1\r\nHost: localhost\r\n${lines}Connection: close\r\n\r\n`)
     const [, sent = ''] = /\r\nratelimit: (.*)\r\n/i.exec(await connection.until(/^.*\r\n\r\n/s)) ?? []
     connection.destroy()
-    return left({ headers: new Headers({ ratelimit: sent }) }).address
+    return left({ headers: new Headers({ ratelimit: sent }) })['address']
   }
 
   test('without a trusted proxy the other end of the connection counts, whatever it says', async () => {

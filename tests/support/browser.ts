@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs'
 import { type Browser, chromium } from 'playwright-core'
 
 const PATHS = [
-  process.env.CHROMIUM,
+  process.env['CHROMIUM'],
   '/usr/bin/chromium',
   '/usr/bin/google-chrome',
   '/usr/bin/chromium-browser',
@@ -16,7 +16,7 @@ export const INSECURE_HOST = 'lan.test'
 const executablePath = PATHS.find((path) => path && existsSync(path))
 
 // where the whole project is checked, a missing browser is a fault and no reason to skip
-if (!executablePath && process.env.REQUIRE_BROWSER) {
+if (!executablePath && process.env['REQUIRE_BROWSER']) {
   throw new Error('There is no Chromium: install it, or name it in CHROMIUM')
 }
 

@@ -4,7 +4,7 @@ import postgres from 'postgres'
 import { openPool, type Pool } from '../../src/database/connection'
 import { type Database, openDatabase } from '../../src/database/database'
 
-const SERVER_URL = process.env.DATABASE_URL
+const SERVER_URL = process.env['DATABASE_URL']
 if (!SERVER_URL) throw new Error('DATABASE_URL is not set: run the tests with `bun run test [file…]`')
 
 export interface TestDatabase {

@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /** Where it is; null if it is not installed. */
-export const NGINX = Bun.which('nginx', { PATH: `${process.env.PATH}:/usr/sbin` })
+export const NGINX = Bun.which('nginx', { PATH: `${process.env['PATH']}:/usr/sbin` })
 
 // where the whole project is checked, a missing nginx is a fault and no reason to skip
-if (!NGINX && process.env.REQUIRE_NGINX) throw new Error('There is no nginx')
+if (!NGINX && process.env['REQUIRE_NGINX']) throw new Error('There is no nginx')
 
 interface Site {
   port: number

@@ -48,7 +48,7 @@ export async function startServer(env: Environment, port?: number): Promise<Serv
   const child = Bun.spawn([process.execPath, '--no-env-file', MAIN, 'serve'], {
     cwd: folder,
     env: {
-      PATH: process.env.PATH ?? '',
+      PATH: process.env['PATH'] ?? '',
       NODE_ENV: 'production',
       HOST: '127.0.0.1',
       PORT: String(chosen),

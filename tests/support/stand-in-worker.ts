@@ -17,8 +17,8 @@ const behaviours: Record<string, () => void> = {
   'ends before it is ready': () => process.exit(3),
   'is ready once': () => {
     // whoever starts it again sees that it has been here
-    appendFileSync(process.env.FILE ?? '', 'x')
-    if (process.env.STARTS === '1') process.send?.({ type: 'ready' })
+    appendFileSync(process.env['FILE'] ?? '', 'x')
+    if (process.env['STARTS'] === '1') process.send?.({ type: 'ready' })
     else process.send?.({ type: 'failed', message: 'the port is gone' })
     setTimeout(() => process.exit(4), 20)
   },

@@ -7,7 +7,7 @@ import { startTracing } from '../../src/tracing'
 
 const tracing = await startTracing({
   otelEndpoint: process.argv[2] ?? '',
-  continueTraces: process.env.STRANGERS !== 'yes',
+  continueTraces: process.env['STRANGERS'] !== 'yes',
 })
 
 /** Stands in for the database: awaits, and tells of it, always a little after its end. */

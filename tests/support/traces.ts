@@ -63,7 +63,7 @@ export function collector() {
 export async function start(collectorUrl: string, env: Record<string, string> = {}) {
   const { promise: url, resolve } = Promise.withResolvers<string>()
   const child = Bun.spawn([process.execPath, '--no-env-file', PROGRAM, collectorUrl], {
-    env: { PATH: process.env.PATH ?? '', OTEL_BSP_SCHEDULE_DELAY: '1', ...env },
+    env: { PATH: process.env['PATH'] ?? '', OTEL_BSP_SCHEDULE_DELAY: '1', ...env },
     stdout: 'pipe',
     stderr: 'pipe',
     ipc: resolve,

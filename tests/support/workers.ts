@@ -41,7 +41,7 @@ export async function workerAt(server: ServerProcess, connection: HttpConnection
   await connection.request('GET', '/health', { headers: { 'x-request-id': id } })
   for (;;) {
     const line = server.log.find(({ request_id }) => request_id === id)
-    if (line) return Number(line.worker)
+    if (line) return Number(line['worker'])
     await Bun.sleep(1)
   }
 }

@@ -7,7 +7,7 @@ import type { Task } from '../../src/tasks/model'
 import { type Answer, type TestApp, testApp } from '../support/app'
 
 /** More of them are played with `FC_RUNS=20000`. */
-const RUNS = Number(process.env.FC_RUNS ?? 1500)
+const RUNS = Number(process.env['FC_RUNS'] ?? 1500)
 /** A purge is of all users: who plays at the same time has a database of its own. */
 const [one, two, three] = [await testApp(), await testApp(), await testApp()]
 

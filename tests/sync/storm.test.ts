@@ -29,7 +29,7 @@ async function serve(env: Record<string, string>) {
   const child = Bun.spawn([process.execPath, '--no-env-file', MAIN, 'serve'], {
     cwd: folder,
     env: {
-      PATH: process.env.PATH ?? '',
+      PATH: process.env['PATH'] ?? '',
       ...UNLIMITED,
       DATA_DIR: folder,
       PORT: '0',

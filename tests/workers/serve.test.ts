@@ -34,7 +34,7 @@ async function start(env: Record<string, string>, stopRequested: Promise<unknown
   }
   const workers = await serveWithWorkers(testSettings(all), log, stopRequested, {
     program: [process.execPath, '--no-env-file', program],
-    env: { PATH: process.env.PATH, ...all },
+    env: { PATH: process.env['PATH'], ...all },
   })
   running.push(workers)
   return workers

@@ -31,7 +31,7 @@ function supervised(
     environment(n) {
       started.push({ n, at: performance.now() })
       const starts = started.filter((each) => each.n === n).length
-      return { PATH: process.env.PATH, FILE: file, STARTS: String(starts) }
+      return { PATH: process.env['PATH'], FILE: file, STARTS: String(starts) }
     },
     hub: createHub(createLimits({ rateLimitPerMinute: 1, authRateLimitPerMinute: 1 })),
     log: createLog({ logLevel: 'info', production: true }, linesTo(lines)),

@@ -68,7 +68,7 @@ test('not one more, however many come at once to both', async () => {
   await Promise.all(connections.map(ask))
   expect(statuses.filter((status) => status === 200)).toHaveLength(LIMIT)
   expect(statuses.filter((status) => status === 429)).toHaveLength(80 - LIMIT)
-  const served = () => new Set(server.log.filter((line) => line.user === user).map(({ worker }) => worker))
+  const served = () => new Set(server.log.filter((line) => line['user'] === user).map(({ worker }) => worker))
   await eventually(async () => served().size, 2)
 })
 
