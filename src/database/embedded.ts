@@ -49,11 +49,13 @@ export async function startEmbedded(dataDir: string, onLoss?: () => void): Promi
   try {
     const cluster = join(folder, 'postgres')
     const launcher = await createLauncher(binaries, cluster)
+    const isLeftover = existsSync(join(cluster, 'postmaster.pid'))
     if (existsSync(cluster)) await endLeftover(cluster)
     else await createCluster(folder, cluster, launcher, binaries)
     const port = await freePort()
     const start = () => startServer({ folder, cluster, launcher, binaries, port })
-    const end = keepRunning(await start(), start, onLoss)
+    const first = await (isLeftover ? startAfterLeftover(start) : start())
+    const end = keepRunning(first, start, onLoss)
     const stop = async () => {
       await end()
       unlock()
@@ -251,8 +253,21 @@ async function startServer({
   return server
 }
 
-/** In milliseconds; what is left of a killed server's processes needs a moment to notice. */
+/** In milliseconds; the child processes of a killed server need a moment to notice, and no other starts before. */
 const RESTART_INTERVAL = 500
+
+/** @throws what the last try failed with, after ten seconds */
+async function startAfterLeftover(start: () => Promise<Bun.Subprocess>): Promise<Bun.Subprocess> {
+  const deadline = Date.now() + STOP_DEADLINE
+  for (;;) {
+    try {
+      return await start()
+    } catch (error) {
+      if (Date.now() > deadline) throw error
+      await Bun.sleep(RESTART_INTERVAL)
+    }
+  }
+}
 
 /** @returns what ends it for good */
 function keepRunning(
