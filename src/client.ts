@@ -69,10 +69,10 @@ export type Client = Calls & {
    */
   update(task: Task, change: TaskUpdate | ((current: Task) => TaskUpdate)): ReturnType<TaskCalls['patch']>
   /**
-   * Keeps a map of all tasks true, from now on: by changes and events, through lost connections and expired tokens.
+   * Keeps a map of all tasks up to date, also after lost connections and expired tokens.
    *
-   * Tabs of one origin, server and user share one event stream, if there is `BroadcastChannel`; the token's subject is
-   * the user, so `token` is also asked when a change comes from the stream. Where `fetch` gives no streams, changes are
+   * Tabs of one origin, server and user share one event stream, if there is `BroadcastChannel`. The user is the token's
+   * subject, so `token` is also called for each change from the stream. Where `fetch` gives no streams, changes are
    * asked for every 2.5 to 5 seconds, and less often while the server fails.
    *
    *     const tasks = new Map<number, Task>()
@@ -103,8 +103,7 @@ export interface ClientOptions {
   retries?: number
   /**
    * How long a call may take, in milliseconds, with all its attempts; then it is answered by `NO_ANSWER`. An attempt
-   * after which a request can be sent again is given half of that. A stream of events has to begin by then, and may
-   * last. 30,000 by default; `Infinity` waits for ever.
+   * that can be repeated gets half of that. For a stream of events this limits only the time until it begins. 30,000 by default; `Infinity` waits for ever.
    */
   timeoutMs?: number
 }
@@ -119,7 +118,7 @@ export interface ClientOptions {
  *
  * A call resolves with `{ data, error }`; `error.status` tells which problem `error.value` is. Where no answer came,
  * because there is no connection, `timeoutMs` are over or the call was aborted, it is a 503 with `NO_ANSWER`. Times stay
- * text, and after a 204 `data` is `''`. Who has signed in stays so: the access token is renewed shortly before it ends,
+ * text, and after a 204 `data` is `''`. A user who has signed in stays signed in: the access token is renewed shortly before it ends,
  * or when the server calls it expired, once for all requests that wait for it.
  *
  * @param url where the server is; it may have a path
@@ -132,14 +131,14 @@ export function createClient(
 ): Client {
   const session = createSession({
     key: `taskwell ${url}`,
-    // it knows best how long to wait
+    // the session sets its own deadlines
     refresh: (refreshToken, milliseconds) =>
       refresh(connect(Number.POSITIVE_INFINITY).api.v1.auth, refreshToken, milliseconds),
     storage,
   })
   const given = token === undefined ? () => session.accessToken() : token
   const currentToken = async () => (typeof given === 'function' ? await given() : given)
-  /** Undefined where no other tab can be, as on a server, and for a user who cannot be known. */
+  /** Undefined if there are no other tabs (on a server), or if the token does not name its user. */
   const identify = async () => {
     const hasTabs = typeof BroadcastChannel === 'function' && (storage || typeof document === 'object')
     const user = hasTabs ? userOf(await currentToken()) : undefined
@@ -261,7 +260,7 @@ async function refresh(auth: SignInCalls, refresh_token: string, milliseconds: n
   return isProblem(problem) && problem.error_code === 'TOKEN_INVALID' ? 'refused' : 'unknown'
 }
 
-/** What only says that it is JSON comes from somebody else, and is as good as no answer. */
+/** An answer that is not the JSON it claims to be comes from a proxy: treat it as no answer. */
 function unlessUnreadable(error: unknown): undefined {
   if (!(error instanceof SyntaxError)) throw error
 }
@@ -271,6 +270,8 @@ function authorizing(root: string, currentToken: () => Promise<Token>, send: Sen
   return async (url, init) => {
     const headers = new Headers(init.headers)
     const current = pathBelow(root, url).startsWith(SIGN_IN_PATH) ? undefined : await currentToken()
+    // a fetcher that ignores the signal would send it, though the caller has been told that there is no answer
+    if (init.signal?.aborted) throw init.signal.reason
     if (current && !headers.has('authorization')) headers.set('authorization', `Bearer ${current}`)
     return send(url, { ...init, headers })
   }
@@ -310,7 +311,7 @@ function answering(send: Send): Send {
   return (url, init) => send(url, init).catch(noAnswer)
 }
 
-/** What kept a request from being made; the server has no part in it. */
+/** An error in making a request, before anything was sent. */
 class Fault {
   readonly cause: unknown
 
@@ -319,7 +320,7 @@ class Fault {
   }
 }
 
-/** Eden would resolve with a 503 as if the server were gone. */
+/** Eden would turn this error into a 503, as if the server were down. */
 function failing(send: Send): Send {
   return (url, init) =>
     send(url, init).catch((cause: unknown) => {

@@ -24,7 +24,7 @@ const CODES = {
 
 export type RefusalReason = keyof typeof CODES
 
-/** What a key takes, and what the token has instead. */
+/** What was expected, and what the token contains. */
 export interface RefusalDetails {
   expected: { algorithms: readonly string[]; issuers: readonly string[]; audiences: readonly string[] }
   found: Record<'algorithm' | 'key_id' | 'type' | 'issuer' | 'audience', string | undefined>
@@ -42,7 +42,7 @@ const REASON_OF_CLAIM: Record<string, RefusalReason> = {
   exp: 'expiry_missing',
 }
 
-/** @param error what jose throws, which sets a claim's name beside a claim that is wrong */
+/** @param error what jose throws; it names the claim that is wrong */
 export function reasonOf(error: unknown): RefusalReason {
   if (error instanceof errors.JWTExpired) return 'expired'
   if (error instanceof errors.JWSSignatureVerificationFailed) return 'signature'
@@ -79,5 +79,7 @@ const MAX_TEXT = 200
 /** `aud` may be a list (RFC 7519 section 4.1.3). */
 function toText(value: unknown): string | undefined {
   if (value === undefined) return undefined
-  return (typeof value === 'string' ? value : JSON.stringify(value)).slice(0, MAX_TEXT)
+  const text = typeof value === 'string' ? value : JSON.stringify(value)
+  // terminals act on control characters, and not all of them are escaped in JSON
+  return text.slice(0, MAX_TEXT).replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '\ufffd')
 }

@@ -1,7 +1,7 @@
-/** Answers that come in time, or not at all. */
+/** Deadlines for answers. */
 import { noAnswer } from './errors'
 
-/** In milliseconds: timers cannot wait for longer. */
+/** In milliseconds: timers cannot wait for longer, so anything above it is for ever. */
 const LONGEST_TIMER = 2 ** 31 - 1
 
 /**
@@ -9,7 +9,7 @@ const LONGEST_TIMER = 2 ** 31 - 1
  *
  * @param outer the caller's own signal
  * @param work sends a request with the signal that it is given
- * @returns 503 `NO_ANSWER` when the time is over or the caller has aborted the call, also if `work` does not end then
+ * @returns 503 `NO_ANSWER` when the time is over or the caller has aborted the call, even if `work` goes on
  * @throws what `work` throws
  */
 export function within(
@@ -20,7 +20,13 @@ export function within(
   // `AbortSignal.any` and `AbortSignal.timeout` are too new for many an engine
   const attempt = new AbortController()
   return new Promise((resolve, reject) => {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    function end(): void {
+      clearTimeout(timer)
+      outer?.removeEventListener('abort', onAbort)
+    }
     function giveUp(why: unknown): void {
+      end()
       resolve(noAnswer(why))
       attempt.abort()
     }
@@ -28,16 +34,12 @@ export function within(
     if (outer?.aborted) return onAbort()
     outer?.addEventListener('abort', onAbort)
     const onTime = () => giveUp(`none came within ${Math.round(milliseconds)} ms`)
-    const timer = setTimeout(onTime, Math.min(milliseconds, LONGEST_TIMER))
-    function end(): void {
-      clearTimeout(timer)
-      outer?.removeEventListener('abort', onAbort)
-    }
+    if (milliseconds <= LONGEST_TIMER) timer = setTimeout(onTime, milliseconds)
     work(attempt.signal).then(
       (response) => {
         end()
-        if (isEventStream(response)) outer?.addEventListener('abort', () => attempt.abort())
-        // what sends the requests may not heed the signal
+        if (isEventStream(response)) outer?.addEventListener('abort', () => attempt.abort(), { once: true })
+        // a fetcher may ignore the signal
         if (attempt.signal.aborted) response.body?.cancel().catch(() => {})
         resolve(response)
       },
@@ -49,7 +51,7 @@ export function within(
   })
 }
 
-/** Waits for all of an answer, but for no end of events. @returns 503 `NO_ANSWER` if it breaks off */
+/** Reads the whole body, unless it is a stream of events. @returns 503 `NO_ANSWER` if it breaks off */
 export async function whole(response: Response): Promise<Response> {
   if (isEventStream(response)) return response
   try {

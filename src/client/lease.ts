@@ -2,42 +2,42 @@
  * Lets one tab of an origin work at a time: by Web Locks or, without them, by a lease in the storage that the tabs
  * share.
  *
- * A storage is not atomic, and a tab may see late what another tab has written. So now and then two tabs hold a lease
- * at once; work that cannot bear this asks `isAlone` first.
+ * A storage is not atomic, and a tab may see late what another tab has written. So two tabs sometimes hold a lease at
+ * once. Work that must not run twice asks `isAlone` first.
  */
+import { webLocks } from './locks'
+import { pause } from './pause'
 import type { TokenStorage } from './session'
 import { uuid } from './uuid'
 
 export interface Hold {
   /**
-   * Whether no other tab is at the same work. With a lease that takes a second and a half, in which other tabs can say
-   * so; with Web Locks it is certain at once. Also false if the work has become needless meanwhile.
+   * Whether no other tab is at the same work. With a lease this takes 1.5 s, in which other tabs can answer; with Web
+   * Locks it is certain at once. Also false if the work has become needless meanwhile.
    */
   isAlone(): Promise<boolean>
 }
 
-/** What work without a lock holds, if there is nobody to share with. */
+/** For work that needs no lock, because no other tab shares its storage. */
 export const ALONE: Hold = { isAlone: async () => true }
 
 /** In milliseconds: how long others wait for a tab that says nothing, such as one that was closed. */
 const LIFE = 4000
-/** In milliseconds: how often a tab at work says so. Hidden tabs have their timers run once a second. */
+/**
+ * In milliseconds: how often a tab at work says so. Browsers run the timers of hidden tabs once a second, after some
+ * minutes once a minute; then another tab may take the lease, and `isAlone` finds that out.
+ */
 const BEAT = 500
 /** In milliseconds: longer than another tab takes between reading the storage and writing to it. */
 const SETTLE = 50
 /** In milliseconds: how often a tab looks whether the lease is free. */
 const LOOK = 50
-/** How often, and every how many milliseconds, a tab looks whether another one says that it is at work. */
+/** How many times, and how many milliseconds apart, a tab looks for others at work. */
 const LOOKS_FOR_OTHERS = 6
 const LOOK_FOR_OTHERS = 250
 
 type Work<T> = (hold: Hold) => Promise<T>
 type Check = () => Promise<boolean>
-
-/** https://www.w3.org/TR/web-locks/ */
-interface Locks {
-  request<T>(name: string, work: () => Promise<T>): Promise<T>
-}
 
 /**
  * Does some work while no other tab does work of the same name.
@@ -53,13 +53,20 @@ export function withLock<T>(
   isNeedless: Check,
   work: Work<T>,
 ): Promise<T | undefined> {
-  // only in secure contexts, and not in every runtime
-  const { navigator } = globalThis as { navigator?: { locks?: Locks } }
-  if (!navigator?.locks) return withLease(createLease(`${name} lease`, storage), isNeedless, work)
-  return navigator.locks.request(name, async () => {
+  const takeLease = () => withLease(createLease(`${name} lease`, storage), isNeedless, work)
+  const locks = webLocks()
+  if (!locks) return takeLease()
+  let hasBegun = false
+  const locked = async () => {
+    hasBegun = true
     // Chromium may show a tab what another one has written only after the other one's lock
     await pause(SETTLE)
     return (await isNeedless()) ? undefined : work(ALONE)
+  }
+  return locks.request(name, locked).catch((error: unknown) => {
+    // some frames have locks and may not use them
+    if (!hasBegun) return takeLease()
+    throw error
   })
 }
 
@@ -116,20 +123,21 @@ function createLease(key: string, storage: TokenStorage) {
   }
 
   return {
-    /** @returns whether it is mine now */
+    /** @returns whether this tab has the lease now */
     async take(): Promise<boolean> {
       if (await read()) return false
       await write()
       await pause(SETTLE)
-      return isMine()
+      // also if a hidden tab's pause took longer than the lease lives
+      return parse(await storage.getItem(key))?.holder === me
     },
     async keep(): Promise<void> {
       if (isAsking) return
       const lease = await read()
-      // what another tab holds is left to it, unless it asks whether somebody else is at work
+      // leave another tab's lease alone, unless that tab asks whether others are at work
       if (!lease || lease.holder === me || lease.asks) await write()
     },
-    /** Has another tab at work take the lease, so that it is no longer mine. */
+    /** Asks other tabs: one that is at work answers by taking the lease. */
     async isAlone(isNeedless: Check): Promise<boolean> {
       isAsking = true
       try {
@@ -176,8 +184,4 @@ function parse(text: string | null): Lease | undefined {
   } catch {
     return undefined
   }
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((done) => setTimeout(done, milliseconds))
 }

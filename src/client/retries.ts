@@ -1,5 +1,6 @@
 /** Sends requests again where that does no harm, until there is no time left. */
 import { whole, within } from './deadline'
+import { pause } from './pause'
 import { uuid } from './uuid'
 
 /** As `fetch`, but an answer that never came is a 503. */
@@ -7,7 +8,7 @@ export type Send = (url: string, init: RequestInit) => Promise<Response>
 
 /** In milliseconds. */
 const FIRST_DELAY = 300
-/** In milliseconds; who is asked to wait longer is told so instead. */
+/** In milliseconds; if the server asks for more, its answer is returned instead. */
 const LONGEST_DELAY = 10_000
 
 /** What the server makes safe to repeat, by path: tasks, whose creation has an idempotency key. */
@@ -77,19 +78,6 @@ export function retrying(send: Send, { retries, timeoutMs, root }: RetryOptions)
       await pause(delay ?? 0, init.signal)
     }
   }
-}
-
-/** Ends early if the call is aborted: what is sent then fails at once. */
-function pause(milliseconds: number, signal: AbortSignal | null | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, milliseconds)
-    signal?.addEventListener('abort', done)
-  })
 }
 
 function withKey(path: string, init: RequestInit): RequestInit {

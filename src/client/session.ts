@@ -1,5 +1,6 @@
 /** Keeps a user of the typed client signed in: holds the tokens, and renews them in time, once for all who wait. */
 import { ALONE, type Hold, withLock } from './lease'
+import { pause } from './pause'
 
 /** What `register`, `login` and `refresh` answer, as far as it matters here. */
 export interface TokenAnswer {
@@ -10,7 +11,10 @@ export interface TokenAnswer {
   user: { id: string }
 }
 
-/** Where tokens outlive the page: `localStorage`, `sessionStorage`, or anything like them. */
+/**
+ * Where tokens outlive the page: `localStorage`, or anything like it that all tabs share. Not `sessionStorage`: a
+ * duplicated tab gets a copy, and once one of the two has renewed, the other's tokens end the session of both.
+ */
 export interface TokenStorage {
   getItem(key: string): string | null | Promise<string | null>
   setItem(key: string, value: string): unknown
@@ -102,7 +106,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
     if (tokens !== known) return true
     if (!storage || stored?.refresh === known.refresh) return false
     superseded.add(known.access)
-    // where somebody else has signed in, this page still shows the one before
+    // if another user has signed in, this page still shows the previous one
     tokens = stored?.user === known.user ? stored : undefined
     return true
   }
@@ -213,8 +217,4 @@ function parse(text: string | null | undefined): Tokens | undefined {
   } catch {
     return undefined
   }
-}
-
-function pause(milliseconds: number): Promise<void> {
-  return new Promise((done) => setTimeout(done, milliseconds))
 }

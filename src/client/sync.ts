@@ -1,8 +1,9 @@
-/** Keeps a map of tasks true: what is there, then what changes, as it happens. */
+/** Keeps a map of tasks up to date: reads what is there, then what changes, as it happens. */
 import { createParser } from 'eventsource-parser'
 import type { Change } from '../sync/model'
 import type { Task } from '../tasks/model'
 import { RequestError } from './errors'
+import { pause } from './pause'
 
 /** A `Map`, or what behaves like one, such as the reactive maps of user interfaces. */
 export interface TaskStore {
@@ -78,7 +79,7 @@ export function createSync(
     setReady = resolve
     setFailed = reject
   })
-  // whoever waits for neither is not to be told by way of an unhandled rejection
+  // without this, a caller that ignores `ready` would get an unhandled rejection
   ready.catch(() => {})
   let cursor = options.cursor
   /** The newest revision taken so far; 0: none. */
@@ -150,7 +151,7 @@ export function createSync(
   }
   async function* polls(heard: () => void): AsyncGenerator<ChangeEvent> {
     for (isPolling = true; ; failures = 0) {
-      await pause(delayAfter(failures, POLL_DELAY, LONGEST_POLL_DELAY))
+      await pause(delayAfter(failures, POLL_DELAY, LONGEST_POLL_DELAY), stopping.signal)
       heard()
       yield 'gap'
     }
@@ -196,25 +197,12 @@ export function createSync(
         if (status === 410) cursor = undefined
         else if (status < 500 && status !== 429) throw error
       }
-      // a connection that ends as soon as it is there is no success
+      // a connection that ends at once counts as a failure
       const hasLasted = !isPolling && performance.now() - begun > LONGEST_DELAY
       failures = hasLasted ? 0 : failures + 1
-      await pause(delayAfter(failures, FIRST_DELAY, LONGEST_DELAY))
+      await pause(delayAfter(failures, FIRST_DELAY, LONGEST_DELAY), stopping.signal)
     }
   }
-  function pause(milliseconds: number): Promise<void> {
-    if (stopping.signal.aborted) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = () => {
-        clearTimeout(timer)
-        stopping.signal.removeEventListener('abort', done)
-        resolve()
-      }
-      const timer = setTimeout(done, milliseconds)
-      stopping.signal.addEventListener('abort', done)
-    })
-  }
-
   const ended = run().finally(() => setFailed(new Error('the synchronization has ended')))
   ended.catch(() => {})
   return {

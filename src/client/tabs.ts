@@ -14,6 +14,7 @@
  * After a number that does not follow, or from a new reader, a tab reads what it may have missed from the server
  * ('gap'). So it takes nothing from another tab before the server has accepted its own token.
  */
+import { webLocks } from './locks'
 import type { ChangeEvent, OpenEvents, Share } from './sync'
 
 type Message =
@@ -75,6 +76,8 @@ async function* read(
   isSameUser: () => Promise<boolean>,
 ): AsyncGenerator<ChangeEvent> {
   try {
+    // this tab may have read more since its first beat: the others have to read as far
+    tab.tell('gap')
     for await (const event of open(until)) {
       if (!(await isSameUser()) || until.aborted) return
       tab.tell(event)
@@ -175,21 +178,17 @@ function joinTabs(name: string, signal: AbortSignal, heard: () => void) {
   }
 }
 
-interface Locks {
-  request(name: string, options: { signal: AbortSignal }, work: () => Promise<void>): Promise<void>
-}
-
 /** Keeps the lock, once it is ours, until the signal. */
 function whileLocked(name: string, signal: AbortSignal, begin: () => void): void {
-  // only in secure contexts, https://www.w3.org/TR/web-locks/
-  const { navigator } = globalThis as { navigator?: { locks?: Locks } }
   const held = async () => {
     if (signal.aborted) return
     begin()
     await new Promise<void>((release) => signal.addEventListener('abort', () => release()))
   }
   // it fails if the signal comes first, or if the page may not have locks: claims decide then
-  navigator?.locks?.request(name, { signal }, held).catch(() => {})
+  webLocks()
+    ?.request(name, { signal }, held)
+    .catch(() => {})
 }
 
 /**

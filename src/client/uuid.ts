@@ -1,4 +1,4 @@
-/** Ids that nobody else makes, in every JavaScript engine. */
+/** Unique ids in every JavaScript engine. */
 
 /**
  * Makes an id: a UUID of version 4 or, in an engine without `crypto`, of version 7 (RFC 9562). There `Math.random` is

@@ -118,10 +118,13 @@ function fromUrl(text: string): Keywords {
     ...query.split('&').map(readParameter),
   ] as const
   // an empty one counts as left out, and of two the last is taken
-  return new Map(given.filter(([, value]) => value.replaceAll(',', '') !== ''))
+  return new Map(given.filter(([name, value]) => value !== '' && !(PLACES.has(name) && /^,*$/.test(value))))
 }
 
-/** Of a URL, one of its hosts; the port is checked with all others. */
+/** Of several hosts, all may leave these out. */
+const PLACES = new Set(['host', 'port'])
+
+/** One host of a URL; its port is checked with all others. */
 function readPlace(text: string): { name: string; port: string } {
   const parts = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::([^:]*))?$/.exec(text)
   if (!parts) throw new AddressError(['has a host that is none; an IPv6 address there stands in brackets'])
@@ -230,9 +233,10 @@ function refusals(keywords: Keywords): string[] {
 }
 
 function readUser(keywords: Keywords, env: Environment): string {
-  const user = keywords.get('user') ?? env['PGUSER'] ?? userInfo().username
+  const given = keywords.get('user') ?? env['PGUSER']
+  const user = given ?? userInfo().username
   // Bun's word for an account without a name
-  if (user === 'unknown') throw new AddressError(['user: is missing'])
+  if (given === undefined && user === 'unknown') throw new AddressError(['user: is missing'])
   return user
 }
 

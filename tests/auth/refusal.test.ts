@@ -86,7 +86,7 @@ const REFUSED: [
 ]
 
 test.each(REFUSED)(
-  'a token that is refused for its %s is told so in the log alone',
+  'the reason %s is in the log and the metrics, and not in the answer',
   async (reason, code, make, found) => {
     const { ask, refusals, text, metrics } = service()
     const token = await make()
@@ -94,7 +94,7 @@ test.each(REFUSED)(
     expect(answer.error_code).toBe(code)
     const [refusal] = refusals()
     expect(refusal).toMatchObject({ level: 20, reason, code, request_id: answer.request_id })
-    if (Object.keys(found).length > 0) expect(refusal.found).toMatchObject(found)
+    expect(refusal.found ?? {}).toMatchObject(found)
     expect(await metrics.render()).toContain(`taskwell_tokens_refused_total{reason="${reason}"} 1`)
     for (const part of token.split('.')) if (part.length > 8) expect(text()).not.toContain(part)
   },
@@ -124,8 +124,8 @@ test('a missing token is counted too', async () => {
 
 test('claims of any length and shape make a short line', async () => {
   const { ask, refusals, text } = service()
-  await ask(`Bearer ${await bySecret({ aud: 'x'.repeat(3000), iss: { a: 1 } as unknown as string })}`)
-  expect(refusals()[0].found).toMatchObject({ audience: 'x'.repeat(200), issuer: '{"a":1}' })
+  await ask(`Bearer ${await bySecret({ aud: 'x'.repeat(3000), iss: { a: '\x9b' } as unknown as string })}`)
+  expect(refusals()[0].found).toMatchObject({ audience: 'x'.repeat(200), issuer: '{"a":"\ufffd"}' })
   expect(
     text()
       .split('\n')

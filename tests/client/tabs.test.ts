@@ -51,7 +51,7 @@ function openTab(given: Parameters<typeof createClient>[1], options: SyncOptions
     ...given,
     fetcher(requested, init) {
       if (requested.includes('/events') && init.signal) streams.push(init.signal)
-      return fetch(requested, init)
+      return (given?.fetcher ?? fetch)(requested, init)
     },
   })
   return { client, streams, ...follow((store, all) => client.sync(store, all), options) }
@@ -182,6 +182,49 @@ describe('tabs of one user', () => {
     await until(() => running.every((tab) => Bun.deepEquals(inOrder(tab).slice(0, 200), data)))
     expect(tabs.every(({ changes }) => isInOrder(changes))).toBe(true)
   })
+})
+
+test('a tab that was still reading changes when it became the reader leaves no gap for the others', async () => {
+  using _ = withLocks()
+  const { storage, create } = await browserOf()
+  const first = openTab({ storage })
+  await until(() => isReading(first))
+  const held = Promise.withResolvers<void>()
+  let waiting = 0
+  let isSlow = false
+  const second = openTab({
+    storage,
+    async fetcher(requested, init) {
+      if (isSlow && requested.includes('/changes')) {
+        waiting++
+        await held.promise
+      }
+      return fetch(requested, init)
+    },
+  })
+  await second.sync.ready
+  isSlow = true
+  let reads = 0
+  const third = openTab({
+    storage,
+    async fetcher(requested, init) {
+      const answer = await fetch(requested, init)
+      if (requested.includes('/changes')) reads++
+      return answer
+    },
+  })
+  await create('one')
+  await until(() => titles(third).includes('one') && waiting > 0)
+  const before = reads
+  first.sync.stop()
+  await until(() => reads > before)
+  await create('two')
+  held.resolve()
+  await until(() => isReading(second))
+  await create('three')
+  await until(() => titles(third).includes('three'))
+  expect(titles(third)).toEqual(['one', 'three', 'two'])
+  expect(titles(second)).toEqual(['one', 'three', 'two'])
 })
 
 describe('nothing is shared', () => {
@@ -349,7 +392,7 @@ describe('on the channel', () => {
     await pass(1501)
     expect([heard, streams.length]).toEqual([['claim', 'claim'], 0])
     await pass(1500)
-    expect([heard, streams.length]).toEqual([['claim', 'claim', 'beat'], 1])
+    expect([heard, streams.length]).toEqual([['claim', 'claim', 'beat', 'event'], 1])
   })
 
   test('a reader that answers keeps its place, however long it has nothing to tell', async () => {
@@ -368,11 +411,11 @@ describe('on the channel', () => {
     await pass(1500)
     await say({ kind: 'beat', from: '~', count: 7 })
     expect(streams.map(({ aborted }) => aborted)).toEqual([false])
-    expect(heard).toEqual(['claim', 'beat', 'beat'])
+    expect(heard).toEqual(['claim', 'beat', 'event', 'beat'])
     await say({ kind: 'beat', from: '', count: 7 })
     expect(streams.map(({ aborted }) => aborted)).toEqual([true])
     await say({ kind: 'claim', from: '~' })
-    expect(heard).toEqual(['claim', 'beat', 'beat'])
+    expect(heard).toEqual(['claim', 'beat', 'event', 'beat'])
   })
 
   test('a number that is missing makes the store read for itself', async () => {
@@ -457,10 +500,10 @@ describe('on the channel', () => {
     sync.stop()
     await sync.ended
     await settled()
-    expect(heard).toEqual(['claim', 'beat', 'bye'])
+    expect(heard).toEqual(['claim', 'beat', 'event', 'bye'])
     expect(streams.map(({ aborted }) => aborted)).toEqual([true])
     await say({ kind: 'claim', from: '~' })
     await pass(60_000)
-    expect(heard).toEqual(['claim', 'beat', 'bye'])
+    expect(heard).toEqual(['claim', 'beat', 'event', 'bye'])
   })
 })
