@@ -16,7 +16,7 @@ function environment(): NodeJS.ProcessEnv {
   try {
     process.loadEnvFile('.env')
   } catch (cause) {
-    // such as the folder that a container engine makes of a file that it cannot find
+    // for example a folder: Docker makes one if a mounted file does not exist
     throw new Error(`.env cannot be read: ${cause instanceof Error ? cause.message : cause}`, { cause })
   }
   return process.env

@@ -177,8 +177,8 @@ function readOrigins(read: Reader): string[] {
   const origins = value.trimStart().startsWith('[') ? jsonList(value) : commaList(value)
   if (origins?.every(isOrigin)) return origins
   const why = origins?.some((origin) => origin.includes('*'))
-    ? '`*` matches nothing, because a browser sends its whole origin: list each of them'
-    : 'must be a JSON list or comma list of full origins such as https://app.example'
+    ? '`*` is no wildcard here, because a browser sends its whole origin: list each origin in full'
+    : 'must be a JSON list or comma list of full origins such as https://app.example, without a slash at the end'
   read.faults.push(`CORS_ORIGINS (or ALLOWED_ORIGINS): ${why}`)
   return []
 }
@@ -191,9 +191,7 @@ function readPublicUrl(read: Reader): string | undefined {
   const path = url?.pathname.replace(/\/+$/, '')
   const isPlain = url?.username === '' && url.password === '' && !/[?#]/.test(value)
   if (isPlain && !path?.includes('//')) return url.origin + path
-  read.faults.push(
-    'PUBLIC_URL: must be a URL that begins with http:// or https:// and has a host and a path, and nothing else',
-  )
+  read.faults.push('PUBLIC_URL: must be a URL such as https://example.com/tasks, with nothing after its path')
   return undefined
 }
 

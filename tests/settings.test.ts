@@ -218,7 +218,7 @@ describe('CORS origins', () => {
     'cannot be %s, and say why',
     (value) => {
       expect(faults({ CORS_ORIGINS: value, BETTER_AUTH_SECRET: SECRET })).toContain(
-        'CORS_ORIGINS (or ALLOWED_ORIGINS): `*` matches nothing',
+        'CORS_ORIGINS (or ALLOWED_ORIGINS): `*` is no wildcard here',
       )
     },
   )

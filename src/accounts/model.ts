@@ -104,7 +104,7 @@ export const Registration = component(
     {
       ...strict,
       description: 'A new account',
-      examples: [{ email: 'ann@example.com', password: 'correct horse battery staple', name: 'Ann' }],
+      examples: [{ email: 'ann@example.com', password: 'correct horse battery', name: 'Ann' }],
     },
   ),
 )
@@ -116,7 +116,7 @@ export const Credentials = component(
     {
       ...strict,
       description: 'Who signs in',
-      examples: [{ email: 'ann@example.com', password: 'correct horse battery staple' }],
+      examples: [{ email: 'ann@example.com', password: 'correct horse battery' }],
     },
   ),
 )

@@ -104,7 +104,7 @@ function createCheck(settings: AuthSettings, forget: () => void) {
 
   async function verifiedPayload(token: string): Promise<JWTPayload> {
     const { alg, typ } = decodeProtectedHeader(token)
-    // a pattern would also take the list ["JWT"], as it turns what it tests to text
+    // `RegExp.test` would turn the list ["JWT"] into text and accept it
     const isToken = typ === undefined || (typeof typ === 'string' && TOKEN_TYPE.test(typ))
     if (!isToken) throw refuse('type', token)
     // each kind of key takes its own algorithms only, so a public key can never serve as an HMAC secret

@@ -11,8 +11,8 @@
  *
  * A tab that gets the Web Lock of the channel's name reads at once: the browser passes it on when a tab closes or
  * crashes. Over plain http there are no locks, and claims alone decide. Of two readers the one with the lower id stays.
- * After a number that does not follow, or from a new reader, a tab reads what it may have missed from the server
- * ('gap'). So it takes nothing from another tab before the server has accepted its own token.
+ * If a number is missing, or the reader is new, a tab first reads the changes from the server ('gap'). So the server has
+ * accepted its token before it takes anything from another tab.
  */
 import { webLocks } from './locks'
 import type { ChangeEvent, OpenEvents, Share } from './sync'
@@ -23,7 +23,7 @@ type Message =
   | { kind: 'beat'; from: string; count: number }
   | { kind: 'event'; from: string; count: number; event: ChangeEvent }
 
-/** What a tab has to deal with, in order: what the reader says, that it reads itself from now on, or the end. */
+/** A tab's inbox, in order: messages of the reader, the order to read, the order to stop. */
 type Item =
   | Exclude<Message, { kind: 'claim' | 'bye' }>
   | { kind: 'read'; until: AbortSignal }

@@ -1,4 +1,4 @@
-/** `DATABASE_URL`, read: all that libpq takes there, as far as Taskwell can do it, and a reason for what it cannot. */
+/** Parses `DATABASE_URL` as libpq does, and names what Taskwell does not support. */
 import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
@@ -21,7 +21,7 @@ export interface Tls {
   mode: TlsMode
   /** Who may have signed the server's certificate; unset: the authorities that the runtime trusts. */
   authorities: PemFile | undefined
-  /** With what we prove who we are. */
+  /** The client certificate and its key. */
   client: { certificate: PemFile; key: PemFile } | undefined
 }
 
@@ -36,11 +36,11 @@ export interface DatabaseAddress {
   applicationName: string
   /** What the server is to set for each connection, in its command line's form: `-c search_path=tasks`. */
   options: string | undefined
-  /** How long connecting may take, in seconds; undefined: whatever the caller thinks is right. */
+  /** How long connecting may take, in seconds; undefined: the caller's default. */
   connectTimeout: number | undefined
 }
 
-/** Each reason is in words of our own, never in those of the URL, which may be part of a password. */
+/** No reason quotes the URL, which may contain a password. */
 export class AddressError extends Error {
   readonly reasons: readonly string[]
 
@@ -127,7 +127,7 @@ const PLACES = new Set(['host', 'port'])
 /** One host of a URL; its port is checked with all others. */
 function readPlace(text: string): { name: string; port: string } {
   const parts = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::([^:]*))?$/.exec(text)
-  if (!parts) throw new AddressError(['has a host that is none; an IPv6 address there stands in brackets'])
+  if (!parts) throw new AddressError(['contains an invalid host; an IPv6 address there stands in brackets'])
   const [, address, name = '', port = ''] = parts
   return { name: decode(address ?? name), port }
 }
@@ -180,8 +180,8 @@ const NO_KEYS: Refusal = { why: 'is not supported: give the password' }
 const OTHER_TLS: Refusal = { why: 'is not known to PostgreSQL: sslmode says what is asked of TLS' }
 
 /**
- * What to leave out would change who is trusted, who we are, or where we go. What is neither here nor read below is
- * dropped: it is for other drivers (Prisma's `schema` and `pgbouncer`) or makes no difference here (Neon's
+ * Parameters that cannot be ignored: they decide whom we trust, who we are, or where we connect. What is neither here
+ * nor read below is dropped: it is for other drivers (Prisma's `schema` and `pgbouncer`) or makes no difference here (Neon's
  * `channel_binding`, keep-alives, `client_encoding`).
  */
 const REFUSED: Readonly<Record<string, Refusal>> = {
@@ -272,7 +272,7 @@ function readPort(text: string): number {
 
 const TLS_MODES = new Map<string, TlsMode>([
   ['disable', 'disable'],
-  // a server that lets nobody in without TLS, and one that has none: TLS where there is some does for both
+  // `prefer` also works with servers that require TLS and with servers that have none
   ['allow', 'prefer'],
   ['prefer', 'prefer'],
   ['require', 'require'],
@@ -282,7 +282,7 @@ const TLS_MODES = new Map<string, TlsMode>([
 
 const SYSTEM = 'system'
 
-/** Without `sslmode` there is no TLS, other than with libpq, which asks for it and goes on where there is none. */
+/** Without `sslmode` there is no TLS. libpq differs: it uses TLS if the server has it. */
 function readTls(keywords: Keywords): Tls {
   const root = keywords.get('sslrootcert')
   const asked = TLS_MODES.get(keywords.get('sslmode') ?? (root === SYSTEM ? 'verify-full' : 'disable'))
@@ -305,7 +305,7 @@ function readTls(keywords: Keywords): Tls {
     check({ cert: certificate.text, key: key.text }, 'sslcert, sslkey: are no certificate and its key in PEM')
   }
   return {
-    // as libpq has it: somebody who says whom to trust wants that to be checked
+    // as in libpq: a given `sslrootcert` is checked
     mode: asked === 'require' && authorities ? 'verify-ca' : asked,
     authorities,
     client: certificate && key && { certificate, key },
@@ -323,7 +323,7 @@ function readPem(keywords: Keywords, name: string): PemFile | undefined {
   }
 }
 
-/** The driver would only fail, where nobody can catch it, as it connects. */
+/** The driver would throw only when it connects, and nobody could catch that. */
 function check(options: SecureContextOptions, reason: string): void {
   try {
     createSecureContext(options)
@@ -345,7 +345,7 @@ function readTarget(keywords: Keywords): boolean {
 /** A day; timers cannot be set for much longer. */
 const MAX_TIMEOUT = 86_400
 
-/** As with libpq, 0 and less set no limit, which leaves ours. */
+/** As with libpq, 0 and less mean no limit of the URL's own; ours applies. */
 function readTimeout(keywords: Keywords): number | undefined {
   const text = keywords.get('connect_timeout')
   if (text === undefined) return undefined

@@ -11,7 +11,8 @@ const bigintAsNumber = {
 }
 
 export interface PoolOptions {
-  url: string
+  /** `DATABASE_URL`, or what was read of it: certificate files are read only once then. */
+  url: string | DatabaseAddress
   /** Which of the URL's hosts; left out: the first. */
   host?: Host
   /** How many connections at most. */
@@ -49,7 +50,7 @@ export function openPool({
   fetchTypes = true,
   onClose,
 }: PoolOptions) {
-  const address = readAddress(url)
+  const address = typeof url === 'string' ? readAddress(url) : url
   const { applicationName, options } = address
   return postgres({
     ...placeOf(address, host ?? address.hosts[0]),
@@ -88,7 +89,7 @@ function tlsOptions({ mode, authorities, client }: Tls) {
   if (mode === 'prefer') return mode
   return {
     rejectUnauthorized: mode !== 'require',
-    // whoever the authority has signed for will do
+    // any certificate of that authority is accepted, whatever its host name
     ...(mode === 'verify-ca' && { checkServerIdentity: () => undefined }),
     ...(authorities && { ca: authorities.text }),
     ...(client && { cert: client.certificate.text, key: client.key.text }),

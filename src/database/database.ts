@@ -47,7 +47,7 @@ export interface Database {
    * Asks whether the schema is as new as it has to be, and can be written to; on a connection of its own, so that a busy
    * pool is not taken for a dead server.
    *
-   * @throws whatever keeps it from being ready; Unanswered after a second
+   * @throws whatever keeps it from being ready; Unanswered after two seconds
    */
   checkReady(): Promise<void>
   /** How many statements are under way. */
@@ -83,7 +83,7 @@ interface Connections {
   host: Host
   /** Of several hosts it was found to be the primary, and no connection has ended since. Of one, it always is. */
   isPrimary: boolean
-  /** It has said on one of these connections that it takes UTF-8 and, of several hosts, writes. */
+  /** Checked on one connection: the encoding is UTF8 and, with several hosts, the server takes writes. */
   isVerified: boolean
   /** While it is asked. */
   verifying: Promise<void> | undefined
@@ -117,11 +117,12 @@ export function openDatabase({
   onStatement,
   log,
 }: DatabaseOptions): Database {
-  const { hosts, needsPrimary } = readAddress(url)
+  const address = readAddress(url)
+  const { hosts, needsPrimary } = address
   const open = (features: Features, host: Host): Connections => {
     const connections: Connections = {
       sql: openPool({
-        url,
+        url: address,
         host,
         poolSize,
         ...features,
@@ -141,7 +142,7 @@ export function openDatabase({
   const openProbe = (host: Host) => ({
     host,
     sql: openPool({
-      url,
+      url: address,
       host,
       poolSize: 1,
       prepare: false,
@@ -150,7 +151,7 @@ export function openDatabase({
       idleTimeout: 30,
     }),
   })
-  const look = createLook(url, hosts)
+  const look = createLook(address)
   let current = open({ prepare, serverSettings: serverSettings(requestTimeout) }, hosts[0])
   let probe = openProbe(current.host)
   let probing: Promise<void> | undefined
@@ -180,7 +181,7 @@ export function openDatabase({
     if (host !== current.host) {
       log?.warn({ host: nameOfHost(host) }, 'the primary is another host')
       replace(current, { ...current, host }, 0)
-      // what the old one still answers does not count any more
+      // answers of the old primary are ignored
       for (const leave of underWay) leave()
     }
     current.isPrimary = true
@@ -201,7 +202,7 @@ export function openDatabase({
   function giveUpFeature(connections: Connections, error: unknown): boolean {
     const { features } = connections
     const code = codeOf(error)
-    // what poolers take instead is a cancellation
+    // without `statement_timeout` we rely on cancel requests, which poolers accept
     const hasSettings = Object.keys(features.serverSettings).length > 0
     if (hasSettings && code === '08P01' && /startup param/.test(String(error))) {
       if (connections === current)
@@ -330,9 +331,10 @@ export function openDatabase({
       select current_setting('transaction_read_only') as read_only
       from schema_migrations where version = ${SCHEMA_VERSION}`
     const rows = await withDeadline(asked, { onSilence }).catch((error) => {
-      // what it says may only follow from the encoding: there are migrations that cannot be made with another
+      // the error may be a consequence of the encoding, with which some migrations cannot be made
       refuseOtherEncodings(sql)
-      throw error
+      // no table of migrations: nothing was ever migrated there
+      throw codeOf(error) === '42P01' ? new NotReady('SCHEMA_OUTDATED') : error
     })
     // what it was connecting with meanwhile may wait for an answer that does not come
     if (wasSilent && current.answeredAt === undefined) replace(current)
@@ -368,7 +370,7 @@ export function openDatabase({
     sql: (...statement) => run(background(requestTimeout), statement),
     sqlFor,
     checkReady() {
-      probing ??= check().finally(() => {
+      probing ??= withDeadline(check(), { ms: 2 * READY_DEADLINE }).finally(() => {
         probing = undefined
       })
       return probing

@@ -11,7 +11,7 @@ export class Unanswered extends Error {
   }
 }
 
-/** Another host is the primary now, and nobody waits for what this one may still answer. */
+/** Another host is the primary now, so this statement is given up. */
 export class ConnectionLeft extends Error {
   readonly code = 'CONNECTION_LEFT'
 

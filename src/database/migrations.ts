@@ -39,9 +39,8 @@ export function dbmateUrl(address: DatabaseAddress, { name, port }: Host): strin
 }
 
 /** @returns the one host that a migration is for */
-async function hostOf(url: string): Promise<Host> {
-  const { hosts, needsPrimary } = readAddress(url)
-  return needsPrimary ? findPrimary(url, hosts) : hosts[0]
+async function hostOf(address: DatabaseAddress): Promise<Host> {
+  return address.needsPrimary ? findPrimary(address) : address.hosts[0]
 }
 
 /**
@@ -52,15 +51,13 @@ async function hostOf(url: string): Promise<Host> {
  * @throws Error if it does not end with 0
  */
 export async function dbmate(args: readonly string[], url?: string, quiet = false): Promise<void> {
-  return runDbmate(
-    args,
-    url === undefined ? undefined : dbmateUrl(readAddress(url), await hostOf(url)),
-    quiet,
-  )
+  if (url === undefined) return runDbmate(args, undefined, quiet)
+  const address = readAddress(url)
+  return runDbmate(args, dbmateUrl(address, await hostOf(address)), quiet)
 }
 
 async function runDbmate(args: readonly string[], url: string | undefined, quiet: boolean): Promise<void> {
-  // by itself it reads `.env`, and prints all of a file that it cannot parse
+  // dbmate would read `.env` itself and, if it cannot parse it, print all of it
   const options = ['--env-file', devNull, '--migrations-dir', MIGRATIONS, '--no-dump-schema']
   const process = Bun.spawn([resolveBinary(), ...options, ...args], {
     // not as an argument, which every user of the machine could read
@@ -86,21 +83,22 @@ async function runDbmate(args: readonly string[], url: string | undefined, quiet
  */
 export async function migrate(url: string, direction: 'up' | 'down', quiet = false): Promise<void> {
   const args = direction === 'up' ? ['up', '--strict'] : ['down']
-  const host = await hostOf(url)
-  const pool = openPool({ url, host, poolSize: 1, prepare: false })
+  const address = readAddress(url)
+  const host = await hostOf(address)
+  const pool = openPool({ url: address, host, poolSize: 1, prepare: false })
   try {
     const sql = await pool.reserve()
     await sql`begin`
     await sql`select from pg_advisory_xact_lock(${LOCK}::bigint)`
     await refuseOtherEncodings(sql)
-    await runDbmate(args, dbmateUrl(readAddress(url), host), quiet)
+    await runDbmate(args, dbmateUrl(address, host), quiet)
   } finally {
     // at once: the transaction has nothing to keep, and ends with its connection
     await pool.end({ timeout: 0 })
   }
 }
 
-/** @throws Error for a database that cannot store every text, or does not know what it stores */
+/** @throws Error for a database that cannot store every text */
 async function refuseOtherEncodings(sql: postgres.ReservedSql): Promise<void> {
   const [row] = await sql<
     { encoding: string | null }[]

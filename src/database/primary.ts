@@ -1,24 +1,25 @@
 /** Which of several hosts is the primary: the one that takes writes. */
-import type { Host } from './address'
+import type { DatabaseAddress, Host } from './address'
 import { openPool } from './connection'
 import { READY_DEADLINE, withDeadline } from './deadline'
 import { codeOf, NotReady } from './errors'
 
-/** How long the primary until now may take longer than another that takes writes, in milliseconds. */
+/** How much longer we wait for the current primary than for another host that takes writes, in milliseconds. */
 const GRACE = 500
 /** After which a host is asked again, in milliseconds. */
 const INTERVAL = 100
 
 /**
- * Asks all at once, so that one that is dead costs nothing while another answers, and again while there is one that has
- * not answered: meanwhile another may be promoted.
+ * Asks all hosts at once, so that a dead one delays nothing. Hosts are asked again while one is silent, because another
+ * may be promoted meanwhile.
  *
  * @param before the primary until now: while it takes writes, it stays the primary, whatever the others say
  * @throws NotReady if some answer and none takes writes; else what the first one failed with, after a second at most
  */
-export async function findPrimary(url: string, hosts: readonly Host[], before?: Host): Promise<Host> {
+export async function findPrimary(address: DatabaseAddress, before?: Host): Promise<Host> {
+  const { hosts } = address
   let isOver = false
-  const first = hosts.map((host) => ({ host, answer: ask(url, host, host === before) }))
+  const first = hosts.map((host) => ({ host, answer: ask(address, host, host === before) }))
   const beforeHasAnswered = Promise.allSettled(
     first.filter(({ host }) => host === before).map(({ answer }) => answer),
   )
@@ -26,7 +27,7 @@ export async function findPrimary(url: string, hosts: readonly Host[], before?: 
     while (!(await answer.catch(() => false))) {
       await Bun.sleep(INTERVAL)
       if (isOver) break
-      answer = ask(url, host)
+      answer = ask(address, host)
     }
     if (before && host !== before) await Promise.race([beforeHasAnswered, Bun.sleep(GRACE)])
     return host
@@ -41,8 +42,8 @@ export async function findPrimary(url: string, hosts: readonly Host[], before?: 
   })
 }
 
-/** @returns what finds the primary for all who ask at once, and sticks to the one that it found last */
-export function createLook(url: string, hosts: readonly Host[]): () => Promise<Host> {
+/** @returns a search that callers at the same moment share, and that prefers the last primary */
+export function createLook(address: DatabaseAddress): () => Promise<Host> {
   let before: Host | undefined
   let looking: Promise<Host> | undefined
   const forget = () => {
@@ -50,7 +51,7 @@ export function createLook(url: string, hosts: readonly Host[]): () => Promise<H
   }
   return () => {
     if (looking) return looking
-    looking = findPrimary(url, hosts, before)
+    looking = findPrimary(address, before)
     looking.then(
       (host) => {
         before = host
@@ -62,9 +63,9 @@ export function createLook(url: string, hosts: readonly Host[]): () => Promise<H
   }
 }
 
-async function ask(url: string, host: Host, wasPrimary = false): Promise<Host> {
+async function ask(address: DatabaseAddress, host: Host, wasPrimary = false): Promise<Host> {
   const options = { poolSize: 1, prepare: false, fetchTypes: false, connectTimeout: READY_DEADLINE / 1000 }
-  const sql = openPool({ url, host, ...options })
+  const sql = openPool({ url: address, host, ...options })
   try {
     const [row] = await withDeadline(
       sql<{ read_only: string | null }[]>`select current_setting('transaction_read_only') as read_only`,
@@ -72,7 +73,7 @@ async function ask(url: string, host: Host, wasPrimary = false): Promise<Host> {
     if (row?.read_only !== 'off') throw new NotReady('READ_ONLY')
     return host
   } catch (error) {
-    // it has no connection left for the question, but serves those that it has
+    // the server has no free connection for this question, but it serves its open ones
     if (wasPrimary && codeOf(error) === '53300') return host
     throw error
   } finally {

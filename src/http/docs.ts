@@ -74,7 +74,7 @@ const SWAGGER_PAGE = page(
   '<div id="ui"></div><script src="docs/assets/swagger-ui.js"></script><script src="docs/assets/swagger-start.js"></script>',
 )
 
-/** In a script of the pages: the address below which all of this is, by the script's own, without a slash at its end. */
+/** In a script of the pages: the service's root address, without a slash at its end, from the script's own address. */
 const ROOT = "new URL('../..', document.currentScript.src).href.slice(0, -1)"
 
 /**

@@ -12,7 +12,7 @@ import { fieldErrors, PLACES } from './validation'
 export type InputSchemas = Map<string, { params?: TSchema; query?: TSchema; body?: TSchema }>
 
 interface Deps {
-  /** Where a 500 or 503 is told, with what made it, and why a token was refused. */
+  /** Where 500s and 503s are logged with their cause, and why a token was refused. */
   log: Logger
   /** Those of all routes; may be filled later. */
   schemas: InputSchemas
@@ -83,9 +83,8 @@ interface Route {
 }
 
 /**
- * What each path has to refuse with 405, and the header `Allow` of that answer: all methods that it does not have. Those
- * of them that a pattern beside it has, such as `PUT /:id` beside `/trash`, are named one by one, because the router
- * prefers the pattern of a method to the path of all methods.
+ * The methods that each path refuses with 405, and the header `Allow`. If a pattern such as `/:id` has a method that
+ * `/trash` lacks, the router would choose the pattern, so such methods get a route of their own.
  */
 export function refusedMethods(
   routes: readonly Route[],

@@ -1,6 +1,6 @@
 /**
  * Where clients reach the service. A proxy may serve it below a path that it takes off before it passes a request on:
- * routes know nothing of that path, and all that an answer says of addresses gets it here.
+ * routes do not know that path; it is added here to the addresses in answers.
  */
 import { Elysia } from 'elysia'
 import type { Settings } from '../settings'
@@ -11,7 +11,7 @@ export interface PublicPath {
   prefix?: (request: Request) => string
   /** A header of the request that decides it. */
   varyBy?: string
-  /** The whole address if it is known, else its path, for a document. Says in `Vary` if a header decides it. */
+  /** For the OpenAPI document: the public URL if it is set, else the path. Says in `Vary` if a header decides it. */
   address(arrival: Arrival): string
 }
 

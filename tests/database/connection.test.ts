@@ -18,6 +18,24 @@ describe('a URL', () => {
 })
 
 describe('a connection', () => {
+  test.each([
+    ['PGTARGETSESSIONATTRS', 'standby'],
+    ['PGTARGETSESSIONATTRS', 'any'],
+    ['PGSSL', 'require'],
+    ['PGPREPARE', 'false'],
+  ])('is not changed by %s=%s in the environment', async (name, value) => {
+    process.env[name] = value
+    try {
+      const other = openPool({ url, poolSize: 1 })
+      expect(await other`select ssl from pg_stat_ssl where pid = pg_backend_pid()`).toEqual([
+        { ssl: false },
+      ] as never)
+      await other.end()
+    } finally {
+      delete process.env[name]
+    }
+  })
+
   test('works without prepared statements', async () => {
     const simple = openPool({ url, poolSize: 1, prepare: false })
     expect(await simple`select ${'x'}::text as x`).toEqual([{ x: 'x' }] as never)

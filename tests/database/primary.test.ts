@@ -41,29 +41,32 @@ describe('the primary', () => {
   test('is found wherever it is, unless there is none', async () => {
     const { url, hosts } = await setPair()
     const [primary, standby] = hosts
-    expect(await findPrimary(url, hosts)).toBe(primary)
-    expect(await findPrimary(url, [standby, primary])).toBe(primary)
-    expect(await findPrimary(url, hosts, standby)).toBe(primary)
-    expect(codeOf(await failureOf(findPrimary(url, [standby])))).toBe('READ_ONLY')
+    const address = readAddress(url)
+    expect(await findPrimary({ ...address, hosts })).toBe(primary)
+    expect(await findPrimary({ ...address, hosts: [standby, primary] })).toBe(primary)
+    expect(await findPrimary({ ...address, hosts }, standby)).toBe(primary)
+    expect(codeOf(await failureOf(findPrimary({ ...address, hosts: [standby] })))).toBe('READ_ONLY')
     await pair.primary.kill()
     // that a standby answers says more than that another host does not
-    expect(codeOf(await failureOf(findPrimary(url, hosts)))).toBe('READ_ONLY')
+    expect(codeOf(await failureOf(findPrimary({ ...address, hosts })))).toBe('READ_ONLY')
     await pair.standby.stop()
-    expect(codeOf(await failureOf(findPrimary(url, [standby])))).toBe('ECONNREFUSED')
+    expect(codeOf(await failureOf(findPrimary({ ...address, hosts: [standby] })))).toBe('ECONNREFUSED')
   })
 
   test('that falls silent is waited for no longer than a second, and promotions meanwhile are seen', async () => {
     const { url, hosts } = await setPair()
+    const address = readAddress(url)
     proxy.welcome('silence')
-    expect(await timed(() => failureOf(findPrimary(url, hosts)))).toBeLessThan(1000 + SLACK)
-    const found = findPrimary(url, hosts, hosts[0])
+    expect(await timed(() => failureOf(findPrimary({ ...address, hosts })))).toBeLessThan(1000 + SLACK)
+    const found = findPrimary({ ...address, hosts }, hosts[0])
     await pair.promote()
     // one search is over within a second, and may have been too early
-    expect(await found.catch(() => findPrimary(url, hosts, hosts[0]))).toBe(hosts[1])
+    expect(await found.catch(() => findPrimary({ ...address, hosts }, hosts[0]))).toBe(hosts[1])
   })
 
-  test('that has no connection left stays the primary for who has some', async () => {
+  test('without free connections stays the primary for a pool that has open ones', async () => {
     const { url, hosts } = await setPair()
+    const address = readAddress(url)
     const held: postgres.Sql[] = []
     let isFull = false
     while (!isFull) {
@@ -71,8 +74,8 @@ describe('the primary', () => {
       held.push(one)
       isFull = (await failureOf(one`select 1`)) !== 'nothing'
     }
-    expect(await findPrimary(url, hosts, hosts[0])).toBe(hosts[0])
-    expect(codeOf(await failureOf(findPrimary(url, hosts)))).toBe('READ_ONLY')
+    expect(await findPrimary({ ...address, hosts }, hosts[0])).toBe(hosts[0])
+    expect(codeOf(await failureOf(findPrimary({ ...address, hosts })))).toBe('READ_ONLY')
     await Promise.all(held.map((one) => one.end({ timeout: 0 })))
   })
 })

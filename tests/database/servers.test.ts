@@ -253,6 +253,18 @@ describe('TLS', async () => {
     await expect(dbmate(['status'], at(host, parameters), true)).rejects.toThrow('dbmate status failed')
   })
 
+  test('with certificate files that are removed after the start goes on', async () => {
+    await Bun.write(file('removed.crt'), await read('ours.crt'))
+    const parameters = `sslmode=verify-full&${trusting('removed')}&target_session_attrs=primary`
+    const database = openDatabase({ url: at('localhost', parameters), poolSize: 1, requestTimeout: 10_000 })
+    await rm(file('removed.crt'))
+    const ask = () => database.sql<{ one: number }[]>`
+      -- ask
+      select 1 as one`
+    expect(await ask()).toEqual([{ one: 1 }] as never)
+    await database.end()
+  })
+
   test('with a certificate of our own instead of a password works', async () => {
     const ours = `sslcert=${file('client.crt')}&sslkey=${file('client.key')}`
     const parameters = `sslmode=verify-full&${trusting('ours')}&${ours}`

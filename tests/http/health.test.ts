@@ -37,7 +37,7 @@ describe('a database', () => {
     const { call, sql, logged } = await testApp()
     await sql`alter table schema_migrations rename to gone`
     expect(await call('GET', '/ready')).toMatchObject({ status: 503 })
-    expect(logged.map((line) => JSON.parse(line).err?.code)).toContain('42P01')
+    expect(logged.map((line) => JSON.parse(line).err?.code)).toContain('SCHEMA_OUTDATED')
     await sql`alter table gone rename to schema_migrations`
     expect((await call('GET', '/ready')).status).toBe(200)
   })
