@@ -4,7 +4,7 @@ import { type App, createApp } from './app'
 import { openDatabase } from './database/database'
 import { provideDatabase } from './database/provided'
 import { createLimits } from './http/limits'
-import { createTraffic } from './http/traffic'
+import { createTraffic, type Traffic } from './http/traffic'
 import { cannotListen, urlOf } from './listening'
 import { startPurging } from './purge'
 import type { Settings } from './settings'
@@ -82,7 +82,7 @@ export async function serve(settings: Settings, log: Logger, sharing = ALONE): P
     await Promise.all([database.end(), limits.close(), tracing?.stop()])
     await provided.stop()
   }
-  const server = await listen(app, settings, sharing !== ALONE).catch(async (cause) => {
+  const server = await listen(app, traffic, settings, sharing !== ALONE).catch(async (cause) => {
     await endAll()
     throw cannotListen(settings, cause)
   })
@@ -111,7 +111,12 @@ export async function serve(settings: Settings, log: Logger, sharing = ALONE): P
 }
 
 /** @throws Error if it cannot */
-async function listen(app: App, { host, port, keepAliveSeconds }: Settings, reusePort: boolean) {
+async function listen(
+  app: App,
+  traffic: Traffic,
+  { host, port, keepAliveSeconds }: Settings,
+  reusePort: boolean,
+) {
   app.listen({
     hostname: host,
     port,
@@ -121,7 +126,8 @@ async function listen(app: App, { host, port, keepAliveSeconds }: Settings, reus
     // Bun's own 413 has no body, so its limit lies far above ours
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
   })
-  if (app.server === null) throw new Error('Elysia has no server')
+  // without it, streams would be cut when idle, and all clients would share the limits of one address
+  if (app.server === null || traffic.server !== app.server) throw new Error('The service has no server')
   return app.server
 }
 

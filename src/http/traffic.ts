@@ -21,6 +21,7 @@ export function createTraffic(maxConnections: number): Traffic {
     isStopping: false,
     lastRequestAt: Number.NEGATIVE_INFINITY,
     isFull: () => traffic.server !== null && traffic.server.pendingRequests > maxConnections,
+    // without a server there is no connection; the start of a service makes sure that there is one
     limitIdle: (request, seconds) => traffic.server?.timeout(request, seconds),
   }
   return traffic
