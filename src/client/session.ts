@@ -45,7 +45,7 @@ export interface Session {
    * Renews an access token that the server has called expired.
    *
    * @returns another one; undefined if nobody is signed in any more, or it was none of this session's
-   * @throws NotRenewed if the server could not be asked: whoever is signed in stays so
+   * @throws NotRenewed if the server could not be asked: the user stays signed in
    */
   renew(expired: string): Promise<string | undefined>
 }
