@@ -77,7 +77,8 @@ async function withLease<T>(
 ): Promise<T | undefined> {
   for (;;) {
     if (await isNeedless()) return undefined
-    if (await lease.take()) break
+    // a storage that is full keeps no lease, and must not keep the work from being done
+    if (await lease.take().catch(() => true)) break
     await pause(LOOK)
   }
   const stop = repeatedly(lease.keep)

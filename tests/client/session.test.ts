@@ -822,6 +822,18 @@ describe('the storage', () => {
   })
 })
 
+test('a storage that is full rejects the call that renews, and not those after it', async () => {
+  const { storage, user } = await signedUp()
+  await sleepOver(storage)
+  const setItem = async () => {
+    throw new Error('the storage is full')
+  }
+  const { client, count } = open({ ...storage, setItem })
+  await expect(whoIs(client)).rejects.toThrow('the storage is full')
+  expect(await whoIs(client)).toBe(user.id)
+  expect(count(REFRESH)).toBe(1)
+})
+
 describe('of two tabs', () => {
   test('one takes the tokens that the other has renewed', async () => {
     const { storage, user } = await signedUp()
