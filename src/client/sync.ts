@@ -72,12 +72,10 @@ export function createSync(
 ): Sync {
   const { onChange = () => {} } = options
   const stopping = new AbortController()
-  let setReady = () => {}
-  let setFailed = (_: Error) => {}
+  let settle: { ready(): void; failed(reason: Error): void } | undefined
   // not `Promise.withResolvers`, which React Native lacks
   const ready = new Promise<void>((resolve, reject) => {
-    setReady = resolve
-    setFailed = reject
+    settle = { ready: resolve, failed: reject }
   })
   // without this, a caller that ignores `ready` would get an unhandled rejection
   ready.catch(() => {})
@@ -186,7 +184,7 @@ export function createSync(
         if (!isReady || cursor === undefined) {
           await catchUp()
           isReady = true
-          setReady()
+          settle?.ready()
         }
         await follow()
       } catch (error) {
@@ -203,7 +201,7 @@ export function createSync(
       await pause(delayAfter(failures, FIRST_DELAY, LONGEST_DELAY), stopping.signal)
     }
   }
-  const ended = run().finally(() => setFailed(new Error('the synchronization has ended')))
+  const ended = run().finally(() => settle?.failed(new Error('the synchronization has ended')))
   ended.catch(() => {})
   return {
     ready,

@@ -822,7 +822,11 @@ describe('the storage', () => {
   })
 })
 
-test('a storage that is full rejects the call that renews, and not those after it', async () => {
+test.each([
+  ['without Web Locks', () => ({ [Symbol.dispose]: () => {} })],
+  ['with Web Locks', () => provideLocks()],
+])('%s, a storage that is full rejects the call that renews, and not those after it', async (_, provide) => {
+  using _locks = provide()
   const { storage, user } = await signedUp()
   await sleepOver(storage)
   const setItem = async () => {
@@ -1176,14 +1180,28 @@ describe('of many tabs that see each other at once, without Web Locks', () => {
   })
 })
 
-/** Web Locks as far as they matter here: of all who ask for one name, one after the other. */
-function provideLocks(): Disposable {
+test('a frame that has Web Locks and may not use them renews by a lease', async () => {
+  using _ = provideLocks(() => Promise.reject(new DOMException('not in this frame', 'SecurityError')))
+  const { storage, user } = await signedUp()
+  const [one, other] = [await opened(storage), await opened(storage)]
+  minutesLater(31)
+  expect(await Promise.all([whoIs(one.client), whoIs(other.client)])).toEqual([user.id, user.id])
+  expect(one.count(REFRESH) + other.count(REFRESH)).toBe(1)
+})
+
+type LockRequest = <T>(name: string, work: () => Promise<T>) => Promise<T>
+
+/** Web Locks as far as they matter here: all who ask for one name get it, one after the other. */
+function inTurn(): LockRequest {
   const turns = new Map<string, Promise<unknown>>()
-  function request<T>(name: string, work: () => Promise<T>): Promise<T> {
+  return (name, work) => {
     const turn = (turns.get(name) ?? Promise.resolve()).then(work, work)
     turns.set(name, turn)
     return turn
   }
+}
+
+function provideLocks(request = inTurn()): Disposable {
   Object.defineProperty(navigator, 'locks', { value: { request }, configurable: true })
   return { [Symbol.dispose]: () => void Reflect.deleteProperty(navigator, 'locks') }
 }
