@@ -167,6 +167,8 @@ describe('a database that is not UTF-8', async () => {
 })
 
 const openssl = Bun.which('openssl')
+// where the whole project is checked, a missing program is a fault and no reason to skip
+if (!openssl && process.env['REQUIRE_OPENSSL']) throw new Error('There is no openssl')
 
 describe('TLS', async () => {
   if (!openssl) return test.skip('there is no openssl here to make certificates with; install it', () => {})
