@@ -18,22 +18,72 @@ export function taskId({ users }: Size, user: number, n: number): number {
   return (n - 1) * users + user
 }
 
-/** How many tasks one statement makes, so that whoever wants to stop does not wait for long. */
+/** A database of many users with many tasks. */
+export interface Filled {
+  url: string
+  /** Takes away what was made since, and the work that PostgreSQL would do later because of it. */
+  tidy(): Promise<void>
+}
+
+/** How many tasks one statement makes, so that an interruption does not wait for long. */
 const BATCH = 50_000
 
-/** Makes a database beside the given one, migrated and filled. @returns its URL */
-export async function createFilled(
+/** In milliseconds: writes may still be under way when a loader has ended. */
+const SETTLED = 500
+
+/** Makes Taskwell's database beside the given one. */
+export function createFilled(url: string, name: string, size: Size, signal: AbortSignal): Promise<Filled> {
+  return create(url, name, size, signal, async (sql, own) => {
+    await migrate(own, 'up', true)
+    // foreign keys are true as it is, and checking each costs as much as the rest
+    await sql`set session_replication_role = replica`
+    await sql`
+      insert into users (id, revision)
+      select 'user-' || lpad(n::text, 8, '0'), ${size.tasks}::bigint from generate_series(1, ${size.users}::int) as n`
+  })
+}
+
+/** Makes the peers' database: one plain table with the same rows, and an index for the newest of a user's. */
+export function createPlain(url: string, name: string, size: Size, signal: AbortSignal): Promise<Filled> {
+  return create(url, name, size, signal, async (sql) => {
+    await sql`
+      create table tasks (
+        id integer generated always as identity primary key,
+        user_id text not null,
+        title varchar(200) not null,
+        description varchar(1000),
+        completed boolean not null default false,
+        created_at timestamptz(3) not null default now(),
+        updated_at timestamptz(3) not null default now(),
+        revision integer not null default 1
+      )`
+    await sql`create index tasks_newest on tasks (user_id, id desc)`
+  })
+}
+
+async function create(
   url: string,
   name: string,
   size: Size,
   signal: AbortSignal,
-): Promise<string> {
+  prepare: (sql: Pool, own: string) => Promise<void>,
+): Promise<Filled> {
   const own = new URL(url)
   own.pathname = `/${name}`
   await withPool(url, (sql) => sql`create database ${sql(name)}`)
-  await migrate(own.href, 'up', true)
-  await withPool(own.href, (sql) => fill(sql, size, signal))
-  return own.href
+  await withPool(own.href, async (sql) => {
+    await prepare(sql, own.href)
+    await fill(sql, size, signal)
+  })
+  const tidy = async () => {
+    await Bun.sleep(SETTLED)
+    await withPool(own.href, async (sql) => {
+      await sql`delete from tasks where id > ${size.users * size.tasks}`
+      await sql`vacuum`
+      await sql`checkpoint`
+    })
+  }
+  return { url: own.href, tidy }
 }
 
 async function withPool<T>(url: string, use: (sql: Pool) => Promise<T>): Promise<T> {
@@ -46,11 +96,6 @@ async function withPool<T>(url: string, use: (sql: Pool) => Promise<T>): Promise
 }
 
 async function fill(sql: Pool, { users, tasks }: Size, signal: AbortSignal): Promise<void> {
-  // foreign keys are true as it is, and checking each costs as much as the rest
-  await sql`set session_replication_role = replica`
-  await sql`
-    insert into users (id, revision)
-    select 'user-' || lpad(n::text, 8, '0'), ${tasks}::bigint from generate_series(1, ${users}::int) as n`
   const step = Math.max(Math.floor(BATCH / users), 1)
   for (let first = 1; first <= tasks; first += step) {
     signal.throwIfAborted()
@@ -66,7 +111,16 @@ async function fill(sql: Pool, { users, tasks }: Size, signal: AbortSignal): Pro
       order by n, u`
   }
   await sql`select setval(pg_get_serial_sequence('tasks', 'id'), ${users * tasks}::bigint)`
-  await sql`set session_replication_role = origin`
   await sql`vacuum (analyze)`
   await sql`checkpoint`
+}
+
+/** Settings of a server for nothing but this: memory for two databases, and no work that starts in the middle of a run. */
+export async function setUp(url: string): Promise<void> {
+  await withPool(url, async (sql) => {
+    await sql`alter system set shared_buffers = '1GB'`
+    await sql`alter system set max_wal_size = '8GB'`
+    await sql`alter system set checkpoint_timeout = '1h'`
+    await sql`alter system set autovacuum = off`
+  })
 }

@@ -18,47 +18,66 @@ export interface Bench {
 }
 
 export interface Contestant {
+  name: string
   server: Server
   /** Asked for before each turn. */
   targets(): Promise<readonly Target[]>
+  /** Whether the requests change anything. */
+  writes: boolean
 }
 
-export interface Result {
+interface Result {
   perSecond: number
   /** Latencies, in milliseconds. */
   p50: number
   p99: number
   /** What the server's processes use of a processor, in microseconds a request. */
-  cpu: number
+  server: number
   /** The same of the database's. */
-  databaseCpu: number
+  database: number
   /** Shares of the time that all processors had. */
-  loaderShare: number
-  serverShare: number
-  databaseShare: number
-  /** Of whatever else runs on the machine, the kernel included. */
-  otherShare: number
-  idleShare: number
+  loader: number
+  /** Of all else that runs on the machine, the kernel included. */
+  other: number
+  idle: number
+  /** The most memory that the server has had so far, in MB. */
+  peak: number
   failed: number
 }
 
 /** In seconds: until code is compiled, statements are prepared and tokens known. */
 const WARM_UP = 3
 
-/** @returns for each contestant the results of its turns */
-export async function inTurns(bench: Bench, contestants: readonly Contestant[]): Promise<Result[][]> {
-  const { seconds, rounds } = bench
-  const turn = async ({ server, targets }: Contestant, duration: number) =>
-    measure(bench, server, await targets(), duration)
-  for (const each of contestants) await turn(each, WARM_UP)
+/** Lets each take its turns, and prints a line for each. @returns how many requests failed */
+export async function race(bench: Bench, title: string, contestants: readonly Contestant[]): Promise<number> {
+  const all = await inTurns(bench, contestants)
+  const [first = []] = all
+  print(title)
+  for (const [n, { name }] of contestants.entries()) {
+    const results = all[n] ?? []
+    const cells = COLUMNS.map(([, cell]) => cell(results))
+    const ratios = n === 0 ? [] : RATIOS.map(([, of]) => ratioOf(of, first, results).toFixed(2))
+    printRow(`  ${name}`, [...cells, ...ratios])
+  }
+  return all.flat().reduce((sum, { failed }) => sum + failed, 0)
+}
+
+async function inTurns(bench: Bench, contestants: readonly Contestant[]): Promise<Result[][]> {
+  for (const each of contestants) await turn(bench, each, WARM_UP)
   const results = contestants.map((): Result[] => [])
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < bench.rounds; round++) {
     const order = [...contestants.entries()]
-    // whoever comes second finds what the first has left: caches, and work that the database has put off
+    // the second finds what the first has left: caches, and a warm processor
     if (round % 2 === 1) order.reverse()
-    for (const [n, contestant] of order) results[n]?.push(await turn(contestant, seconds))
+    for (const [n, contestant] of order) results[n]?.push(await turn(bench, contestant, bench.seconds))
   }
   return results
+}
+
+async function turn(bench: Bench, { server, targets, writes }: Contestant, seconds: number): Promise<Result> {
+  const result = await measure(bench, server, await targets(), seconds)
+  if (writes) await server.database.tidy()
+  return result
 }
 
 async function measure(
@@ -71,48 +90,30 @@ async function measure(
   const before = used()
   const loaded = await load({ url: server.url, targets, seconds: duration, folder, signal })
   const after = used()
-  const { requests, seconds, p50, p99, failed } = loaded
   const difference = (of: keyof typeof before) => after[of] - before[of]
-  const shares = [loaded.cpu, ...(['server', 'database', 'idle'] as const).map(difference)].map(
-    (milliseconds) => milliseconds / difference('all'),
-  )
-  const [loaderShare = 0, serverShare = 0, databaseShare = 0, idleShare = 0] = shares
+  const { requests, seconds, p50, p99, failed, cpu } = loaded
+  const all = difference('all')
+  const [loader, idle] = [cpu / all, difference('idle') / all]
   return {
     perSecond: requests / seconds,
     p50,
     p99,
-    cpu: (difference('server') * 1000) / requests,
-    databaseCpu: (difference('database') * 1000) / requests,
-    loaderShare,
-    serverShare,
-    databaseShare,
+    server: (difference('server') * 1000) / requests,
+    database: (difference('database') * 1000) / requests,
+    loader,
     // clocks that tick in hundredths of a second can add up to more than there was
-    otherShare: Math.max(1 - loaderShare - serverShare - databaseShare - idleShare, 0),
-    idleShare,
+    other: Math.max(1 - loader - idle - (difference('server') + difference('database')) / all, 0),
+    idle,
+    peak: server.memory().peak,
     failed,
   }
 }
 
-export function middle(results: readonly Result[]): Result {
-  const of = (name: keyof Result) => median(results.map((each) => each[name]))
-  return {
-    perSecond: of('perSecond'),
-    p50: of('p50'),
-    p99: of('p99'),
-    cpu: of('cpu'),
-    databaseCpu: of('databaseCpu'),
-    loaderShare: of('loaderShare'),
-    serverShare: of('serverShare'),
-    databaseShare: of('databaseShare'),
-    otherShare: of('otherShare'),
-    idleShare: of('idleShare'),
-    failed: results.reduce((sum, each) => sum + each.failed, 0),
-  }
-}
+type Of = (result: Result) => number
 
-/** The median of the rounds' ratios: what else the machine does meanwhile slows both in a round. */
-export function ratioOf(name: keyof Result, of: readonly Result[], to: readonly Result[]): number {
-  return median(of.map((each, round) => each[name] / (to[round]?.[name] ?? Number.NaN)))
+/** The median of the rounds' ratios: what else the machine does meanwhile slows all in a round. */
+function ratioOf(of: Of, first: readonly Result[], second: readonly Result[]): number {
+  return median(first.map((each, round) => of(each) / of(second[round] ?? each)))
 }
 
 function median(numbers: readonly number[]): number {
@@ -122,32 +123,42 @@ function median(numbers: readonly number[]): number {
   return sorted.length % 2 === 1 ? above : (below + above) / 2
 }
 
-const COLUMNS: Record<string, (result: Result) => string> = {
-  'requests/s': ({ perSecond }) => perSecond.toFixed(0),
-  'p50 ms': ({ p50 }) => p50.toFixed(2),
-  'p99 ms': ({ p99 }) => p99.toFixed(2),
-  'cpu µs': ({ cpu }) => cpu.toFixed(0),
-  'db µs': ({ databaseCpu }) => databaseCpu.toFixed(0),
-  failed: ({ failed }) => String(failed),
-  'loader %': ({ loaderShare }) => percent(loaderShare),
-  'server %': ({ serverShare }) => percent(serverShare),
-  'db %': ({ databaseShare }) => percent(databaseShare),
-  'other %': ({ otherShare }) => percent(otherShare),
-  'idle %': ({ idleShare }) => percent(idleShare),
+const middle = (of: Of, digits: number) => (results: readonly Result[]) =>
+  median(results.map(of)).toFixed(digits)
+
+const share = (of: Of) => middle((result) => of(result) * 100, 0)
+
+const COLUMNS: readonly [string, (results: readonly Result[]) => string][] = [
+  ['requests/s', middle(({ perSecond }) => perSecond, 0)],
+  ['p50 ms', middle(({ p50 }) => p50, 2)],
+  ['p99 ms', middle(({ p99 }) => p99, 2)],
+  ['server µs', middle(({ server }) => server, 0)],
+  ['db µs', middle(({ database }) => database, 0)],
+  ['peak MB', (results) => Math.max(...results.map(({ peak }) => peak)).toFixed(0)],
+  ['failed', (results) => String(results.reduce((sum, { failed }) => sum + failed, 0))],
+  ['loader %', share(({ loader }) => loader)],
+  ['other %', share(({ other }) => other)],
+  ['idle %', share(({ idle }) => idle)],
+]
+
+/** The first line as a multiple of this line. */
+const RATIOS: readonly [string, Of][] = [
+  ['× req/s', ({ perSecond }) => perSecond],
+  ['× p99', ({ p99 }) => p99],
+  ['× server', ({ server }) => server],
+  ['× db', ({ database }) => database],
+  ['× both', ({ server, database }) => server + database],
+]
+
+const HEADINGS = [...COLUMNS, ...RATIOS].map(([heading]) => heading)
+
+export function printHeadings(): void {
+  printRow('', HEADINGS)
 }
 
-function percent(share: number): string {
-  return (share * 100).toFixed(0)
-}
-
-export function printTable(title: string, lines: readonly { name: string; result: Result }[]): void {
-  print(`\n${title}\n${row('', (heading) => heading)}`)
-  for (const { name, result } of lines) print(row(`  ${name}`, (heading) => COLUMNS[heading]?.(result) ?? ''))
-}
-
-function row(name: string, cell: (heading: string) => string): string {
-  const cells = Object.keys(COLUMNS).map((heading) => cell(heading).padStart(heading.length + 2))
-  return name.padEnd(16) + cells.join('')
+function printRow(name: string, cells: readonly string[]): void {
+  const padded = cells.map((cell, n) => cell.padStart((HEADINGS[n]?.length ?? 0) + 2))
+  print(name.padEnd(16) + padded.join(''))
 }
 
 export function print(line: string): void {

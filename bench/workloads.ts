@@ -1,12 +1,13 @@
 /** What is asked: requests of many users. */
-import { signAccessToken } from '../src/auth/token'
+import { SignJWT } from 'jose'
 import { encodePosition } from '../src/sync/cursor'
 import { encodeCursor } from '../src/tasks/cursor'
 import { type Size, taskId, userId } from './fill'
 import type { Target } from './load'
-import { SECRET, type Server } from './servers'
 
-const TODOS = '/api/v1/todos'
+export const SECRET = 'a-secret-for-nothing-but-the-bench'
+
+export const TODOS = '/api/v1/todos'
 const LIST = `${TODOS}?limit=20`
 
 /** How many requests a workload has; they come again and again. */
@@ -31,24 +32,28 @@ export async function audienceOf(size: Size): Promise<Audience> {
   }
 }
 
-async function authorizationOf(user: string): Promise<string> {
-  const settings = { secret: SECRET, jwtExpireMinutes: 24 * 60, issuers: [], audiences: [] }
-  return `Bearer ${await signAccessToken(user, settings)}`
+/** @param expires as jose reads it; a span counts from now, `ago` before it */
+export async function authorizationOf(user: string, expires = '1d', secret = SECRET): Promise<string> {
+  const token = new SignJWT().setProtectedHeader({ alg: 'HS256', typ: 'JWT' }).setSubject(user)
+  const signed = token.setIssuedAt().setExpirationTime(expires).sign(new TextEncoder().encode(secret))
+  return `Bearer ${await signed}`
 }
 
 export interface Workload {
   title: string
   /** Makes a request of somebody's. */
   one(audience: Audience): Target
-  /** Whether the sender knows the answer already, and is told so. */
+  /** Whether the requests change anything. */
+  writes?: true
+  /** Whether the sender knows the answer already, and is told so: only Taskwell does that. */
   isKnown?: true
 }
 
 export const WORKLOADS: Record<string, Workload> = {
   W1: { title: 'one task', one: readOne },
   W2: { title: 'list of the 20 newest', one: readList },
-  W3: { title: 'create', one: createOne },
-  W4: { title: 'mix: 70 % list, 20 % one, 8 % create, 2 % complete', one: mixed },
+  W3: { title: 'create', one: createOne, writes: true },
+  W4: { title: 'mix: 70 % list, 20 % one, 8 % create, 2 % complete', one: mixed, writes: true },
   W5: { title: 'list of the 20 newest, not modified', one: readList, isKnown: true },
 }
 
@@ -57,7 +62,7 @@ export function targetsOf({ one }: Pick<Workload, 'one'>, audience: Audience): T
 }
 
 /** Adds the tags that the server has given out for these; they are its own, and old after a write. */
-export async function withTags(targets: readonly Target[], { url }: Server): Promise<Target[]> {
+export async function withTags(targets: readonly Target[], url: string): Promise<Target[]> {
   return Promise.all(
     targets.map(async (target) => {
       const answer = await fetch(url + target.path, target)
@@ -67,22 +72,22 @@ export async function withTags(targets: readonly Target[], { url }: Server): Pro
   )
 }
 
-function readOne(audience: Audience): Target {
+export function readOne(audience: Audience): Target {
   const { authorization, id } = someTask(audience)
   return { method: 'GET', path: `${TODOS}/${id}`, headers: { authorization } }
 }
 
-function readList(audience: Audience): Target {
+export function readList(audience: Audience): Target {
   return { method: 'GET', path: LIST, headers: { authorization: someTask(audience).authorization } }
 }
 
-function createOne(audience: Audience): Target {
+export function createOne(audience: Audience): Target {
   const { authorization } = someTask(audience)
   const body = JSON.stringify({ title: 'One more task', description: 'What there is to say of it' })
   return { method: 'POST', path: TODOS, headers: { authorization, 'content-type': 'application/json' }, body }
 }
 
-function completeOne(audience: Audience): Target {
+export function completeOne(audience: Audience): Target {
   const { authorization, id } = someTask(audience)
   const headers = { authorization, 'content-type': 'application/json' }
   return { method: 'PATCH', path: `${TODOS}/${id}/complete`, headers, body: '{"completed":true}' }
