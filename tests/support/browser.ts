@@ -13,6 +13,28 @@ const PATHS = [
 /** A name of this machine which is not a loopback name to browsers. */
 export const INSECURE_HOST = 'lan.test'
 
+/** What Playwright 1.65 turns off by itself, for ours takes the place of its list. */
+const OFF_IN_PLAYWRIGHT = [
+  'AvoidUnnecessaryBeforeUnloadCheckSync',
+  'DestroyProfileOnBrowserClose',
+  'HttpsUpgrades',
+  'HttpsFirstBalancedModeAutoEnable',
+  'LensOverlay',
+  'MediaRouter',
+  'PaintHolding',
+  'ThirdPartyStoragePartitioning',
+  'AvoidCorsURLLoaderRestartOnRedirect',
+  'TcpPortRandomizationWin',
+  'OptimizationHints',
+  'NetworkTimeServiceQuerying',
+  'AimEnabled',
+  'PreconnectToSearch',
+  'msForceBrowserSignIn',
+  'msEdgeUpdateLaunchServicesPreferredVersion',
+]
+/** The suggestions below the address bar: a page of the browser's own, which takes longer to start than most of ours. */
+const SUGGESTIONS = ['WebUIOmniboxPopup', 'WebUIOmniboxAimPopup']
+
 const executablePath = PATHS.find((path) => path && existsSync(path))
 
 // where the whole project is checked, a missing browser is a fault and no reason to skip
@@ -36,6 +58,7 @@ async function launch(executablePath: string): Promise<Browser> {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      `--disable-features=${[...OFF_IN_PLAYWRIGHT, ...SUGGESTIONS].join()}`,
       // over plain http, a page of this host is in no secure context
       `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`,
     ],
