@@ -412,12 +412,11 @@ describe('signing in', () => {
   })
 
   test('a thousand times with a wrong password changes nothing for who knows the right one', async () => {
-    const { user } = await signUp()
+    // a hash that is quick to compare with: what counts here is how often
+    const email = await bringUser(await argon2id(64, 1))
     let tried = 0
     for (let left = 1000; left > 0; ) {
-      const answers = await Promise.all(
-        Array.from({ length: left }, () => logIn(user.email, `wrong ${++tried}`)),
-      )
+      const answers = await Promise.all(Array.from({ length: left }, () => logIn(email, `wrong ${++tried}`)))
       const busy = answers.filter(({ status }) => status === 503)
       for (const { body, headers } of busy) {
         expect(body.error_code).toBe('OVERLOADED')
@@ -428,8 +427,8 @@ describe('signing in', () => {
       expect(refused.length + busy.length).toBe(left)
       left = busy.length
     }
-    expect(await logIn(user.email)).toMatchObject({ status: 200, body: { user } })
-  }, 600_000)
+    expect(await logIn(email)).toMatchObject({ status: 200, body: { user: { email } } })
+  })
 })
 
 describe('a user brought from elsewhere', () => {
