@@ -46,8 +46,9 @@ export async function testApp(env: Record<string, string> = {}): Promise<TestApp
   const logged: string[] = []
   const log = createLog({ logLevel: 'trace', production: true }, linesTo(logged))
   const app = createApp({ settings, database: database.database, log })
+  const tokenOf = tokensBy(settings)
   const call: Call = async (method, path, options = {}) =>
-    toAnswer(await app.handle(await toRequest(settings, method, path, options)))
+    toAnswer(await app.handle(await toRequest(tokenOf, method, path, options)))
   return { ...database, app, settings, call, logged }
 }
 
@@ -61,13 +62,24 @@ export function linesTo(lines: string[]): Writable {
   })
 }
 
-async function toRequest(
-  settings: Settings,
-  method: string,
-  path: string,
-  { as, body, headers }: CallOptions,
-) {
-  const token = as === undefined ? undefined : await signAccessToken(as, settings)
+type TokenOf = (user: string) => Promise<string>
+
+/** Signs anew each second, for within one, a user's tokens are the same to the byte. */
+function tokensBy(settings: Settings): TokenOf {
+  let second = 0
+  const tokens = new Map<string, Promise<string>>()
+  return (user) => {
+    const now = Math.floor(Date.now() / 1000)
+    if (now !== second) tokens.clear()
+    second = now
+    const token = tokens.get(user) ?? signAccessToken(user, settings)
+    tokens.set(user, token)
+    return token
+  }
+}
+
+async function toRequest(tokenOf: TokenOf, method: string, path: string, { as, body, headers }: CallOptions) {
+  const token = as === undefined ? undefined : await tokenOf(as)
   return new Request(`http://localhost${path}`, {
     method,
     headers: {
