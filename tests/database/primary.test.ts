@@ -6,8 +6,9 @@ import { codeOf, isLost } from '../../src/database/errors'
 import { findPrimary } from '../../src/database/primary'
 import { answered, failureOf, LONG, SLACK, timed, waiterOf } from '../support/close-up'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy'
-import { type PostgresPair, startPair } from '../support/postgres-pair'
+import { type PostgresPair, preparePairs } from '../support/postgres-pair'
 
+const startPair = await preparePairs()
 let pair: PostgresPair
 let proxy: FaultProxy
 const opened: Database[] = []

@@ -13,9 +13,10 @@ import {
 } from '../support/faults'
 import { call } from '../support/http-connection'
 import { PASSWORD } from '../support/postgres-cluster'
-import { type PostgresPair, startPair } from '../support/postgres-pair'
+import { type PostgresPair, preparePairs } from '../support/postgres-pair'
 import { type Environment, endServers, type ServerProcess, startServer } from '../support/server-process'
 
+const startPair = await preparePairs()
 let cleanings: (() => Promise<unknown>)[] = []
 afterEach(async () => {
   await endServers()

@@ -1,4 +1,5 @@
 /** A primary and its standby, which has whatever the primary has acknowledged. */
+import { afterAll } from 'bun:test'
 import { migrate } from '../../src/database/migrations'
 import { type Cluster, createCluster, openCluster, PASSWORD } from './postgres-cluster'
 
@@ -17,15 +18,18 @@ export interface PostgresPair {
 
 const STANDBY = 'second'
 
-/** Makes it, migrated. The standby begins as a copy of the primary, which has been stopped for that. */
-export async function startPair(): Promise<PostgresPair> {
-  const primary = await createCluster()
-  await primary.start()
-  await migrate(primary.url(), 'up', true)
-  await primary.stop()
-  const copy = `${primary.folder}-standby`
-  await run(['cp', '-a', primary.folder, copy])
-  const standby = await openCluster(copy)
+/** Makes what the pairs of a file begin as, and removes it after the file's tests. @returns what starts a pair, migrated */
+export async function preparePairs(): Promise<() => Promise<PostgresPair>> {
+  const model = await createCluster()
+  await model.start()
+  await migrate(model.url(), 'up', true)
+  await model.stop()
+  afterAll(model.remove)
+  return () => startPair(model)
+}
+
+async function startPair(model: Cluster): Promise<PostgresPair> {
+  const [primary, standby] = await Promise.all([copyOf(model), copyOf(model)])
   const startPrimary = () => primary.start({ synchronous_standby_names: STANDBY })
   const startStandby = () => startAsStandby(standby, primary)
   await startPrimary()
@@ -45,6 +49,12 @@ export async function startPair(): Promise<PostgresPair> {
       await Promise.all([primary.remove(), standby.remove()])
     },
   }
+}
+
+async function copyOf({ folder }: Cluster): Promise<Cluster> {
+  const copy = `${folder}-${crypto.randomUUID()}`
+  await run(['cp', '-a', folder, copy])
+  return openCluster(copy)
 }
 
 async function startAsStandby(one: Cluster, other: Cluster): Promise<void> {
