@@ -1086,7 +1086,8 @@ async function expectAllSignedIn({ storage, user, tabs, seen }: Awaited<ReturnTy
   }
 }
 
-describe('of many tabs that send one token at once, without Web Locks', () => {
+// they wait for the lease, each for its own
+describe.concurrent('of many tabs that send one token at once, without Web Locks', () => {
   const ORDERS: [string, (granted: HeldAnswer[], refused: HeldAnswer[]) => HeldAnswer[][]][] = [
     ['first', (granted, refused) => [refused, granted]],
     ['last', (granted, refused) => [granted, refused]],
