@@ -19,7 +19,7 @@ export interface TestDatabase {
 export async function testDatabase(poolSize = 10): Promise<TestDatabase> {
   const name = `test_${crypto.randomUUID().replaceAll('-', '')}`
   const admin = postgres(urlOf('template1'), { max: 1, onnotice: () => {} })
-  await admin`create database ${admin(name)} template postgres`
+  await admin`create database ${admin(name)} template postgres strategy file_copy`
   const url = urlOf(name)
   const sql = openPool({ url, poolSize })
   const database = openDatabase({ url, poolSize, requestTimeout: 10_000 })

@@ -5,6 +5,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import postgres from 'postgres'
 import { startEmbedded } from '../../src/database/embedded'
 import { migrate } from '../../src/database/migrations'
 
@@ -12,6 +13,7 @@ const folder = await mkdtemp(join(tmpdir(), 'taskwell-test-'))
 const database = await startEmbedded(folder)
 try {
   await migrate(database.url, 'up', true)
+  await forgetInACrash(database.url)
   const command = Bun.spawn(process.argv.slice(2), {
     env: { ...process.env, DATABASE_URL: database.url },
     stdio: ['inherit', 'inherit', 'inherit'],
@@ -23,4 +25,12 @@ try {
 } finally {
   await database.stop()
   await rm(folder, { recursive: true })
+}
+
+/** Does not wait for the disk: nothing has to outlive the command. */
+async function forgetInACrash(url: string): Promise<void> {
+  const sql = postgres(url, { max: 1 })
+  await sql`alter system set fsync = off`
+  await sql`select pg_reload_conf()`
+  await sql.end()
 }
