@@ -45,7 +45,13 @@ async function hold(pool: Pool) {
   await holder`select pg_advisory_lock(1)`
   // without a parameter: only then do others follow it on its connection at once
   const answer = answerOf(pool<Numbered[]>`select 0 as n from pg_advisory_xact_lock(1)`)
-  while ((await sql`select from pg_locks where locktype = 'advisory' and not granted`).length === 0);
+  while (
+    (
+      await sql`select from pg_locks
+      where database = (select oid from pg_database where datname = current_database())
+        and locktype = 'advisory' and not granted`
+    ).length === 0
+  );
   return {
     answer,
     release: async () => {
@@ -267,7 +273,9 @@ test('a connection that is lost does not hold up the end', () =>
     const { answer, release } = await hold(pool)
     const ended = pool.end({ timeout: 60 })
     await sql`
-      select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and not granted`
+      select pg_terminate_backend(pid) from pg_locks
+      where database = (select oid from pg_database where datname = current_database())
+        and locktype = 'advisory' and not granted`
     await ended
     await release()
     expect(await answer).toBe('CONNECTION_CLOSED')

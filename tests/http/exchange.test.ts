@@ -23,7 +23,8 @@ test('a client that goes away takes its statement with it', async () => {
   await writes.reached()
   gone.abort()
   expect((await answer).status).toBe(408)
-  const waiting = () => sql`select from pg_stat_activity where wait_event_type = 'Lock'`
+  const waiting = () =>
+    sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
   while ((await waiting()).length > 0);
   await writes.release()
   expect((await call('GET', '/api/v1/todos', { as: 'ann' })).body).toHaveLength(1)

@@ -40,7 +40,11 @@ export async function blockWrites(url: string) {
   return {
     /** Waits until a write waits. */
     async reached(): Promise<void> {
-      while ((await sql`select from pg_stat_activity where wait_event_type = 'Lock'`).length === 0);
+      while (
+        (
+          await sql`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+        ).length === 0
+      );
     },
     async release(): Promise<void> {
       await holder`commit`

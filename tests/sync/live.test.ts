@@ -101,7 +101,10 @@ async function blockLooks() {
     holder,
     reached: () =>
       until(
-        async () => (await admin`select from pg_stat_activity where wait_event_type = 'Lock'`).length > 0,
+        async () =>
+          (
+            await admin`select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+          ).length > 0,
       ),
     async release() {
       await holder`commit`
