@@ -2,6 +2,7 @@
 import { SignJWT } from 'jose'
 import { encodePosition } from '../src/sync/cursor'
 import { encodeCursor } from '../src/tasks/cursor'
+import { NO_FILTER } from '../src/tasks/model'
 import { type Size, taskId, userId } from './fill'
 import type { Target } from './load'
 
@@ -112,7 +113,7 @@ export function readChanges(audience: Audience): Target {
 export function readPage(audience: Audience, skipped: number): Target {
   const { user, owner, authorization } = someTask(audience)
   const id = taskId(audience.size, user, audience.size.tasks + 1 - skipped)
-  const order = { owner, completed: null, sort: 'created', order: 'desc' } as const
+  const order = { owner, filter: NO_FILTER, order: 'created desc' } as const
   const cursor = encodeCursor(order, { id, title: '', revision: 0 })
   return { method: 'GET', path: `${LIST}&cursor=${cursor}`, headers: { authorization } }
 }

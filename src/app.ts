@@ -22,6 +22,7 @@ import type { Settings } from './settings'
 import { createLive, type Live } from './sync/live'
 import { createPlaces, type Places } from './sync/places'
 import { syncRoutes } from './sync/routes'
+import { createPageCache } from './tasks/page-cache'
 import { taskRoutes } from './tasks/routes'
 
 export interface Deps {
@@ -55,7 +56,8 @@ export function createApp({
   const throttle = createThrottle({ limits, metrics, traffic, trustedProxyHops: settings.trustedProxyHops })
   const gate = { verify: createVerify(settings), throttle, database }
   const publicPath = createPublicPath(settings)
-  const tasks = taskRoutes(gate, live.changed)
+  const pages = createPageCache()
+  const tasks = taskRoutes(gate, { cache: pages, metrics, onChange: live.changed })
   const sync = syncRoutes(gate, live, places, traffic)
   const schemas: InputSchemas = new Map()
   const api = new Elysia({
@@ -76,7 +78,7 @@ export function createApp({
     .use(health({ database, traffic, throttle }))
     .use(new Elysia({ prefix: '/api/v1/todos' }).use(tasks).use(sync))
     .use(new Elysia({ prefix: '/api/:user_id/tasks' }).use(tasks).use(sync))
-    .use(new Elysia({ prefix: ME }).use(userRoutes(gate)))
+    .use(new Elysia({ prefix: ME }).use(userRoutes(gate, pages.forget)))
     .use(accounts(settings, gate))
   const app = api
     .use(new Elysia().use(forStrangers(throttle)).use(docs(api, publicPath)))

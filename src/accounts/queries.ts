@@ -50,7 +50,7 @@ export async function createAccount(sql: Sql, account: NewAccount): Promise<Sess
       insert into refresh_tokens (token_hash, session_id, generation, expires_at)
       select ${account.tokenHash}, id, generation, expires_at from session
     )
-    select owner.id, account.email, account.name, rfc3339(owner.created_at) as created_at,
+    select owner.id, account.email, account.name, owner.created_at,
       session.id as session_id
     from account, owner, session`
   return created
@@ -109,7 +109,7 @@ export async function createSession(sql: Sql, signIn: SignIn): Promise<SessionRo
       insert into refresh_tokens (token_hash, session_id, generation, expires_at)
       select ${signIn.tokenHash}, id, generation, expires_at from session
     )
-    select users.id, account.email, account.name, rfc3339(users.created_at) as created_at,
+    select users.id, account.email, account.name, users.created_at,
       session.id as session_id
     from account, session
     join users on users.id = session.user_id`
@@ -163,7 +163,7 @@ export async function rotateToken(sql: Sql, rotation: Rotation): Promise<Session
       insert into refresh_tokens (token_hash, session_id, generation, expires_at)
       select ${rotation.nextTokenHash}, id, generation, expires_at from rotated
     )
-    select users.id, accounts.email, accounts.name, rfc3339(users.created_at) as created_at,
+    select users.id, accounts.email, accounts.name, users.created_at,
       rotated.id as session_id
     from rotated
     join accounts on accounts.user_id = rotated.user_id
@@ -198,7 +198,7 @@ export async function findCaller(sql: Sql, { id, issuedAt, sessionId }: Caller):
         coalesce(refuses_token(users.refuse_tokens_until, ${issuedAt}), false)
           or (accounts.user_id is not null and not session_lives(${id}, ${sessionId}::uuid)) as is_refused,
         accounts.user_id is not null as has_account,
-        accounts.email, accounts.name, rfc3339(users.created_at) as known_since
+        accounts.email, accounts.name, users.created_at as known_since
       from (select ${id}::text as id) as caller
       left join users on users.id = caller.id
       left join accounts on accounts.user_id = caller.id`,
@@ -246,7 +246,7 @@ export async function updateAccount(
       where accounts.user_id = locked.user_id and session_lives(locked.user_id, ${sessionId}::uuid)
       returning accounts.user_id, email, name
     )
-    select users.id, account.email, account.name, rfc3339(users.created_at) as created_at,
+    select users.id, account.email, account.name, users.created_at,
       case when ${email ?? null}::text is not null then end_sessions(account.user_id, ${sessionId}::uuid)::integer end as ended
     from account
     join users on users.id = account.user_id`.catch(refuseTaken)
@@ -341,7 +341,7 @@ export interface SessionEntry {
 export async function listSessions(sql: Sql, { id, sessionId }: Caller): Promise<SessionEntry[]> {
   const sessions = await sql<SessionEntry[]>`
     -- listSessions
-    select id, rfc3339(created_at) as created_at, rfc3339(last_used_at) as last_used_at, user_agent,
+    select id, created_at, last_used_at, user_agent,
       coalesce(id = ${sessionId}::uuid, false) as current
     from sessions
     where user_id = ${id} and expires_at > clock_timestamp()

@@ -56,7 +56,7 @@ async function confirm(
 }
 
 /** Below `/api/v1/users/me`: what every user has, whoever signs them in. */
-export function userRoutes(gate: Gate) {
+export function userRoutes(gate: Gate, onDelete: (userId: string) => void) {
   return new Elysia()
     .use(signedIn(gate))
     .get(
@@ -82,6 +82,7 @@ export function userRoutes(gate: Gate) {
       async (context) => {
         const { body, caller, sql, set } = context
         await deleteCaller(sql, caller, body?.password, refuseWrongIn(gate, context))
+        onDelete(caller.id)
         set.status = 204
       },
       {

@@ -1,4 +1,5 @@
 /** The SQL of who is calling. */
+import type { Shareable } from '../database/share'
 import type { Sql } from '../database/sql'
 import type { Caller } from './verify'
 
@@ -8,4 +9,44 @@ export async function isDeleted(sql: Sql, { id, issuedAt }: Caller): Promise<boo
     -- isDeleted
     select id from users where id = ${id} and refuses_token(refuse_tokens_until, ${issuedAt})`
   return deleted !== undefined
+}
+
+/**
+ * The same of a row that has been read.
+ *
+ * @param refuseTokensUntil in seconds since 1970; null: no token is refused
+ */
+export function isRefused({ issuedAt }: Pick<Caller, 'issuedAt'>, refuseTokensUntil: number | null): boolean {
+  return refuseTokensUntil !== null && (issuedAt === null || issuedAt <= refuseTokensUntil)
+}
+
+export interface UserState {
+  /** How many changes the user has made. */
+  revision: number
+  /** The newest revision among the tombstones that have been purged. */
+  purged_revision: number
+  /** The row's own version: after a restore from a backup, a revision may stand for other tasks than before. */
+  version: string | null
+  refuse_tokens_until: number | null
+}
+
+/** @returns those that there are */
+export async function findUsers(
+  sql: Sql,
+  ids: readonly string[],
+): Promise<readonly (UserState & { id: string })[]> {
+  return sql<(UserState & { id: string })[]>`
+    -- findUsers
+    select id, revision, purged_revision, xmin::text as version,
+      extract(epoch from refuse_tokens_until)::double precision as refuse_tokens_until
+    from users where id = any (${ids}::text[])`
+}
+
+/** How a user's row is now; null for a user who has never written. */
+export const userState: Shareable<string, UserState | null> = {
+  async forMany(sql, ids) {
+    const found = new Map((await findUsers(sql, ids)).map((user) => [user.id, user]))
+    return ids.map((id) => found.get(id) ?? null)
+  },
+  forOne: async (sql, id) => (await userState.forMany(sql, [id]))[0] ?? null,
 }

@@ -1,6 +1,7 @@
 /** The one place where postgres.js is opened. */
 import postgres from 'postgres'
 import { type DatabaseAddress, type Host, readAddress, type Tls } from './address'
+import { toRfc3339 } from './timestamp'
 
 /** Ids and revisions count up from 1 and stay far below 2^53, the largest integer that JavaScript has. */
 const bigintAsNumber = {
@@ -8,6 +9,14 @@ const bigintAsNumber = {
   from: [20],
   serialize: (value: number) => String(value),
   parse: (text: string) => Number(text),
+}
+
+/** Not the driver's `Date`, which JSON would have to be made of again. */
+const timeAsText = {
+  to: 1184,
+  from: [1184],
+  serialize: (value: string) => value,
+  parse: toRfc3339,
 }
 
 export interface PoolOptions {
@@ -61,7 +70,7 @@ export function openPool({
     ...(idleTimeout !== undefined && { idle_timeout: idleTimeout }),
     // the default waits up to 20 s after an outage
     backoff: () => 0.25,
-    types: { bigint: bigintAsNumber },
+    types: { bigint: bigintAsNumber, date: timeAsText },
     connection: {
       application_name: applicationName,
       ...(options !== undefined && { options }),

@@ -15,34 +15,17 @@ import {
   wasNeverSent,
 } from './errors'
 import { createLook } from './primary'
+import { type Shareable, type Shared, share } from './share'
 import { nameOf, type Sql } from './sql'
-
-/** A statement that has ended. */
-export interface Statement {
-  name: string
-  /** On the clock of `performance.now()`, in milliseconds. */
-  startedAt: number
-  ms: number
-  failed: boolean
-}
-
-/** Who waits for statements: a request. */
-export interface Waiter {
-  /** Until when, on the clock of `performance.now()`, in milliseconds. */
-  deadline: number
-  /** Whether it only reads, so that its statements may be run again. */
-  isSafe: boolean
-  /** Aborted when nobody waits any more. */
-  signal: AbortSignal
-  /** Told of each of its statements. */
-  onStatement(statement: Statement): void
-}
+import { NEVER, type Statement, timeLeft, type Waiter } from './waiter'
 
 export interface Database {
   /** For what no request waits for; each statement has as long as a request. */
   sql: Sql
   /** For one request. */
   sqlFor(waiter: Waiter): Sql
+  /** Makes one statement of many that wait at the same time. */
+  share<Item, Answer>(shareable: Shareable<Item, Answer>): Shared<Item, Answer>
   /**
    * Asks whether the schema is as new as it has to be, and can be written to; on a connection of its own, so that a busy
    * pool is not taken for a dead server.
@@ -100,12 +83,16 @@ interface Features {
   prepare: boolean
 }
 
+/** How times are written. Poolers take these, because they are part of the protocol. */
+const TEXT_OF_TIMES = { DateStyle: 'ISO', TimeZone: 'UTC' }
+
 function serverSettings(requestTimeout: number): Features['serverSettings'] {
   return {
     // ends what we cannot, because we are gone
     statement_timeout: requestTimeout,
     // each statement has one plan that is right for all, and a list takes as long to plan as to run
     plan_cache_mode: 'force_generic_plan',
+    ...TEXT_OF_TIMES,
   }
 }
 
@@ -207,7 +194,8 @@ export function openDatabase({
     if (hasSettings && code === '08P01' && /startup param/.test(String(error))) {
       if (connections === current)
         log?.info('the pooler takes no settings such as statement_timeout: going on without')
-      replace(connections, { ...connections, features: { ...features, serverSettings: {} } }, 0)
+      const kept = 'statement_timeout' in features.serverSettings ? TEXT_OF_TIMES : {}
+      replace(connections, { ...connections, features: { ...features, serverSettings: kept } }, 0)
       connections.wasRefused = true
       return true
     }
@@ -369,6 +357,7 @@ export function openDatabase({
   return {
     sql: (...statement) => run(background(requestTimeout), statement),
     sqlFor,
+    share: (shareable) => share(sqlFor, shareable),
     checkReady() {
       probing ??= withDeadline(check(), { ms: 2 * READY_DEADLINE }).finally(() => {
         probing = undefined
@@ -386,13 +375,6 @@ export function openDatabase({
 function isUtf8({ parameters: { server_encoding } }: Pool): boolean {
   return server_encoding === undefined || server_encoding === 'UTF8'
 }
-
-/** In milliseconds. */
-export function timeLeft({ deadline }: Pick<Waiter, 'deadline'>): number {
-  return Math.max(deadline - performance.now(), 0)
-}
-
-const NEVER = new AbortController().signal
 
 function background(requestTimeout: number): Waiter {
   return {

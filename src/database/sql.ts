@@ -1,7 +1,7 @@
 /** What statements are written in. */
 
 /** What a statement takes as a parameter; dates and objects are the driver's to guess, and so are not among them. */
-type Parameter = string | number | boolean | null | Uint8Array | readonly (string | number)[]
+type Parameter = string | number | boolean | null | Uint8Array | readonly (string | number | null)[]
 
 /**
  * Runs one statement: a static template with its name in a comment on its first line, under which it is known in logs

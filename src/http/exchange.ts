@@ -1,5 +1,5 @@
 /** A request and its answer, and what is known of them while they are under way. */
-import { type Statement, timeLeft, type Waiter } from '../database/database'
+import { type Statement, timeLeft, type Waiter } from '../database/waiter'
 import { Problem } from './problems'
 
 /** A class for the sake of its getter: in a literal, one is made anew for each request. */

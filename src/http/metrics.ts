@@ -11,6 +11,8 @@ export interface Metrics {
   limited(policy: string): void
   /** A request refused for its token. */
   refusedToken(reason: string): void
+  /** A list that was answered. @param kept whether its page was in memory: as it is now, as it was before, or not at all */
+  page(kept: 'current' | 'old' | 'none'): void
   /** What is read when somebody asks. */
   watch(state: State): void
   render(): Promise<string>
@@ -96,6 +98,12 @@ export function createMetrics(): Metrics {
     labelNames: ['reason'],
     registers,
   })
+  const pages = new Counter({
+    name: 'taskwell_pages_total',
+    help: 'Pages of lists that were answered: from memory (current), or read because the one in memory was old, or none was there.',
+    labelNames: ['kept'],
+    registers,
+  })
   new Gauge({
     name: 'taskwell_build_info',
     help: 'Always 1; the labels say what runs.',
@@ -116,6 +124,7 @@ export function createMetrics(): Metrics {
     },
     limited: (policy) => limits.inc({ policy }),
     refusedToken: (reason) => refusedTokens.inc({ reason }),
+    page: (kept) => pages.inc({ kept }),
     watch: (state) => watch(registry, state),
     render: () => registry.metrics(),
     snapshot: async () => (await registry.getMetricsAsJSON()) as unknown as Snapshot,

@@ -70,7 +70,24 @@ export function numberOf(digits: number): number {
   return Number(digits)
 }
 
-/** A time in an answer, as the database's `rfc3339` renders it. */
+type Properties = Record<string, TSchema>
+
+/**
+ * The fields of an input as they are in an answer: of their types, but their form is not checked again, which the
+ * database's constraints hold.
+ */
+export function answered<Fields extends Properties>(fields: Fields): Fields {
+  const plain = Object.entries(fields).map(([name, schema]) => [name, withoutRules(schema)])
+  // the same names, and the same types
+  return Object.fromEntries(plain) as Fields
+}
+
+function withoutRules({ format: _, rule: __, ...schema }: TSchema): TSchema {
+  if (!Array.isArray(schema['anyOf'])) return schema
+  return { ...schema, anyOf: schema['anyOf'].map(withoutRules) }
+}
+
+/** A time in an answer: RFC 3339, in UTC with milliseconds. */
 export const Moment = t.String({ documented: { type: 'string', format: 'date-time' } })
 
 /** For routes without parameters: a query of any kind is then a 422, as on every other route. */

@@ -1,9 +1,9 @@
 /** A stream of server-sent events, https://html.spec.whatwg.org/multipage/server-sent-events.html */
 import type { Caller } from '../auth/verify'
+import type { TaskRow } from '../tasks/model'
 import { encodePosition, type Position } from './cursor'
 import type { Live } from './live'
 import { toChange } from './model'
-import type { ChangedTask } from './queries'
 
 /** In bytes. Until a reader has taken what lies above this, nothing more is read for it. */
 const MAX_BUFFERED = 64 * 1024
@@ -73,10 +73,10 @@ function follow(
   const write = (bytes: Uint8Array) => {
     if (!isOver) controller.enqueue(bytes)
   }
-  const send = (changes: ChangedTask[]) => {
+  const send = (changes: TaskRow[]) => {
     isStalled = false
     // as with pages of changes: what had ended when the client began, it never knew
-    const news = changes.filter((change) => !change.is_deleted || change.revision > begun)
+    const news = changes.filter((change) => change.deleted_at === null || change.revision > begun)
     if (news.length > 0) write(encoder.encode(news.map((change) => eventOf(userId, change, begun)).join('')))
   }
   /** Who is not ready at two of these in a row, and took nothing in between, is dropped. */
@@ -115,7 +115,7 @@ function follow(
 const encoder = new TextEncoder()
 const BEAT = encoder.encode(':\n\n')
 
-function eventOf(owner: string, change: ChangedTask, begun: number): string {
+function eventOf(owner: string, change: TaskRow, begun: number): string {
   const id = encodePosition(owner, { revision: change.revision, begun })
   return `id: ${id}\ndata: ${JSON.stringify(toChange(change))}\n\n`
 }

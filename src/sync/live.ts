@@ -1,8 +1,10 @@
 /** Live updates: who listens to which user's changes, and one look a moment for all of them. */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Logger } from 'pino'
+import { isRefused } from '../auth/queries'
 import type { Sql } from '../database/sql'
-import { type ChangedTask, type NewsRow, readNews } from './queries'
+import type { TaskRow } from '../tasks/model'
+import { type NewsRow, readNews } from './queries'
 
 /** One stream. */
 export interface Listener {
@@ -14,7 +16,7 @@ export interface Listener {
   /** Whether it can take more: until then nothing is read for it, and nothing kept. */
   isReady(): boolean
   /** Takes changes in their order. */
-  send(changes: ChangedTask[]): void
+  send(changes: TaskRow[]): void
   /** Keeps the connection from looking dead. */
   beat(): void
   end(): void
@@ -106,7 +108,7 @@ export function createLive(
     }
   }
   function deliver(news: NewsRow, listeners: Listener[]): void {
-    const changes = news.changes ?? []
+    const { changes } = news
     const last = changes.length < MAX_CHANGES ? undefined : changes.at(-1)
     if (last) hinted.add(news.user_id)
     for (const listener of listeners) {
@@ -159,12 +161,8 @@ export function createLive(
   }
 }
 
-function isRefused({ issuedAt }: Listener, refuseTokensUntil: number | null): boolean {
-  return refuseTokensUntil !== null && (issuedAt === null || issuedAt <= refuseTokensUntil)
-}
-
 /** Listeners of one user may have come at different times. */
-function forward(listener: Listener, changes: ChangedTask[], revision: number): void {
+function forward(listener: Listener, changes: TaskRow[], revision: number): void {
   if (revision <= listener.revision) return
   const news = changes.filter((change) => change.revision > listener.revision)
   listener.revision = revision

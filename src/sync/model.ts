@@ -2,7 +2,7 @@
 import { t } from 'elysia'
 import { component } from '../http/components'
 import { wholeNumber } from '../http/validation'
-import { Task } from '../tasks/model'
+import { Task, type TaskRow, toTask } from '../tasks/model'
 
 const strict = { additionalProperties: false }
 
@@ -68,6 +68,6 @@ export const ChangesQuery = t.Object(
 export const EventsQuery = t.Object({ since }, strict)
 
 /** From a row to what is answered: of a tombstone, nothing but that it is one. */
-export function toChange({ is_deleted, ...task }: Task & { is_deleted: boolean }): Change {
-  return is_deleted ? { id: task.id, revision: task.revision, deleted: true } : task
+export function toChange(row: TaskRow): Change {
+  return row.deleted_at === null ? toTask(row) : { id: row.id, revision: row.revision, deleted: true }
 }

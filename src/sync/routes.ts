@@ -1,6 +1,7 @@
 /** HTTP for staying in step: changes since a moment, and changes as they happen. Mounted at both addresses. */
 import { Elysia, t } from 'elysia'
 import { type Gate, OWNER_PROBLEMS, signedInOwner } from '../auth/plugin'
+import { isRefused, type UserState } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
 import type { Caller } from '../auth/verify'
 import { documentedHeaders } from '../http/openapi'
@@ -14,7 +15,7 @@ import { eventStream, noStream } from './events'
 import type { Live } from './live'
 import { Changes, ChangesQuery, EventsQuery, MAX_CHANGES, toChange } from './model'
 import type { Places } from './places'
-import { type ChangesRow, readChanges } from './queries'
+import { readChanges } from './queries'
 
 const tags = ['Tasks']
 
@@ -30,13 +31,12 @@ export function syncRoutes(gate: Gate, live: Live, places: Places, traffic: Traf
         const limit = numberOf(query.limit ?? MAX_CHANGES)
         const position = since === undefined ? null : decodePosition(caller.id, since, 'query')
         // one more than asked for tells whether there are more
-        const row = await readChanges(sql, caller, position, limit + 1)
-        refuseLost(row, position)
-        const found = row.changes ?? []
-        const changes = found.slice(0, limit)
-        const has_more = found.length > limit
-        const revision = has_more ? (changes.at(-1)?.revision ?? 0) : row.revision
-        const begun = position?.begun ?? row.revision
+        const read = await readChanges(sql, caller, position, limit + 1)
+        refuseLost(caller, read, position)
+        const changes = read.changes.slice(0, limit)
+        const has_more = read.changes.length > limit
+        const revision = has_more ? (changes.at(-1)?.revision ?? 0) : read.revision
+        const begun = position?.begun ?? read.revision
         return {
           changes: changes.map(toChange),
           cursor: encodePosition(caller.id, { revision, begun }),
@@ -64,15 +64,15 @@ export function syncRoutes(gate: Gate, live: Live, places: Places, traffic: Traf
         sentQuery(request)
         if (live.isClosed()) throw new Problem('SHUTTING_DOWN')
         const position = positionOf(caller, request.headers.get('last-event-id'), since)
-        const row = await readChanges(sql, caller, position, 0)
-        refuseLost(row, position)
+        const read = await readChanges(sql, caller, position, 0)
+        refuseLost(caller, read, position)
         const leave = await places.take(caller.id)
         if (leave === undefined) throw new Problem('RATE_LIMITED')
         if (request.method === 'HEAD') {
           leave()
           return noStream()
         }
-        const start = position ?? { revision: row.revision, begun: row.revision }
+        const start = position ?? { revision: read.revision, begun: read.revision }
         return eventStream(live, caller, start, {
           // not by the context's `server`, which is another app's once this one is mounted there
           limitIdle: (seconds) => traffic.limitIdle(request, seconds),
@@ -106,13 +106,17 @@ function positionOf({ id }: Caller, lastEventId: string | null, since: string | 
 }
 
 /** @throws Problem TOKEN_INVALID for a deleted user, CURSOR_EXPIRED where changes since the position are lost */
-function refuseLost(row: ChangesRow, position: Position | null): void {
-  if (row.is_refused) throw refuseToken('revoked')
+function refuseLost(
+  caller: Caller,
+  { revision, purged_revision, refuse_tokens_until }: Omit<UserState, 'version'>,
+  position: Position | null,
+): void {
+  if (isRefused(caller, refuse_tokens_until)) throw refuseToken('revoked')
   if (position === null) return
   // while a client still walks through what was there when it began, that is ahead of where it has come
   const known = Math.max(position.revision, position.begun)
-  const isPurged = row.purged_revision > known
+  const isPurged = purged_revision > known
   // a database that was restored from a backup knows less than its clients
-  const isAhead = known > row.revision
+  const isAhead = known > revision
   if (isPurged || isAhead) throw new Problem('CURSOR_EXPIRED')
 }

@@ -3,37 +3,42 @@ import { t } from 'elysia'
 import { invalid } from '../http/problems'
 import { Count, seal, unseal } from '../http/seal'
 import { text } from '../http/validation'
-import type { Task } from './model'
+import type { Order } from './list-queries'
+import type { Filter, Task } from './model'
 
 /** The last task of a page. */
 export interface Position {
-  /** Its id, or its revision where that is the order. */
+  /** Its id, or its revision if that is the order. */
   number: number
   title: string
 }
 
 /** What a cursor is bound to: whose list, through which filter, in which order. */
-export interface Order {
+export interface Place {
   owner: string
-  completed: boolean | null
-  sort: 'created' | 'title' | 'deleted'
-  order: 'asc' | 'desc'
+  filter: Filter
+  order: Order | 'deleted desc'
 }
 
 const SealedPosition = t.Tuple([Count, text('sealed-title', { min: 0, max: 200, description: '' })])
 
-const placeOf = ({ owner, completed, sort, order }: Order) => [owner, completed, sort, order]
+/** A filter that is added later, and not used, leaves cursors as they were. */
+function placeOf({ owner, filter: { completed, ...others }, order }: Place): unknown[] {
+  const used: unknown[] = []
+  for (const [name, value] of Object.entries(others)) if (value !== null) used.push(name, value)
+  return [owner, completed, ...used, ...order.split(' ')]
+}
 
 /** @returns text that is safe in a URL */
-export function encodeCursor(order: Order, last: Pick<Task, 'id' | 'title' | 'revision'>): string {
-  const number = order.sort === 'deleted' ? last.revision : last.id
-  // the title itself, where it is the order: the task may have another one by the time of the next page
-  return seal(placeOf(order), [number, order.sort === 'title' ? last.title : ''])
+export function encodeCursor(place: Place, last: Pick<Task, 'id' | 'title' | 'revision'>): string {
+  const number = place.order === 'deleted desc' ? last.revision : last.id
+  // the title itself, if it is the order: the task may have another one by the time of the next page
+  return seal(placeOf(place), [number, place.order.startsWith('title') ? last.title : ''])
 }
 
 /** @throws Problem VALIDATION_ERROR for a cursor that this list did not give */
-export function decodeCursor(order: Order, cursor: string): Position {
-  const position = unseal(SealedPosition, placeOf(order), cursor)
+export function decodeCursor(place: Place, cursor: string): Position {
+  const position = unseal(SealedPosition, placeOf(place), cursor)
   if (position === undefined) {
     throw invalid({ in: 'query', pointer: 'cursor', detail: 'must be a cursor of this list' })
   }

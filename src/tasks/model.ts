@@ -1,9 +1,11 @@
 /** What a task looks like, coming in and going out. */
 import type { TSchema } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
 import { t } from 'elysia'
 import { component } from '../http/components'
-import { problemWith } from '../http/problems'
-import { Moment, numberOf, oneOf, text, wholeNumber } from '../http/validation'
+import { invalid, problemWith } from '../http/problems'
+import { answered, Moment, numberOf, oneOf, text, wholeNumber } from '../http/validation'
+import { writer } from '../http/writer'
 
 const strict = { additionalProperties: false }
 
@@ -20,15 +22,21 @@ const example = {
   revision: 7,
 }
 
+const Title = text('task-title', { min: 1, max: 200, notBlank: true, description: 'Kept as sent, untrimmed' })
+const Description = text('task-description', { min: 0, max: 1000, description: '`null`: none' })
+const NullableDescription = t.Union([Description, t.Null()], { rule: `${Description['rule']}, or null` })
+const Completed = t.Boolean({ rule: 'must be true or false' })
+
+/** What a client writes of a task: whatever is made of a task's fields is made from these. */
+const content = { title: Title, description: NullableDescription, completed: Completed }
+
 export const Task = component(
   'Task',
   t.Object(
     {
       id: t.Number({ documented: { type: 'integer', ...POSITIVE } }),
       user_id: t.String({ description: 'The owner: the subject of the token' }),
-      title: t.String(),
-      description: t.Union([t.String(), t.Null()]),
-      completed: t.Boolean(),
+      ...answered(content),
       created_at: Moment,
       updated_at: Moment,
       revision: t.Number({
@@ -43,6 +51,42 @@ export const Task = component(
   ),
 )
 export type Task = typeof Task.static
+
+export interface TaskRow extends Task {
+  deleted_at: string | null
+  ended: boolean
+}
+
+/** The same of a row that may not be there, or that SafeQL knows too little of. */
+export type MaybeRow = { [Field in keyof TaskRow]: TaskRow[Field] | null }
+
+const FIELDS = Object.keys(Task.properties)
+
+/** What is answered of a row: the fields of the schema, in its order. */
+export function toTask(row: TaskRow): Task {
+  // keyed by the schema's names
+  const values = row as unknown as Record<string, unknown>
+  const task: Record<string, unknown> = {}
+  for (const field of FIELDS) task[field] = values[field]
+  // a row has all of the schema's fields, and the schema is checked when it is answered
+  return task as Task
+}
+
+/** The same of a task in the trash. */
+export function toTrashedTask(row: TaskRow): TrashedTask {
+  if (row.deleted_at === null) throw new Error('The task is not in the trash')
+  return { ...toTask(row), deleted_at: row.deleted_at }
+}
+
+/** What is left of a task that was ended for good: whether it was completed, and nothing else that a client wrote. */
+export const NOTHING: TaskUpdate = {
+  ...Object.fromEntries(
+    Object.entries(content)
+      .filter(([, schema]) => Value.Check(schema, null))
+      .map(([name]) => [name, null]),
+  ),
+  title: '',
+}
 
 const ETAG = { description: 'Made from the revision', required: true, schema: { type: 'string' } }
 const LOCATION = {
@@ -78,39 +122,25 @@ export const TrashedTask = component(
 )
 export type TrashedTask = typeof TrashedTask.static
 
-const Title = text('task-title', { min: 1, max: 200, notBlank: true, description: 'Kept as sent, untrimmed' })
-const Description = text('task-description', { min: 0, max: 1000, description: '`null`: none' })
-const NullableDescription = t.Union([Description, t.Null()], { rule: `${Description['rule']}, or null` })
-const Completed = t.Boolean({ rule: 'must be true or false' })
+const change = t.Partial(t.Object(content)).properties
 
 export const TaskCreate = component(
   'TaskCreate',
   t.Object(
-    { title: Title, description: t.Optional(NullableDescription), completed: t.Optional(Completed) },
-    {
-      ...strict,
-      description: 'A new task',
-      examples: [{ title: 'Buy milk', description: 'Two bottles' }],
-    },
+    { ...change, title: Title },
+    { ...strict, description: 'A new task', examples: [{ title: 'Buy milk', description: 'Two bottles' }] },
   ),
 )
 export type TaskCreate = typeof TaskCreate.static
 
 export const TaskUpdate = component(
   'TaskUpdate',
-  t.Object(
-    {
-      title: t.Optional(Title),
-      description: t.Optional(NullableDescription),
-      completed: t.Optional(Completed),
-    },
-    {
-      ...strict,
-      minProperties: 1,
-      description: 'What is to change; what is left out stays as it is',
-      examples: [{ title: 'Buy oat milk' }],
-    },
-  ),
+  t.Object(change, {
+    ...strict,
+    minProperties: 1,
+    description: 'What is to change; what is left out stays as it is',
+    examples: [{ title: 'Buy oat milk' }],
+  }),
 )
 export type TaskUpdate = typeof TaskUpdate.static
 
@@ -140,7 +170,13 @@ export const TaskPage = component(
     { ...strict, description: 'A page of tasks' },
   ),
 )
-export type TaskPage = typeof TaskPage.static
+
+/** What a page object has. */
+export interface PageOf<Item> {
+  tasks: Item[]
+  count: number
+  next_cursor: string | null
+}
 
 export const TrashPage = component(
   'TrashPage',
@@ -154,14 +190,13 @@ export const TrashPage = component(
 export const PAGE_TYPE = 'application/vnd.taskwell.page+json'
 
 /**
- * Typed as the array alone: a typed client, which never asks for the page, would otherwise have to tell the two apart
- * at every list.
+ * Written and checked once, and kept as text, so that there is nothing for Elysia to check. Typed as the array alone: a
+ * typed client, which never asks for the page, would otherwise have to tell the two apart at every list.
  */
 function listOf<Item extends TSchema>(item: Item, page: TSchema) {
-  const array = t.Array(item)
   return t.Unsafe<Item['static'][]>(
-    t.Union([array, page], {
-      mediaTypes: { 'application/json': array, [PAGE_TYPE]: page },
+    t.Any({
+      mediaTypes: { 'application/json': t.Array(item), [PAGE_TYPE]: page },
       responseHeaders: {
         ETag: ETAG,
         Link: { description: 'While there are more: `<…>; rel="next"`', schema: { type: 'string' } },
@@ -174,6 +209,9 @@ function listOf<Item extends TSchema>(item: Item, page: TSchema) {
 
 export const TaskList = listOf(Task, TaskPage)
 export const TrashList = listOf(TrashedTask, TrashPage)
+
+export const writeTasks = { array: writer(t.Array(Task)), page: writer(TaskPage) }
+export const writeTrash = { array: writer(t.Array(TrashedTask)), page: writer(TrashPage) }
 
 const UserId = t.Optional(t.String({ description: "The token's subject, or `me`" }))
 
@@ -231,6 +269,23 @@ export const ListQuery = t.Object(
   strict,
 )
 export type ListQuery = typeof ListQuery.static
+
+/**
+ * Which tasks a list has, of each field; null: all of them.
+ *
+ * @throws Problem VALIDATION_ERROR for parameters that contradict one another
+ */
+export function filterOf(query: ListQuery) {
+  const byStatus = { all: null, pending: false, completed: true }[query.status ?? 'all']
+  const byField = query.completed === undefined ? null : query.completed === 'true'
+  if (byStatus !== null && byField !== null && byStatus !== byField) {
+    throw invalid({ in: 'query', pointer: 'completed', detail: 'contradicts `status`' })
+  }
+  return { completed: byField ?? byStatus }
+}
+export type Filter = ReturnType<typeof filterOf>
+
+export const NO_FILTER = filterOf({})
 
 const { limit, cursor, skip, count } = ListQuery.properties
 export const TrashQuery = t.Object({ limit, cursor, skip, count }, strict)

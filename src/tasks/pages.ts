@@ -1,32 +1,34 @@
 /** A list in HTTP: its order, its pages, and the links between them. */
 import { hash } from 'node:crypto'
+import { isRefused, type UserState } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
 import type { Caller } from '../auth/verify'
-import type { Sql } from '../database/sql'
+import type { Shared } from '../database/share'
 import { weightOf } from '../http/accept'
 import { type Answer, knownRevision, listTag, notModified } from '../http/etags'
+import { exchangeOf } from '../http/exchange'
+import type { Metrics } from '../http/metrics'
 import { invalid } from '../http/problems'
 import { sentQuery } from '../http/query'
 import { numberOf } from '../http/validation'
-import { decodeCursor, encodeCursor, type Order } from './cursor'
-import type { List } from './list-queries'
-import { DEFAULT_LIMIT, type ListQuery, PAGE_TYPE, type Task, type TaskPage } from './model'
+import { decodeCursor, encodeCursor, type Place } from './cursor'
+import type { Order, Part } from './list-queries'
+import { DEFAULT_LIMIT, type ListQuery, PAGE_TYPE, type PageOf, type Task, type TaskRow } from './model'
+import { isSame, type Page, type PageCache } from './page-cache'
 
-/** @throws Problem VALIDATION_ERROR for parameters that contradict one another */
-export function orderOf(
-  owner: string,
-  { status = 'all', completed, sort = 'created', order }: ListQuery,
-): Order & { sort: 'created' | 'title' } {
-  const byStatus = { all: null, pending: false, completed: true }[status]
-  const byField = completed === undefined ? null : completed === 'true'
-  if (byStatus !== null && byField !== null && byStatus !== byField) {
-    throw invalid({ in: 'query', pointer: 'completed', detail: 'contradicts `status`' })
-  }
-  return { owner, completed: byField ?? byStatus, sort, order: order ?? (sort === 'title' ? 'asc' : 'desc') }
+export function orderOf({ sort = 'created', order }: ListQuery): Order {
+  return `${sort} ${order ?? (sort === 'title' ? 'asc' : 'desc')}`
+}
+
+/** What makes the pages of a list. */
+export interface Pages {
+  cache: PageCache
+  userState: Shared<string, UserState | null>
+  metrics: Metrics | undefined
 }
 
 interface ListRequest {
-  sql: Sql
+  pages: Pages
   caller: Caller
   query: Pick<ListQuery, 'limit' | 'cursor' | 'skip' | 'count'>
   path: string
@@ -34,50 +36,110 @@ interface ListRequest {
   set: Answer
 }
 
+/** A list: what it is of, and how it is read and answered. */
+export interface ListKind<Item> {
+  place: Place
+  read(part: Part): Promise<readonly TaskRow[]>
+  count(): Promise<number>
+  /** Of what is answered: the array and the page object. */
+  write: { array(tasks: Item[]): string; page(page: PageOf<Item>): string }
+  toItem(row: TaskRow): Item
+  /** What the tag of the list is made of: changes with each of its tasks. */
+  versionOf(state: UserState): number
+}
+
 /**
- * Reads a page and writes its headers.
+ * Answers a page: one that was kept, if the user's row is the same as then; else one that is read. The row is read first,
+ * so that a page is never older than the state which it is kept for.
  *
- * @returns the tasks, or the page object in their type (`TaskList` says why), or 304
+ * @returns its JSON, or nothing for 304
  * @throws Problem VALIDATION_ERROR, or TOKEN_INVALID for a user who has been deleted
  */
 export async function answerList<Item extends Task>(
-  list: List<Item>,
-  order: Order,
-  { sql, caller, query, path, request, set }: ListRequest,
+  kind: ListKind<Item>,
+  asked: ListRequest,
 ): Promise<Item[]> {
-  const { cursor, skip = 0, count } = query
-  const limit = numberOf(query.limit ?? DEFAULT_LIMIT)
-  const sent = sentQuery(request)
-  if (cursor !== undefined && query.skip !== undefined) {
-    throw invalid({ in: 'query', pointer: 'skip', detail: 'cannot be used with `cursor`' })
-  }
+  const { pages, caller, request, set } = asked
+  const { cache, userState, metrics } = pages
   const form = wantsPage(request.headers.get('accept')) ? 'page' : 'array'
+  const address = `${form} ${request.url}`
+  const kept = cache.find(caller.id, address)
+  // a page is only kept for a query that is good
+  const part = kept ? undefined : partOf(kind.place, asked)
+  const state = (await userState(exchangeOf(request), caller.id)) ?? NEVER_WROTE
+  if (isRefused(caller, state.refuse_tokens_until)) {
+    cache.forget(caller.id)
+    throw refuseToken('revoked')
+  }
   const tagged = `${form}-${digestOf(caller)}`
-  const { is_refused, revision, total, tasks } = await list(sql, caller, {
-    completed: order.completed,
-    after: cursor === undefined ? undefined : decodeCursor(order, cursor),
-    // one more than asked for tells whether there is a next page
-    limit: limit + 1,
-    skip: numberOf(skip),
-    count: count === 'true',
-    known: knownRevision(request.headers.get('if-none-match'), tagged),
-  })
-  if (is_refused) throw refuseToken('revoked')
-  const tag = listTag(revision, tagged)
+  const tag = listTag(kind.versionOf(state), tagged)
   set.headers['vary'] = [set.headers['vary'], 'Accept'].filter(Boolean).join(', ')
-  if (tasks === null) return notModified(set, tag)
-  set.headers['etag'] = tag
-  const last = tasks.length > limit ? tasks[limit - 1] : undefined
-  const next = last && encodeCursor(order, last)
-  if (next) set.headers['link'] = `<${path}?${nextQuery(sent, next)}>; rel="next"`
-  if (total !== null) set.headers['x-total-count'] = String(total)
-  const page = tasks.slice(0, limit)
-  if (form === 'array') return page
-  set.headers['content-type'] = PAGE_TYPE
-  return pageOf(page, next)
+  const known = knownRevision(request.headers.get('if-none-match'), tagged)
+  if (known === kind.versionOf(state)) return notModified(set, tag)
+  const isCurrent = kept !== undefined && isSame(kept.state, state)
+  metrics?.page(isCurrent ? 'current' : kept ? 'old' : 'none')
+  if (isCurrent) return answerPage(kept.page, form, tag, set)
+  const page = await readPage(kind, form, part ?? partOf(kind.place, asked), asked)
+  cache.keep(caller.id, address, page, state)
+  return answerPage(page, form, tag, set)
 }
 
-/** The same address is another list for whoever signs in next to the same browser, which has kept the last one's. */
+const NEVER_WROTE: UserState = { revision: 0, purged_revision: 0, version: null, refuse_tokens_until: null }
+
+/** @throws Problem VALIDATION_ERROR */
+function partOf(place: Place, { query, request }: ListRequest): Part {
+  const { limit = DEFAULT_LIMIT, cursor, skip } = query
+  sentQuery(request)
+  if (cursor !== undefined && skip !== undefined) {
+    throw invalid({ in: 'query', pointer: 'skip', detail: 'cannot be used with `cursor`' })
+  }
+  const after = cursor === undefined ? undefined : decodeCursor(place, cursor)
+  return { after, limit: numberOf(limit), skip: numberOf(skip ?? 0) }
+}
+
+async function readPage<Item extends Task>(
+  { place, read, count, write, toItem }: ListKind<Item>,
+  form: Form,
+  part: Part,
+  { query, path, request }: ListRequest,
+): Promise<Page> {
+  const { limit } = part
+  // one more than asked for tells whether there is a next page
+  const rows = await read({ ...part, limit: limit + 1 })
+  const total = query.count === 'true' ? await count() : null
+  const tasks = rows.slice(0, limit).map(toItem)
+  const last = rows.length > limit ? tasks.at(-1) : undefined
+  const next = last && encodeCursor(place, last)
+  const body =
+    form === 'array'
+      ? write.array(tasks)
+      : write.page({ tasks, count: tasks.length, next_cursor: next ?? null })
+  return { body, link: next && linkTo(path, request, next), total }
+}
+
+/** For a target without a host, because behind a proxy only the client knows which one it asked. */
+function linkTo(path: string, request: Request, cursor: string): string {
+  const query = sentQuery(request)
+  query.delete('skip')
+  query.set('cursor', cursor)
+  return `<${path}?${query}>; rel="next"`
+}
+
+type Form = 'array' | 'page'
+
+/** As Elysia has it for what it writes itself. */
+const JSON_TYPE = 'application/json;charset=utf-8'
+
+/** @returns the JSON, in the type of `TaskList`, which says why */
+function answerPage<Item>({ body, link, total }: Page, form: Form, tag: string, set: Answer): Item[] {
+  set.headers['etag'] = tag
+  set.headers['content-type'] = form === 'page' ? PAGE_TYPE : JSON_TYPE
+  if (link) set.headers['link'] = link
+  if (total !== null) set.headers['x-total-count'] = String(total)
+  return body as unknown as Item[]
+}
+
+/** The same address is another list for the next user who signs in to the same browser, which has kept the last one's. */
 function digestOf(caller: Caller): string {
   const digest = digests.get(caller) ?? hash('sha256', caller.id, 'base64url').slice(0, 16)
   digests.set(caller, digest)
@@ -87,13 +149,6 @@ function digestOf(caller: Caller): string {
 /** For as long as their tokens are remembered. */
 const digests = new WeakMap<Caller, string>()
 
-/** For a target without a host, because behind a proxy only the client knows which one it asked. */
-function nextQuery(sent: URLSearchParams, cursor: string): URLSearchParams {
-  sent.delete('skip')
-  sent.set('cursor', cursor)
-  return sent
-}
-
 /** Of two types that are wanted alike, the page is sent only to a client that names it. */
 function wantsPage(accept: string | null): boolean {
   if (accept === null || accept === '*/*') return false
@@ -101,10 +156,4 @@ function wantsPage(accept: string | null): boolean {
   const array = weightOf(accept, 'application/json')
   const isNamed = accept.toLowerCase().includes(PAGE_TYPE)
   return page > array || (page === array && page > 0 && isNamed)
-}
-
-/** In the type of `TaskList`, which says why. */
-function pageOf<Item extends Task>(tasks: Item[], cursor: string | undefined): Item[] {
-  const page: TaskPage = { tasks, count: tasks.length, next_cursor: cursor ?? null }
-  return page as unknown as Item[]
 }

@@ -1,21 +1,26 @@
 /** HTTP for tasks: one set of routes, mounted at both addresses. */
 import { Elysia, t } from 'elysia'
 import { type Gate, OWNER_PROBLEMS, refuseDeleted, signedInOwner } from '../auth/plugin'
+import { userState } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
 import type { Caller } from '../auth/verify'
 import type { Sql } from '../database/sql'
 import { BODY_PROBLEMS, jsonBody } from '../http/body'
 import { type Answer, isNamed, matchedRevisions, notModified, taskTag } from '../http/etags'
+import { exchangeOf } from '../http/exchange'
 import { type IdempotencyKey, idempotencyKey } from '../http/idempotency'
+import type { Metrics } from '../http/metrics'
 import { documentedHeaders } from '../http/openapi'
 import { Problem, problems } from '../http/problems'
 import { sentQuery } from '../http/query'
 import { NoQuery } from '../http/validation'
-import * as lists from './list-queries'
+import { countTasks, countTrash, listTasks, listTrash } from './list-queries'
 import {
   CreatedTask,
   DeleteQuery,
+  filterOf,
   ListQuery,
+  NO_FILTER,
   OptionalTaskCompletion,
   OwnerParams,
   PAGE_TYPE,
@@ -26,17 +31,18 @@ import {
   TaskList,
   TaskParams,
   TaskUpdate,
+  type TrashedTask,
   TrashList,
   TrashQuery,
   taskIdOf,
+  toTask,
+  toTrashedTask,
+  writeTasks,
+  writeTrash,
 } from './model'
-import { answerList, orderOf } from './pages'
+import type { PageCache } from './page-cache'
+import { answerList, type ListKind, orderOf } from './pages'
 import * as queries from './queries'
-
-const LISTS = {
-  created: { asc: lists.listOldestFirst, desc: lists.listNewestFirst },
-  title: { asc: lists.listTitlesUp, desc: lists.listTitlesDown },
-}
 
 const tags = ['Tasks']
 
@@ -44,18 +50,37 @@ const tags = ['Tasks']
 const OWN = [...OWNER_PROBLEMS, 'VALIDATION_ERROR'] as const
 const OF_A_TASK = [...OWN, 'TASK_NOT_FOUND'] as const
 
-/** @param onChange told whose tasks have been changed */
-export function taskRoutes(gate: Gate, onChange: (userId: string) => void) {
+interface Deps {
+  cache: PageCache
+  metrics: Metrics | undefined
+  /** Told whose tasks have been changed. */
+  onChange(userId: string): void
+}
+
+export function taskRoutes(gate: Gate, { cache, metrics, onChange }: Deps) {
+  const { share } = gate.database
+  const [create, read] = [share(queries.creation), share(queries.reading)]
+  const pages = { cache, userState: share(userState), metrics }
   return new Elysia()
     .use(signedInOwner(gate))
     .onAfterHandle(({ request, caller }) => {
-      if (request.method !== 'GET' && request.method !== 'HEAD') onChange(caller.id)
+      if (request.method === 'GET' || request.method === 'HEAD') return
+      cache.forget(caller.id)
+      onChange(caller.id)
     })
     .get(
       '/',
       async ({ query, caller, sql, path, request, set }) => {
-        const order = orderOf(caller.id, query)
-        return answerList(LISTS[order.sort][order.order], order, { sql, caller, query, path, request, set })
+        const [filter, order] = [filterOf(query), orderOf(query)]
+        const list: ListKind<Task> = {
+          place: { owner: caller.id, filter, order },
+          read: (part) => listTasks(sql, caller, filter, order, part),
+          count: () => countTasks(sql, caller, filter),
+          write: writeTasks,
+          toItem: toTask,
+          versionOf: ({ revision }) => revision,
+        }
+        return answerList(list, { pages, caller, query, path, request, set })
       },
       {
         params: OwnerParams,
@@ -75,8 +100,16 @@ export function taskRoutes(gate: Gate, onChange: (userId: string) => void) {
     .get(
       '/trash',
       async ({ query, caller, sql, path, request, set }) => {
-        const order = { owner: caller.id, completed: null, sort: 'deleted', order: 'desc' } as const
-        return answerList(lists.listTrash, order, { sql, caller, query, path, request, set })
+        const list: ListKind<TrashedTask> = {
+          place: { owner: caller.id, filter: NO_FILTER, order: 'deleted desc' },
+          read: (part) => listTrash(sql, caller, part),
+          count: () => countTrash(sql, caller),
+          write: writeTrash,
+          toItem: toTrashedTask,
+          // a purge changes the trash without a revision, but never takes the sum back to what it was
+          versionOf: ({ revision, purged_revision }) => revision + purged_revision,
+        }
+        return answerList(list, { pages, caller, query, path, request, set })
       },
       {
         params: OwnerParams,
@@ -95,7 +128,10 @@ export function taskRoutes(gate: Gate, onChange: (userId: string) => void) {
       '/',
       async ({ body, caller, sql, path, request, set }) => {
         const key = idempotencyKey(request, path, body)
-        const { task, isReplay } = await createOnce(sql, caller, body, key)
+        const { task, isReplay } = key
+          ? await createOnce(sql, caller, body, key)
+          : { task: await create(exchangeOf(request), { caller, task: body }), isReplay: false }
+        if (task === undefined) throw refuseToken('revoked')
         if (isReplay) set.headers['idempotency-replayed'] = 'true'
         set.status = 201
         set.headers.location = `${path.replace(/\/$/, '')}/${task.id}`
@@ -121,7 +157,7 @@ export function taskRoutes(gate: Gate, onChange: (userId: string) => void) {
     .get(
       '/:id',
       async ({ params, caller, sql, request, set }) => {
-        const task = await queries.findTask(sql, caller, taskIdOf(params.id))
+        const task = await read(exchangeOf(request), { caller, id: taskIdOf(params.id) })
         if (!task) throw await missing(sql, caller)
         if (isNamed(request.headers.get('if-none-match'), taskTag(task.revision))) {
           return notModified<Task>(set, taskTag(task.revision))
@@ -164,10 +200,8 @@ export function taskRoutes(gate: Gate, onChange: (userId: string) => void) {
     .patch(
       '/:id/complete',
       async ({ params, body, caller, sql, request, set }) => {
-        const id = taskIdOf(params.id)
-        const revisions = ifMatch(request)
-        const task = await queries.completeTask(sql, caller, id, body?.completed, revisions)
-        return tagged(set, await changed(sql, caller, id, revisions, task))
+        const write = queries.completeTask(body?.completed)
+        return tagged(set, await changed(write, sql, caller, taskIdOf(params.id), ifMatch(request)))
       },
       {
         ...jsonBody,
@@ -213,10 +247,8 @@ export function taskRoutes(gate: Gate, onChange: (userId: string) => void) {
         const revisions = ifMatch(request)
         if (query.permanent === 'true') {
           const ended = await queries.endTask(sql, caller, id, revisions)
-          if (ended === undefined) throw conflict((await stored(sql, caller, id)).current)
-        } else {
-          await changed(sql, caller, id, revisions, await queries.deleteTask(sql, caller, id, revisions))
-        }
+          if (ended === undefined) throw conflict((await stored(sql, caller, id)).task)
+        } else await changed(queries.deleteTask, sql, caller, id, revisions)
         set.status = 204
       },
       {
@@ -246,10 +278,8 @@ interface ChangeTask {
 }
 
 async function change({ params, body, caller, sql, request, set }: ChangeTask): Promise<Task> {
-  const id = taskIdOf(params.id)
-  const revisions = ifMatch(request)
-  const task = await queries.updateTask(sql, caller, id, body, revisions)
-  return tagged(set, await changed(sql, caller, id, revisions, task))
+  const write = queries.updateTask(body)
+  return tagged(set, await changed(write, sql, caller, taskIdOf(params.id), ifMatch(request)))
 }
 
 const changeTask = {
@@ -269,44 +299,44 @@ function ifMatch({ headers }: Request): queries.Revisions {
   return matchedRevisions(headers.get('if-match'))
 }
 
-/** Where nothing was found: no such task, or no such user any more. */
+/** Why a statement found nothing: there is no such task, or the user was deleted. */
 async function missing(sql: Sql, caller: Caller): Promise<Problem> {
   await refuseDeleted(sql, caller)
   return new Problem('TASK_NOT_FOUND')
 }
 
 /** For a write that has changed nothing: what is there, in the trash as well. */
-async function stored(sql: Sql, caller: Caller, id: number) {
+async function stored(sql: Sql, caller: Caller, id: number): Promise<queries.FoundTask> {
   const missed = await missing(sql, caller)
-  const task = await queries.findAnyTask(sql, caller.id, id)
-  if (!task) throw missed
-  const { is_deleted: isDeleted, ...current } = task
-  return { isDeleted, current }
+  const found = await queries.findAnyTask(sql, caller.id, id)
+  if (!found) throw missed
+  return found
 }
 
 /** What a write has changed; if that is nothing, then why. */
-async function changed<T>(
+async function changed(
+  write: queries.TaskWrite,
   sql: Sql,
   caller: Caller,
   id: number,
   revisions: queries.Revisions,
-  result: T | undefined,
-): Promise<T> {
-  if (result !== undefined) return result
-  const { isDeleted, current } = await stored(sql, caller, id)
+): Promise<Task> {
+  const written = await write(sql, caller, id, revisions)
+  if (written !== undefined) return written
+  const { isDeleted, task } = await stored(sql, caller, id)
   // one that may have any revision and is there was restored just now, after the write had looked for it
-  throw isDeleted || revisions === null ? new Problem('TASK_NOT_FOUND') : conflict(current)
+  throw isDeleted || revisions === null ? new Problem('TASK_NOT_FOUND') : conflict(task)
 }
 
 async function restored(sql: Sql, caller: Caller, id: number, revisions: queries.Revisions): Promise<Task> {
-  const task = await queries.restoreTask(sql, caller, id, revisions)
-  if (task) return task
-  const { isDeleted, current } = await stored(sql, caller, id)
+  const written = await queries.restoreTask(sql, caller, id, revisions)
+  if (written) return written
+  const { isDeleted, task } = await stored(sql, caller, id)
   // deleted just now, after the write had found it alive
   if (isDeleted && revisions === null) return restored(sql, caller, id, revisions)
   // one that is back already is what was asked for: the first answer may have been lost
-  if (isDeleted || revisions?.includes(current.revision) === false) throw conflict(current)
-  return current
+  if (isDeleted || revisions?.includes(task.revision) === false) throw conflict(task)
+  return task
 }
 
 function conflict(current: Task): Problem {
@@ -322,16 +352,17 @@ async function createOnce(
   sql: Sql,
   caller: Caller,
   body: TaskCreate,
-  key: IdempotencyKey | undefined,
+  key: IdempotencyKey,
 ): Promise<{ task: Task; isReplay: boolean }> {
-  const task = await queries.createTask(sql, caller, body, key)
-  if (task) return { task, isReplay: false }
+  const first = await queries.findAnswer(sql, caller.id, key.key)
+  if (!first) {
+    const task = await queries.createTask(sql, caller, body, key)
+    if (task) return { task, isReplay: false }
+    await refuseDeleted(sql, caller)
+    // another request with this key was quicker
+    return createOnce(sql, caller, body, key)
+  }
   await refuseDeleted(sql, caller)
-  if (!key) throw refuseToken('revoked')
-  const stored = await queries.findAnswer(sql, caller.id, key.key)
-  // the key has expired since
-  if (!stored) return createOnce(sql, caller, body, key)
-  if (!stored.fingerprint.equals(key.fingerprint)) throw new Problem('IDEMPOTENCY_KEY_REUSED')
-  // what `createTask` has stored
-  return { task: stored.answer as Task, isReplay: true }
+  if (!first.fingerprint.equals(key.fingerprint)) throw new Problem('IDEMPOTENCY_KEY_REUSED')
+  return { task: first.task, isReplay: true }
 }

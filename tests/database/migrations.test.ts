@@ -41,14 +41,16 @@ describe('the migrations', () => {
   })
 })
 
+const MOMENT = '2026-01-15T09:30:00.000Z'
+
 describe('the database keeps its own promises', () => {
   const insert = (values: Record<string, unknown>) => {
     const task = {
       user_id: 'ann',
       title: 'x',
       revision: 1,
-      created_at: new Date(),
-      updated_at: new Date(),
+      created_at: MOMENT,
+      updated_at: MOMENT,
       ...values,
     }
     return sql`insert into tasks ${sql(task)}`.then(

@@ -4,6 +4,7 @@ import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import postgres from 'postgres'
 import { codeOf } from '../../src/database/errors'
 import type { Sql } from '../../src/database/sql'
 import { answered, failureOf, pidOf, setCloseUp, waiterOf, waitForLock, write } from '../support/close-up'
@@ -85,6 +86,29 @@ describe("the server's own limit", () => {
     await Promise.all(reads.map(() => answered(database.sql)))
     expect(strict.refused()).toBe(before)
   })
+})
+
+const timesOf = async (sql: Sql) => {
+  const rows = await sql<{ style: string; zone: string }[]>`
+    -- timesOf
+    select current_setting('DateStyle') as style, current_setting('TimeZone') as zone`
+  return rows[0]
+}
+
+test('times are written in ISO 8601 and UTC, whatever is set for the database, and a pooler refuses', async () => {
+  const name = new URL(url).pathname.slice(1)
+  const admin = postgres(url, { max: 1 })
+  cleanings.push(async () => {
+    await admin`alter database ${admin(name)} reset all`
+    await admin.end()
+  })
+  await admin`alter database ${admin(name)} set datestyle = 'German, DMY'`
+  await admin`alter database ${admin(name)} set timezone = 'Europe/Berlin'`
+  const strict = await startStrict()
+  for (const where of [url, strict.url]) {
+    expect(await timesOf(open({ url: where }).sql)).toEqual({ style: 'ISO, MDY', zone: 'UTC' })
+  }
+  expect(strict.refused()).toBeGreaterThan(0)
 })
 
 const pgbouncer = Bun.which('pgbouncer', { PATH: `${process.env['PATH']}:/usr/sbin` })

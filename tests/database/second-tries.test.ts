@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
-import type { Statement } from '../../src/database/database'
 import { codeOf, fromDatabaseError } from '../../src/database/errors'
+import type { Statement } from '../../src/database/waiter'
 import {
   answered,
   failureOf,

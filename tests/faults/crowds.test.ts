@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { AMPLE_POOL, eventually, newUser, read, setScene, write } from '../support/faults'
+import { AMPLE_POOL, eventually, newUser, read, setScene, write, writeAlone } from '../support/faults'
 import { call, type HttpConnection, openConnection, requestText } from '../support/http-connection'
 
 const { database, server, start } = await setScene()
@@ -34,7 +34,7 @@ describe('a server that is full', () => {
   test('refuses at once who comes then, and serves who is there', async () => {
     const small = await start({ ...AMPLE_POOL, MAX_CONNECTIONS: '5', REQUEST_TIMEOUT_MS: '60000' })
     const release = await database.hold('writes')
-    const writes = Array.from({ length: 5 }, () => write(small, newUser()))
+    const writes = Array.from({ length: 5 }, () => writeAlone(small, newUser()))
     await eventually(database.waiting, 5)
     expect((await read(small, newUser())).body.error_code).toBe('OVERLOADED')
     const { status, headers } = await write(small, newUser())

@@ -115,7 +115,10 @@ test('a client that goes away frees what it held', async () => {
   const clients = await Promise.all(
     Array.from({ length: POOL_SIZE }, async () => {
       const connection = await openConnection(patient.port)
-      connection.write(await requestText('POST', '/api/v1/todos', { as: newUser(), body: { title: 'x' } }))
+      // with a key, so that each has a statement of its own
+      const headers = { 'idempotency-key': 'x' }
+      const options = { as: newUser(), headers, body: { title: 'x' } }
+      connection.write(await requestText('POST', '/api/v1/todos', options))
       return connection
     }),
   )

@@ -49,10 +49,10 @@ describe('a request has one line in the log', async () => {
   test.each<[number, string, string, string | undefined, string | undefined, string[], CallOptions]>([
     [200, 'GET', '/health', '/health', undefined, [], {}],
     [200, 'GET', '/docs', '/docs', undefined, [], {}],
-    [200, 'GET', TODOS, TODOS, 'ann', ['listNewestFirst'], { as: 'ann' }],
-    [200, 'GET', `${TODOS}/`, TODOS, 'ann', ['listNewestFirst'], { as: 'ann' }],
-    [200, 'HEAD', `${TODOS}/1`, `${TODOS}/:id`, 'ann', ['findTask'], { as: 'ann' }],
-    [200, 'GET', '/api/me/tasks', '/api/:user_id/tasks', 'ann', ['listNewestFirst'], { as: 'ann' }],
+    [200, 'GET', TODOS, TODOS, 'ann', ['findUsers', 'listTasks'], { as: 'ann' }],
+    [200, 'GET', `${TODOS}/`, TODOS, 'ann', ['findUsers', 'listTasks'], { as: 'ann' }],
+    [200, 'HEAD', `${TODOS}/1`, `${TODOS}/:id`, 'ann', ['findTasks'], { as: 'ann' }],
+    [200, 'GET', '/api/me/tasks', '/api/:user_id/tasks', 'ann', ['findUsers', 'listTasks'], { as: 'ann' }],
     [
       201,
       'POST',
@@ -68,7 +68,7 @@ describe('a request has one line in the log', async () => {
       `${TODOS}/1`,
       `${TODOS}/:id`,
       'ann',
-      ['findTask'],
+      ['findTasks'],
       { as: 'ann', headers: { 'if-none-match': `"${task.revision}"` } },
     ],
     [400, 'POST', TODOS, TODOS, 'ann', [], { as: 'ann', body: '{' }],
@@ -83,7 +83,7 @@ describe('a request has one line in the log', async () => {
       { body: { ...account, password: 'wrong' } },
     ],
     [403, 'GET', '/api/bob/tasks', '/api/:user_id/tasks', 'ann', [], { as: 'ann' }],
-    [404, 'GET', `${TODOS}/999`, `${TODOS}/:id`, 'ann', ['findTask', 'isDeleted'], { as: 'ann' }],
+    [404, 'GET', `${TODOS}/999`, `${TODOS}/:id`, 'ann', ['findTasks', 'isDeleted'], { as: 'ann' }],
     [404, 'GET', '/nothing', undefined, undefined, [], { as: 'ann' }],
     [405, 'POST', '/health', '/health', undefined, [], {}],
     [
@@ -101,7 +101,7 @@ describe('a request has one line in the log', async () => {
       `${TODOS}/1`,
       `${TODOS}/:id`,
       'ann',
-      ['deleteTask', 'isDeleted', 'findAnyTask'],
+      ['writeTask', 'isDeleted', 'findAnyTask'],
       { as: 'ann', headers: stale },
     ],
     [422, 'GET', `${TODOS}/0`, `${TODOS}/:id`, 'ann', [], { as: 'ann' }],
@@ -126,9 +126,13 @@ test('what the service asks itself to make its document has no line', async () =
 
 test('a fault is told of with its cause, and in the line of its request', async () => {
   await sql`alter table tasks rename to gone`
-  const fault = await told('GET', TODOS, { as: 'ann' })
+  const fault = await told('GET', `${TODOS}?limit=7`, { as: 'ann' })
   await sql`alter table gone rename to tasks`
-  expect(fault).toMatchObject({ status: 500, user: 'ann', statements: [{ name: 'listNewestFirst' }] })
+  expect(fault).toMatchObject({
+    status: 500,
+    user: 'ann',
+    statements: [{ name: 'findUsers' }, { name: 'listTasks' }],
+  })
   const causes = logged
     .map((line) => JSON.parse(line))
     .filter((line) => line.request_id === fault['request_id'])
@@ -146,7 +150,7 @@ test('a request to a database that is gone is told as a warning', async () => {
   }
   await createApp({ settings, database, log }).handle(new Request(`http://localhost${TODOS}`, { headers }))
   const line = await lineOf(lines, 'to-nowhere')
-  expect(line).toMatchObject({ status: 503, user: 'ann', statements: [{ name: 'listNewestFirst' }] })
+  expect(line).toMatchObject({ status: 503, user: 'ann', statements: [{ name: 'findUsers' }] })
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 40, code: 'DATABASE_UNAVAILABLE' })
 })
 

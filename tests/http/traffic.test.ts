@@ -228,7 +228,7 @@ describe('GET /metrics', () => {
     expect([requests(TODOS, 401), requests(TODOS, 429)]).toEqual(['3', '1'])
     expect(of('taskwell_rate_limited_total', '{policy="user"}')).toBe('1')
     expect(of('taskwell_rate_limited_total', '{policy="address"}')).toBe('1')
-    expect(of('taskwell_statement_duration_seconds_count', '{name="findTask",outcome="ok"}')).toBe('3')
+    expect(of('taskwell_statement_duration_seconds_count', '{name="findTasks",outcome="ok"}')).toBe('3')
     expect(of('taskwell_streams_open')).toBe('1')
     // the stream, and the request that reads this
     expect(of('taskwell_http_requests_in_progress')).toBe('2')

@@ -1,13 +1,8 @@
 /** What the close-up tests of the database's layer have in common. */
 import { afterAll, afterEach } from 'bun:test'
-import {
-  type Database,
-  type DatabaseOptions,
-  openDatabase,
-  type Statement,
-  type Waiter,
-} from '../../src/database/database'
+import { type Database, type DatabaseOptions, openDatabase } from '../../src/database/database'
 import type { Sql } from '../../src/database/sql'
+import type { Statement, Waiter } from '../../src/database/waiter'
 import { testDatabase } from './database'
 import { startFaultProxy } from './fault-proxy'
 

@@ -55,6 +55,12 @@ export const read = ({ port }: ServerProcess, as: string) => call(port, 'GET', '
 export const write = ({ port }: ServerProcess, as: string, title: string = crypto.randomUUID()) =>
   call(port, 'POST', '/api/v1/todos', { as, body: { title } })
 
+/** A write that shares no statement with others. */
+export const writeAlone = ({ port }: ServerProcess, as: string) => {
+  const headers = { 'idempotency-key': crypto.randomUUID() }
+  return call(port, 'POST', '/api/v1/todos', { as, headers, body: { title: headers['idempotency-key'] } })
+}
+
 /** @returns what came, and after how many milliseconds */
 export async function timed<T>(run: () => Promise<T>): Promise<[T, number]> {
   const begun = performance.now()
@@ -79,7 +85,7 @@ export async function untilWholePool({ database, server }: Scene): Promise<void>
     const release = await database.hold('writes')
     let answered = 0
     const writes = Array.from({ length: POOL_SIZE }, async () => {
-      const reply = await write(server, newUser())
+      const reply = await writeAlone(server, newUser())
       answered++
       return reply
     })

@@ -21,7 +21,7 @@ export const nullableAsNotNullInJson = (sql: Pool) => sql<Page[]>`
 export const textForNumber = (sql: Pool, id: string) =>
   sql<{ title: string }[]>`select title from tasks where id = ${id}`
 
-export const rawTime = (sql: Pool) => sql<{ created_at: Date }[]>`select created_at from tasks`
+export const timeAsDate = (sql: Pool) => sql<{ created_at: Date }[]>`select created_at from tasks`
 
 export const untyped = (sql: Pool) => sql`select title from tasks`
 

@@ -113,6 +113,21 @@ describe('a request that comes again', () => {
     expect(idOf(second)).not.toBe(idOf(first))
   })
 
+  test('is kept in the form that the version before gives again', async () => {
+    const as = newUser()
+    const first = await post({ as })
+    const [kept] = await sql<{ answer: unknown }[]>`select answer from idempotency_keys where user_id = ${as}`
+    expect(kept?.answer).toEqual(JSON.parse(first.text))
+  })
+
+  test('of an answer without a field that came later is answered with null', async () => {
+    const as = newUser()
+    const first = await post({ as })
+    await sql`
+      update idempotency_keys set answer = (answer::jsonb - 'description')::json where user_id = ${as}`
+    expect(JSON.parse((await post({ as })).text)).toEqual({ ...JSON.parse(first.text), description: null })
+  })
+
   test('after a day makes another task, and stands for that from then on', async () => {
     const as = newUser()
     const first = await post({ as })
