@@ -26,7 +26,7 @@ const MOST_ITEMS = 16
 /** In milliseconds. A statement that takes longer waits for a lock or for a dead connection: others go on without it. */
 const PATIENCE = 20
 
-/** Nothing waits for a timer: what finds no statement under way is sent at once, and what comes meanwhile is next. */
+/** A call is sent at once if fewer than two statements are under way, and else joins the next one: no timer is waited for. */
 export function share<Item, Answer>(
   sqlFor: (waiter: Waiter) => Sql,
   { forMany, forOne, keyOf }: Shareable<Item, Answer>,
