@@ -13,6 +13,7 @@ import {
   type Order,
   type Part,
 } from '../../src/tasks/list-queries'
+import { NO_FILTER } from '../../src/tasks/model'
 import * as tasks from '../../src/tasks/queries'
 import { fill, PASSWORD_HASH, type Subject, subject, TIDY, WITHOUT_ACCOUNT } from '../support/crowd'
 import { testDatabase } from '../support/database'
@@ -66,7 +67,8 @@ function listCalls(
 }
 
 function orderCalls(order: Order): Calls {
-  const read: Read = (sql, { caller }, completed, part) => listTasks(sql, caller, { completed }, order, part)
+  const read: Read = (sql, { caller }, completed, part) =>
+    listTasks(sql, caller, { ...NO_FILTER, completed }, order, part)
   const filtered: Calls = {
     completed: (sql, of) => read(sql, of, true, FIRST),
     pending: (sql, of) => read(sql, of, false, FIRST),
@@ -168,8 +170,8 @@ const findUsersOf =
 const STATEMENTS: Record<string, Calls> = {
   listTasks: Object.assign({}, ...ORDERS.map(orderCalls)),
   countTasks: {
-    all: (sql, { caller }) => countTasks(sql, caller, { completed: null }),
-    'of completed': (sql, { caller }) => countTasks(sql, caller, { completed: true }),
+    all: (sql, { caller }) => countTasks(sql, caller, NO_FILTER),
+    'of completed': (sql, { caller }) => countTasks(sql, caller, { ...NO_FILTER, completed: true }),
   },
   countTrash: plain((sql, { caller }) => countTrash(sql, caller)),
   listTrash: listCalls((sql, { caller }, _, part) => listTrash(sql, caller, part), byRevision, 500),
