@@ -118,8 +118,8 @@ export interface ClientOptions {
  *
  * A call resolves with `{ data, error }`; `error.status` tells which problem `error.value` is. Where no answer came,
  * because there is no connection, `timeoutMs` are over or the call was aborted, it is a 503 with `NO_ANSWER`. Times stay
- * text, and after a 204 `data` is `''`. A user who has signed in stays signed in: the access token is
- * renewed shortly before it ends, or when the server calls it expired, once for all requests that wait for it.
+ * text, and after a 204 `data` is `''`. After `signIn` the client renews the access token shortly before it ends, or when
+ * the server calls it expired: once for all requests that wait for it.
  *
  * @param url where the server is; it may have a path
  * @returns a client whose calls reject with what `token` or `storage` throws, and with any fault in making a request; a

@@ -42,7 +42,7 @@ export async function findUsers(
     from users where id = any (${ids}::text[])`
 }
 
-/** How a user's row is now; null for a user who has never written. */
+/** Reads a user's row; gives null if the user has never written. */
 export const userState: Shareable<string, UserState | null> = {
   async forMany(sql, ids) {
     const found = new Map((await findUsers(sql, ids)).map((user) => [user.id, user]))

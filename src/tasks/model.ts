@@ -52,6 +52,10 @@ export const Task = component(
 )
 export type Task = typeof Task.static
 
+/**
+ * What `select *` gives of a task. Statements name no columns, so that a new field need not be added to each; what leaves
+ * is picked by `toTask`.
+ */
 export interface TaskRow extends Task {
   deleted_at: string | null
   ended: boolean

@@ -118,12 +118,6 @@ function outline(node: PlanNode, indent = '  '): string {
   return [indent + line, ...(node.Plans ?? []).map((below) => outline(below, `${indent}  `))].join('\n')
 }
 
-/** How many rows a statement read of a table, its indexes aside. */
-export function rowsReadOf(table: string, plans: readonly Plan[]): number {
-  const nodes = plans.flatMap(({ Plan }) => nodesOf(Plan)).filter((node) => node['Relation Name'] === table)
-  return nodes.reduce((sum, node) => sum + rowsRead(node), 0)
-}
-
 /** The indexes that a statement read without the rows of their table. */
 export function readAlone(plans: readonly Plan[]): string[] {
   const nodes = plans.flatMap(({ Plan }) => nodesOf(Plan))

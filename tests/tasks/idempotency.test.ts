@@ -113,6 +113,14 @@ describe('a request that comes again', () => {
     expect(idOf(second)).not.toBe(idOf(first))
   })
 
+  test('is not given again to a token that is older than the end of its user', async () => {
+    const as = newUser()
+    await post({ as })
+    await sql`update users set refuse_tokens_until = 'infinity' where id = ${as}`
+    const answer = await post({ as })
+    expect([answer.status, codeOf(answer)]).toEqual([401, 'TOKEN_INVALID'])
+  })
+
   test('is kept in the form that the version before gives again', async () => {
     const as = newUser()
     const first = await post({ as })
