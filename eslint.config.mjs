@@ -7,7 +7,7 @@ if (!DATABASE_URL) throw new Error('DATABASE_URL is not set: run `bun run lint:s
 
 /** What a row holds for each type of column. */
 const types = {
-  // the driver's parsers in src/database/connection.ts
+  // the driver's parsers in src/database/pool.ts
   int8: 'number',
   timestamptz: 'string',
   bytea: 'Buffer<ArrayBufferLike>',

@@ -1,5 +1,5 @@
 /** Many users with many tasks, made in bulk. */
-import { openPool, type Pool } from '../src/database/connection'
+import { openPool, type Pool } from '../src/database/pool'
 import { migrate } from '../src/database/migrations'
 
 export interface Size {

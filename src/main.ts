@@ -1,11 +1,11 @@
 /** The process: arguments, environment, signals, exit code. */
 import { existsSync } from 'node:fs'
 import type { Logger } from 'pino'
-import { createLog } from './http/log'
-import { keptSecret } from './kept-secret'
-import { npxEnded } from './processes'
+import { createLog } from './telemetry/log'
+import { keptSecret } from './system/kept-secret'
+import { npxEnded } from './system/processes'
 import { loadDatabaseSettings, loadSettings, type Settings } from './settings'
-import { nextSignal } from './signals'
+import { nextSignal } from './system/signals'
 
 // `worker` is for the supervisor alone
 const USAGE = 'Usage: serve | token <user> | db new <name> | db up | db down | db status | health'
@@ -82,7 +82,7 @@ async function run([command = 'serve', ...args]: readonly string[]): Promise<voi
     const stopRequested = nextSignal({ isPatient: true })
     return (await import('./workers/worker')).runWorker(args[0], settings, stopRequested)
   }
-  const { db, health } = await import('./commands')
+  const { db, health } = await import('./cli/commands')
   if (command === 'db') return db(args, () => loadDatabaseSettings(environment()))
   if (command === 'health') return health(settings())
   throw new Error(USAGE)

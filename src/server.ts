@@ -2,15 +2,15 @@
 import type { Logger } from 'pino'
 import { type App, createApp } from './app'
 import { openDatabase } from './database/database'
-import { provideDatabase } from './database/provided'
-import { createLimits } from './http/limits'
-import { createTraffic, type Traffic } from './http/traffic'
-import { cannotListen, urlOf } from './listening'
-import { startPurging } from './purge'
+import { provideDatabase } from './embedded/provide'
+import { createLimits } from './limits/counter'
+import { createTraffic, type Traffic } from './http/server-state'
+import { cannotListen, urlOf } from './system/listening'
+import { startPurging } from './jobs/purge'
 import type { Settings } from './settings'
 import { createLive } from './sync/live'
-import { createPlaces } from './sync/places'
-import { startTracing } from './tracing'
+import { createPlaces } from './sync/stream-slots'
+import { startTracing } from './telemetry/tracing'
 import type { Sharing } from './workers/sharing'
 
 export interface Server {
@@ -134,13 +134,13 @@ async function listen(
 /** Loaded only where they are wanted, as the client of Redis is. */
 async function collectMetrics({ metrics }: Settings, sharing: Sharing) {
   if (!metrics) return undefined
-  const { createMetrics } = await import('./http/metrics')
+  const { createMetrics } = await import('./telemetry/metrics')
   return sharing.metrics(createMetrics())
 }
 
 /** The client of Redis costs memory, and the start time, so it is loaded only where it is wanted. */
 async function shareCounts({ redisUrl }: Settings, log: Logger) {
   if (redisUrl === undefined) return undefined
-  const { SharedCounts } = await import('./http/shared-counts')
+  const { SharedCounts } = await import('./limits/redis')
   return new SharedCounts(redisUrl, log)
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeJwt, SignJWT } from 'jose'
 import { scripts } from '../package.json'
-import { runningUrl } from '../src/database/embedded'
+import { runningUrl } from '../src/embedded/server'
 import { blockWrites, testDatabase } from './support/database'
 
 const folder = await mkdtemp(join(tmpdir(), 'taskwell-main-'))

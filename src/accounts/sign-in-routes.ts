@@ -1,10 +1,10 @@
 /** HTTP for signing in: from e-mail and password to tokens, and from tokens to newer ones. */
 import { Elysia, t } from 'elysia'
-import { type Gate, signingIn } from '../auth/plugin'
+import { type Gate, signingIn } from '../auth/guard'
 import { refuseToken } from '../auth/refusal'
 import { signAccessToken, type TokenSettings } from '../auth/token'
 import { BODY_PROBLEMS, jsonBody } from '../http/body'
-import { inTime } from '../http/exchange'
+import { inTime } from '../http/request-context'
 import { Problem, problems } from '../http/problems'
 import { NoQuery } from '../http/validation'
 import { Credentials, RefreshToken, Registration, Tokens } from './model'

@@ -1,5 +1,5 @@
 /** The SQL of who is calling. */
-import type { Shareable } from '../database/share'
+import type { Shareable } from '../database/batch'
 import type { Sql } from '../database/sql'
 import type { Caller } from './verify'
 

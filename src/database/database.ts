@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import type { PendingQuery } from 'postgres'
 import { type Host, nameOfHost, readAddress } from './address'
-import { openPool, type Pool } from './connection'
+import { openPool, type Pool } from './pool'
 import { READY_DEADLINE, withDeadline } from './deadline'
 import {
   ConnectionLeft,
@@ -15,9 +15,9 @@ import {
   wasNeverSent,
 } from './errors'
 import { createLook } from './primary'
-import { type Shareable, type Shared, share } from './share'
+import { type Shareable, type Shared, share } from './batch'
 import { nameOf, type Sql } from './sql'
-import { NEVER, type Statement, timeLeft, type Waiter } from './waiter'
+import { NEVER, type Statement, timeLeft, type Waiter } from './query-context'
 
 export interface Database {
   /** For what no request waits for; each statement has as long as a request. */

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { resolveBinary } from 'dbmate'
 import type postgres from 'postgres'
 import { type DatabaseAddress, type Host, readAddress } from './address'
-import { openPool } from './connection'
+import { openPool } from './pool'
 import { findPrimary } from './primary'
 
 const MIGRATIONS = fileURLToPath(new URL('../../db/migrations', import.meta.url))

@@ -1,6 +1,6 @@
 /** Which of several hosts is the primary: the one that takes writes. */
 import type { DatabaseAddress, Host } from './address'
-import { openPool } from './connection'
+import { openPool } from './pool'
 import { READY_DEADLINE, withDeadline } from './deadline'
 import { codeOf, NotReady } from './errors'
 

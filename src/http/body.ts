@@ -1,5 +1,5 @@
 /** Reads a JSON body: late, so that nobody makes the server parse before it knows who they are. */
-import { inTime } from './exchange'
+import { inTime } from './request-context'
 import { invalid, Problem } from './problems'
 
 /** In bytes. */

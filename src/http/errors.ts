@@ -4,7 +4,7 @@ import { Value } from '@sinclair/typebox/value'
 import { Elysia, NotFoundError, ValidationError } from 'elysia'
 import type { Logger } from 'pino'
 import { fromDatabaseError } from '../database/errors'
-import type { Metrics } from './metrics'
+import type { Metrics } from '../telemetry/metrics'
 import { invalid, Problem } from './problems'
 import { fieldErrors, PLACES } from './validation'
 

@@ -4,7 +4,7 @@
  */
 import { Elysia } from 'elysia'
 import type { Settings } from '../settings'
-import type { Arrival } from './throttle'
+import type { Arrival } from '../limits/rate-limiter'
 
 export interface PublicPath {
   /** What clients put in front of our paths: empty, or such as `/tasks`. Left out: always empty. */

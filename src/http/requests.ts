@@ -1,11 +1,11 @@
 /** What every request gets: an id, a deadline, a place among those under way, and, but for preflights, a line in the log. */
 import { Elysia } from 'elysia'
 import pino, { type Logger } from 'pino'
-import { beginExchange, type Exchange, exchangeOf } from './exchange'
-import { lineWriter } from './log'
-import type { Metrics } from './metrics'
+import { beginExchange, type Exchange, exchangeOf } from './request-context'
+import { lineWriter } from '../telemetry/log'
+import type { Metrics } from '../telemetry/metrics'
 import { Problem } from './problems'
-import type { Traffic } from './traffic'
+import type { Traffic } from './server-state'
 
 const ACCEPTED_ID = /^[A-Za-z0-9_-]{1,128}$/
 

@@ -2,7 +2,7 @@
 import { isRefused } from '../auth/queries'
 import type { Caller } from '../auth/verify'
 import { codeOf } from '../database/errors'
-import type { Shareable } from '../database/share'
+import type { Shareable } from '../database/batch'
 import type { Sql } from '../database/sql'
 import type { IdempotencyKey } from '../http/idempotency'
 import {

@@ -1,5 +1,5 @@
 /** What is left of a process that has ended: what it has counted. */
-import type { Metric, Snapshot } from '../http/metrics'
+import type { Metric, Snapshot } from '../telemetry/metrics'
 
 type Value = Metric['values'][number]
 

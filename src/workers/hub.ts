@@ -1,7 +1,7 @@
 /** The supervisor's end of the channels: what the workers count and know together. */
-import type { Budget, Limits } from '../http/limits'
-import type { Snapshot } from '../http/metrics'
-import { createPlaces, type Leave } from '../sync/places'
+import type { Budget, Limits } from '../limits/counter'
+import type { Snapshot } from '../telemetry/metrics'
+import { createPlaces, type Leave } from '../sync/stream-slots'
 import { broughtNear } from './estimates'
 import { fold } from './fold'
 import type { Batch, Count, FromWorker, Near, ToWorker } from './messages'

@@ -1,6 +1,6 @@
 /** A worker's end of the channel to its supervisor. */
-import type { Budget, Policy } from '../http/limits'
-import type { Snapshot } from '../http/metrics'
+import type { Budget, Policy } from '../limits/counter'
+import type { Snapshot } from '../telemetry/metrics'
 import type { AllMetrics, Answers, Batch, FromWorker, ToWorker } from './messages'
 
 export interface Channel {

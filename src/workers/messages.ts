@@ -1,6 +1,6 @@
 /** What goes between the workers and their supervisor: as JSON, over the channel that `Bun.spawn` makes. */
-import type { Budget, Policy } from '../http/limits'
-import type { Snapshot } from '../http/metrics'
+import type { Budget, Policy } from '../limits/counter'
+import type { Snapshot } from '../telemetry/metrics'
 
 /** What `Limits.take` is called with. */
 export type Count = [policy: Policy, key: string, points: number]

@@ -1,8 +1,8 @@
 /** Serving with several processes: the supervisor's part. It loads no more than that takes. */
 import type { Logger } from 'pino'
-import { provideDatabase } from '../database/provided'
-import { createLimits } from '../http/limits'
-import { cannotListen, urlOf } from '../listening'
+import { provideDatabase } from '../embedded/provide'
+import { createLimits } from '../limits/counter'
+import { cannotListen, urlOf } from '../system/listening'
 import type { Settings } from '../settings'
 import { createHub } from './hub'
 import { supervise } from './supervisor'

@@ -1,9 +1,9 @@
 /** What a worker has in common with the others, as the service knows it. */
-import type { Budget, Limits } from '../http/limits'
-import type { Metrics } from '../http/metrics'
+import type { Budget, Limits } from '../limits/counter'
+import type { Metrics } from '../telemetry/metrics'
 import { Problem } from '../http/problems'
 import type { Live } from '../sync/live'
-import type { Places } from '../sync/places'
+import type { Places } from '../sync/stream-slots'
 import { createEstimates } from './estimates'
 import type { Link } from './link'
 import { renderAll } from './metrics'

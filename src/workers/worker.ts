@@ -1,5 +1,5 @@
 /** One of several processes that serve. */
-import { createLog } from '../http/log'
+import { createLog } from '../telemetry/log'
 import { serve } from '../server'
 import type { Settings } from '../settings'
 import { type Channel, createLink } from './link'

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { decodeJwt, SignJWT } from 'jose'
 import type { Tokens } from '../../src/accounts/model'
 import * as queries from '../../src/accounts/queries'
-import { openPool, type Pool } from '../../src/database/connection'
+import { openPool, type Pool } from '../../src/database/pool'
 import { createTask } from '../../src/tasks/queries'
 import { type Answer, SECRET, testApp } from '../support/app'
 

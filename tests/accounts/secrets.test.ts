@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SignJWT } from 'jose'
 import postgres from 'postgres'
-import { freePort, runningUrl } from '../../src/database/embedded'
+import { freePort, runningUrl } from '../../src/embedded/server'
 import { SECRET, toAnswer, UNLIMITED } from '../support/app'
 import { testDatabase } from '../support/database'
 

@@ -2,7 +2,7 @@
 import { afterAll } from 'bun:test'
 import { connect } from 'node:net'
 import { signAccessToken } from '../../src/auth/token'
-import { createLog } from '../../src/http/log'
+import { createLog } from '../../src/telemetry/log'
 import { serve } from '../../src/server'
 import { linesTo, type TestApp, testApp } from '../support/app'
 

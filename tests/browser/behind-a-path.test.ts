@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
-import type { allTasks, Client, Task } from '../../src/client'
+import type { allTasks, Client, Task } from '../../src/client/index'
 import { testApp } from '../support/app'
 import { describeInBrowser } from '../support/browser'
 import { NGINX, startNginx } from '../support/nginx'
@@ -17,7 +17,7 @@ declare const taskwell: {
 
 /** A frontend beside the API: one empty page, and the client as a bundler makes it for browsers. */
 async function frontend() {
-  const entrypoints = [join(import.meta.dir, '../../src/client.ts')]
+  const entrypoints = [join(import.meta.dir, '../../src/client/index.ts')]
   const { outputs } = await Bun.build({ entrypoints, target: 'browser' })
   const [bundle] = outputs
   if (!bundle) throw new Error('the client was not bundled')

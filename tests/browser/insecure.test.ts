@@ -1,6 +1,6 @@
 import { afterAll, expect, test } from 'bun:test'
 import type { Page } from 'playwright-core'
-import type { Client } from '../../src/client'
+import type { Client } from '../../src/client/index'
 import { testApp } from '../support/app'
 import { describeInBrowser, INSECURE_HOST } from '../support/browser'
 import { startFrontend } from '../support/frontend'

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, describe, expect, jest, test } from 'bun:test'
 import { connect, createServer, type Socket } from 'node:net'
 import { signAccessToken } from '../../src/auth/token'
-import { type Client, type ClientOptions, createClient } from '../../src/client'
+import { type Client, type ClientOptions, createClient } from '../../src/client/index'
 import { testApp } from '../support/app'
 import { quietPort } from '../support/quiet-port'
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { signAccessToken } from '../../src/auth/token'
-import { createClient } from '../../src/client'
+import { createClient } from '../../src/client/index'
 import { type ChangeSource, createSync } from '../../src/client/sync'
 import { testApp } from '../support/app'
 
@@ -94,7 +94,7 @@ const PROGRAM = `
 test('in an engine without streams, what is made elsewhere arrives', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'taskwell-polling-'))
   afterAll(() => rm(folder, { recursive: true }))
-  const entrypoints = [join(import.meta.dir, '../../src/client.ts')]
+  const entrypoints = [join(import.meta.dir, '../../src/client/index.ts')]
   await Bun.build({ entrypoints, target: 'browser', outdir: folder, naming: 'client.js' })
   await Bun.write(join(folder, 'program.mjs'), PROGRAM)
   const { app, settings } = await testApp()

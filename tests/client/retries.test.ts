@@ -1,7 +1,7 @@
 import { afterAll, afterEach, describe, expect, jest, test } from 'bun:test'
 import { join } from 'node:path'
 import { signAccessToken } from '../../src/auth/token'
-import { allTasks, type Client, type ClientOptions, createClient, type Task } from '../../src/client'
+import { allTasks, type Client, type ClientOptions, createClient, type Task } from '../../src/client/index'
 import { SECRET, testSettings } from '../support/app'
 import { testDatabase } from '../support/database'
 

@@ -2,7 +2,7 @@ import { afterAll, afterEach, describe, expect, setSystemTime, test } from 'bun:
 import fc from 'fast-check'
 import { decodeJwt } from 'jose'
 import { signAccessToken } from '../../src/auth/token'
-import { type Client, type ClientOptions, createClient, type TokenStorage } from '../../src/client'
+import { type Client, type ClientOptions, createClient, type TokenStorage } from '../../src/client/index'
 import { testApp } from '../support/app'
 
 const env = { RATE_LIMIT_PER_MINUTE: '1000000', AUTH_RATE_LIMIT_PER_MINUTE: '1000000' }

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, describe, expect, jest, test } from 'bun:test'
 import { signAccessToken } from '../../src/auth/token'
-import { type Change, createClient, RequestError, type Task, type TokenStorage } from '../../src/client'
+import { type Change, createClient, RequestError, type Task, type TokenStorage } from '../../src/client/index'
 import { type ChangeSource, createSync, type SyncOptions } from '../../src/client/sync'
 import { shareBetweenTabs, userOf } from '../../src/client/tabs'
 import { testApp } from '../support/app'

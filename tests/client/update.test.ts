@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import { signAccessToken } from '../../src/auth/token'
-import { type ClientOptions, createClient, type Task, type TaskUpdate } from '../../src/client'
+import { type ClientOptions, createClient, type Task, type TaskUpdate } from '../../src/client/index'
 import { testApp } from '../support/app'
 
 const { app, settings } = await testApp()

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, describe, expect, test } from 'bun:test'
 import { connect, createServer, type Socket } from 'node:net'
 import fc from 'fast-check'
-import { openPool, type Pool, type PoolOptions } from '../../src/database/connection'
+import { openPool, type Pool, type PoolOptions } from '../../src/database/pool'
 import { codeOf } from '../../src/database/errors'
 import { exactlyOne } from '../../src/database/sql'
 import { testDatabase } from '../support/database'

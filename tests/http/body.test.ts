@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import { connect } from 'node:net'
 import { signAccessToken } from '../../src/auth/token'
-import { createLog } from '../../src/http/log'
+import { createLog } from '../../src/telemetry/log'
 import { serve } from '../../src/server'
 import { testApp, toAnswer } from '../support/app'
 

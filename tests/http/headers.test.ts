@@ -2,7 +2,7 @@ import { afterAll, describe, expect, test } from 'bun:test'
 import { connect } from 'node:net'
 import { createApp } from '../../src/app'
 import { signAccessToken } from '../../src/auth/token'
-import { createLog } from '../../src/http/log'
+import { createLog } from '../../src/telemetry/log'
 import { testApp, testSettings } from '../support/app'
 
 const { app, call, settings, sql, database } = await testApp()

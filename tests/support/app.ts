@@ -2,7 +2,7 @@
 import { Writable } from 'node:stream'
 import { createApp } from '../../src/app'
 import { signAccessToken } from '../../src/auth/token'
-import { createLog } from '../../src/http/log'
+import { createLog } from '../../src/telemetry/log'
 import { loadSettings, type Settings } from '../../src/settings'
 import { type TestDatabase, testDatabase } from './database'
 

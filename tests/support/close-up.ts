@@ -2,7 +2,7 @@
 import { afterAll, afterEach } from 'bun:test'
 import { type Database, type DatabaseOptions, openDatabase } from '../../src/database/database'
 import type { Sql } from '../../src/database/sql'
-import type { Statement, Waiter } from '../../src/database/waiter'
+import type { Statement, Waiter } from '../../src/database/query-context'
 import { testDatabase } from './database'
 import { startFaultProxy } from './fault-proxy'
 

@@ -1,7 +1,7 @@
 /** A database as it is after some time: many users, one of them with far more than the others. */
 import { createHash } from 'node:crypto'
 import type { Caller } from '../../src/auth/verify'
-import type { Pool } from '../../src/database/connection'
+import type { Pool } from '../../src/database/pool'
 
 export interface Crowd {
   users: number

@@ -1,7 +1,7 @@
 /** A database for each test file, copied from the migrated one. */
 import { afterAll } from 'bun:test'
 import postgres from 'postgres'
-import { openPool, type Pool } from '../../src/database/connection'
+import { openPool, type Pool } from '../../src/database/pool'
 import { type Database, openDatabase } from '../../src/database/database'
 
 const SERVER_URL = process.env['DATABASE_URL']

@@ -1,5 +1,5 @@
 /** Statements with one fault each, and one without. None is ever run: SafeQL has to find the faults. */
-import type { Pool } from '../../src/database/connection'
+import type { Pool } from '../../src/database/pool'
 
 interface Page {
   tasks: { description: string }[]

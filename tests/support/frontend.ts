@@ -8,7 +8,7 @@ import { join } from 'node:path'
  * @param hostname a name by which the browser finds this machine
  */
 export async function startFrontend(hostname = '127.0.0.1') {
-  const entrypoints = [join(import.meta.dir, '../../src/client.ts')]
+  const entrypoints = [join(import.meta.dir, '../../src/client/index.ts')]
   const { outputs } = await Bun.build({ entrypoints, target: 'browser' })
   const [bundle] = outputs
   const html = (api: string) => `<!doctype html><title>frontend</title><link rel="icon" href="data:,">

@@ -4,9 +4,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
-import { startEmbedded } from '../../src/database/embedded'
+import { startEmbedded } from '../../src/embedded/server'
 import { migrate } from '../../src/database/migrations'
-import { commandOf } from '../../src/processes'
+import { commandOf } from '../../src/system/processes'
 
 export interface OwnPostgres {
   /** Where it is now: each start takes another port. */

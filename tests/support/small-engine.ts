@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-const CLIENT = join(import.meta.dir, '../../src/client.ts')
+const CLIENT = join(import.meta.dir, '../../src/client/index.ts')
 
 /** What is not in every engine, or in secure contexts only, though it is in Bun. */
 const MISSING = [

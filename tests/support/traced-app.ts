@@ -3,7 +3,7 @@
  * `bun traced-app.ts <collector>`. It sends its parent its address, and ends when it is told anything.
  */
 import { Elysia } from 'elysia'
-import { startTracing } from '../../src/tracing'
+import { startTracing } from '../../src/telemetry/tracing'
 
 const tracing = await startTracing({
   otelEndpoint: process.argv[2] ?? '',

@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
-import { startEmbedded } from '../../src/database/embedded'
+import { startEmbedded } from '../../src/embedded/server'
 import { migrate } from '../../src/database/migrations'
 
 const folder = await mkdtemp(join(tmpdir(), 'taskwell-test-'))

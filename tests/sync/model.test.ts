@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test'
 import fc from 'fast-check'
-import type { Pool } from '../../src/database/connection'
+import type { Pool } from '../../src/database/pool'
 import type { Change } from '../../src/sync/model'
 import { purgeIdempotencyKeys, purgeTombstones } from '../../src/sync/queries'
 import type { Task } from '../../src/tasks/model'

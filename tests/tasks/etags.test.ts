@@ -2,7 +2,7 @@ import { describe, expect, test } from 'bun:test'
 import { createApp } from '../../src/app'
 import { signAccessToken } from '../../src/auth/token'
 import { openDatabase } from '../../src/database/database'
-import { createLog } from '../../src/http/log'
+import { createLog } from '../../src/telemetry/log'
 import { linesTo, testApp, testSettings, toAnswer } from '../support/app'
 
 const { call, sql, url } = await testApp()

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import { signAccessToken } from '../../src/auth/token'
-import { openPool, type Pool } from '../../src/database/connection'
+import { openPool, type Pool } from '../../src/database/pool'
 import { idempotencyKey } from '../../src/http/idempotency'
 import { createTask } from '../../src/tasks/queries'
 import { testApp } from '../support/app'

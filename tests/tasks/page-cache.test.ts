@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import { createApp } from '../../src/app'
 import { signAccessToken } from '../../src/auth/token'
-import { createLog } from '../../src/http/log'
-import { createMetrics } from '../../src/http/metrics'
+import { createLog } from '../../src/telemetry/log'
+import { createMetrics } from '../../src/telemetry/metrics'
 import { createPageCache } from '../../src/tasks/page-cache'
 import { linesTo, testApp } from '../support/app'
 

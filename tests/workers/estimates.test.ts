@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, setSystemTime, test } from 'bun:test'
-import { createLimits } from '../../src/http/limits'
+import { createLimits } from '../../src/limits/counter'
 import { createHub } from '../../src/workers/hub'
 import { shareOver } from '../../src/workers/sharing'
 import { join } from '../support/channels'

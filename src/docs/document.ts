@@ -1,0 +1,280 @@
+/** The OpenAPI document: what `@elysiajs/swagger` makes of the routes, corrected to valid OpenAPI 3.1. */
+import type { AnyElysia } from 'elysia'
+import { version } from '../../package.json'
+import { components } from '../http/components'
+import { type ErrorCode, type FieldError, Problem } from '../http/problems'
+
+// the plugin's output is not typed closely enough to say more than this
+type Json = Record<string, unknown>
+type Operation = Json & {
+  parameters?: Json[]
+  requestHeaders?: (keyof typeof REQUEST_HEADERS)[]
+  requestBody?: { content: Record<string, { schema: Json }> }
+  responses: Record<string, Json & { content?: Record<string, { schema: Json }>; codes?: ErrorCode[] }>
+}
+
+const DOCUMENTATION = {
+  info: {
+    title: 'Taskwell',
+    version,
+    description:
+      'Tasks of many users. Send `Authorization: Bearer <token>` with a token of Better Auth or of this service. ' +
+      'Every error is `application/problem+json` (RFC 9457) with a stable `error_code`.',
+  },
+  tags: [
+    { name: 'Sign-in', description: 'For users without another issuer: e-mail and password for tokens' },
+    { name: 'Tasks', description: "The caller's tasks" },
+    { name: 'Tasks of a user', description: 'The same tasks and answers, with the owner in the path' },
+    { name: 'Account', description: 'The caller, and where they are signed in' },
+    { name: 'Health', description: 'For whoever runs the service' },
+  ],
+}
+
+/** @returns the document of all routes of `app` that are not hidden */
+export async function openApi(app: AnyElysia): Promise<Json> {
+  const generated = await generatePaths(app)
+  const paths = Object.entries(generated).map(([path, item]) => correctPath(path, item))
+  const used = new Set(paths.flatMap(([, item]) => Object.values(item).flatMap(({ tags }) => tags)))
+  return {
+    openapi: '3.1.0',
+    info: DOCUMENTATION.info,
+    servers: [{ url: '/' }],
+    tags: DOCUMENTATION.tags.filter(({ name }) => used.has(name)),
+    paths: Object.fromEntries(paths),
+    components: {
+      securitySchemes: {
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'JWT',
+          description: 'A JWT: of the configured issuer, or from signing in here',
+        },
+      },
+      schemas: schemasOf(paths),
+    },
+  }
+}
+
+/** From the routes alone: the plugin itself would have to be served, and to mount the app anew, which takes its server. */
+async function generatePaths(app: AnyElysia): Promise<Record<string, Record<string, Operation>>> {
+  // most processes are never asked for the document
+  const { registerSchemaPath } = await import('@elysiajs/swagger/utils')
+  const schema = {}
+  for (const { method, path, hooks: hook } of app.routes) {
+    if (!hook.detail?.hide) registerSchemaPath({ schema, method, path, hook, models: {} })
+  }
+  // a copy without the members that are undefined, which JSON leaves out
+  return JSON.parse(JSON.stringify(schema))
+}
+
+/** The named schemas that are referred to, directly or by one another, in the order of their definition. */
+function schemasOf(paths: unknown): Json {
+  const schemas = [...components].map(([name, schema]): [string, Json] => [name, plainSchema(schema, true)])
+  const used = new Set<string>()
+  const visit = (part: unknown) => {
+    for (const [, name = ''] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+      if (used.has(name)) continue
+      used.add(name)
+      visit(schemas.find(([each]) => each === name))
+    }
+  }
+  visit(paths)
+  return Object.fromEntries(schemas.filter(([name]) => used.has(name)))
+}
+
+function correctPath(path: string, item: Record<string, Operation>): [string, Record<string, Json>] {
+  const plain = path.length > 1 ? path.replace(/\/$/, '') : path
+  const operations = Object.entries(item).map(([method, operation]) => [
+    method,
+    correctOperation(plain, operation),
+  ])
+  return [plain, Object.fromEntries(operations)]
+}
+
+/** What a request's header is for; Elysia's own schema of headers would have every request's parsed. */
+const REQUEST_HEADERS = {
+  'If-Match': 'Only if the task still has one of these ETags; else 412',
+  'If-None-Match': 'Only if it has changed since one of these ETags; else 304',
+  'Last-Event-ID': 'The `id` of the last event that arrived: goes on after it',
+  'Idempotency-Key': '1 to 255 visible ASCII characters: makes it safe to send the request again',
+}
+
+/** Spread into a route's `detail`. */
+export function documentedHeaders(...names: (keyof typeof REQUEST_HEADERS)[]) {
+  return { requestHeaders: names }
+}
+
+function headerParameter(name: keyof typeof REQUEST_HEADERS): Json {
+  const schema = { type: 'string' }
+  return { name, in: 'header', required: false, description: REQUEST_HEADERS[name], schema }
+}
+
+function correctOperation(path: string, operation: Operation): Json {
+  const { parameters: generated = [], requestBody, responses, requestHeaders = [], ...rest } = operation
+  const parameters = [...generated, ...requestHeaders.map(headerParameter)]
+  const named = path.startsWith('/api/{user_id}/') ? ofUser(rest) : rest
+  const ownParameters = parameters.filter(
+    (each) => each['in'] !== 'path' || path.includes(`{${each['name']}}`),
+  )
+  return {
+    ...named,
+    // a 401 may also mean a wrong password; only who wants a token says that it is missing
+    security: responses['401']?.codes?.includes('TOKEN_MISSING') ? [{ bearer: [] }] : [],
+    ...(ownParameters.length > 0 && { parameters: ownParameters.map(correctParameter) }),
+    ...(requestBody && { requestBody: correctBody(requestBody) }),
+    responses: Object.fromEntries([
+      ...Object.entries(possible(path, responses)).map(([status, response]) => [
+        status,
+        correctResponse(status, response),
+      ]),
+      ...(responses['200']?.['notModified'] ? [['304', NOT_MODIFIED]] : []),
+    ]),
+  }
+}
+
+/** Only who names an owner can name another one. */
+function possible(path: string, responses: Operation['responses']): Operation['responses'] {
+  if (path.includes('{user_id}')) return responses
+  const entries = Object.entries(responses).flatMap(([status, response]) => {
+    const codes = response.codes?.filter((code) => code !== 'OWNER_MISMATCH')
+    if (codes === undefined) return [[status, response]]
+    return codes.length > 0 ? [[status, { ...response, codes }]] : []
+  })
+  return Object.fromEntries(entries)
+}
+
+/** Ids of operations are unique, and both addresses have the same routes. */
+function ofUser({ operationId, tags, ...rest }: Json): Json {
+  return {
+    ...rest,
+    operationId: `${operationId}OfUser`,
+    tags: isList(tags) ? tags.map((tag) => `${tag} of a user`) : [],
+  }
+}
+
+function correctParameter({ schema, description, examples: _, ...rest }: Json): Json {
+  const { description: inner, ...plain } = plainSchema(schema as Json)
+  return {
+    ...rest,
+    required: rest['in'] === 'path' || rest['required'] === true,
+    description: description ?? inner,
+    schema: plain,
+  }
+}
+
+/** Every body here is JSON; the plugin lists form data and plain text too. */
+function correctBody({ content }: NonNullable<Operation['requestBody']>): Json {
+  const schema = content['application/json']?.schema ?? {}
+  const isOptional = isList(schema['anyOf']) && schema['anyOf'].some(isUndefined)
+  return { required: !isOptional, content: { 'application/json': { schema: plainSchema(schema) } } }
+}
+
+const SUCCESS: Record<string, string> = { 200: 'Success', 201: 'Created', 204: 'Done; there is no body' }
+
+function always(description: string, type = 'string'): Json {
+  return { description, required: true, schema: { type } }
+}
+
+const COMMON_HEADERS = {
+  'X-Request-Id': always("The request's id, also in the log"),
+  RateLimit: always('What is left of each limit, and in how many seconds it is full again'),
+  'RateLimit-Policy': always('How many requests a limit lets through, in how many seconds'),
+}
+
+const ETAG = { ETag: always('Names this state: for `If-Match` and `If-None-Match`') }
+const RETRY_AFTER = { 'Retry-After': always('In seconds', 'integer') }
+
+const HEADERS: Record<string, Json> = {
+  401: { 'WWW-Authenticate': always('RFC 6750') },
+  412: ETAG,
+  429: RETRY_AFTER,
+  503: RETRY_AFTER,
+}
+
+const NOT_MODIFIED = {
+  description: 'Nothing has changed; there is no body',
+  headers: { ...COMMON_HEADERS, ...ETAG },
+}
+
+function correctResponse(status: string, response: Operation['responses'][string]): Json {
+  const headers = { ...COMMON_HEADERS, ...HEADERS[status], ...(response['responseHeaders'] as Json) }
+  if (response.codes) return { ...problemResponse(response.codes), headers }
+  const schema = response['component'] ? response : response.content?.['application/json']?.schema
+  const types = response['mediaTypes'] ?? { 'application/json': schema }
+  return {
+    description: SUCCESS[status] ?? 'Success',
+    headers,
+    ...(schema && { content: contentOf(types as Json) }),
+  }
+}
+
+function contentOf(types: Json): Json {
+  const entries = Object.entries(types).map(([type, schema]) => [
+    type,
+    { schema: plainSchema(schema as Json) },
+  ])
+  return Object.fromEntries(entries)
+}
+
+function problemResponse(codes: readonly ErrorCode[]): Json {
+  const examples = codes.map((code) => [code, { value: exampleOf(code) }])
+  return {
+    description: codes.map((code) => `\`${code}\``).join(', '),
+    content: {
+      'application/problem+json': { schema: reference('Problem'), examples: Object.fromEntries(examples) },
+    },
+  }
+}
+
+function exampleOf(code: ErrorCode): Json {
+  const errors: FieldError[] = [{ in: 'query', pointer: 'nope', detail: 'is not a known parameter' }]
+  const problem = new Problem(code, code === 'VALIDATION_ERROR' ? { errors } : {})
+  return problem.body('0f1e2d3c-4b5a-4697-8899-aabbccddeeff')
+}
+
+function reference(name: unknown): Json {
+  return { $ref: `#/components/schemas/${name}` }
+}
+
+function isList(value: unknown): value is Json[] {
+  return Array.isArray(value)
+}
+
+function isUndefined(schema: Json): boolean {
+  return schema['type'] === 'undefined'
+}
+
+/** Our own keywords, and TypeBox's, that are no JSON Schema. */
+const OWN_KEYWORDS = new Set([
+  'rule',
+  'documented',
+  'component',
+  'codes',
+  'responseHeaders',
+  'notModified',
+  'mediaTypes',
+  '$id',
+])
+
+/** A schema as JSON Schema has it; named ones become references. */
+function plainSchema(schema: Json, isDefinition = false): Json {
+  if (schema['component'] && !isDefinition) return reference(schema['component'])
+  if (schema['documented']) return schema['documented'] as Json
+  const plain = Object.fromEntries(
+    Object.entries(schema)
+      .filter(([keyword]) => !OWN_KEYWORDS.has(keyword))
+      .map(([keyword, value]) => [keyword, plainKeyword(keyword, value)]),
+  )
+  const { anyOf, ...rest } = plain
+  return isList(anyOf) && anyOf.length === 1 ? { ...anyOf[0], ...rest } : plain
+}
+
+function plainKeyword(keyword: string, value: unknown): unknown {
+  if (keyword === 'anyOf' && isList(value))
+    return value.filter((each) => !isUndefined(each)).map((each) => plainSchema(each))
+  if (keyword === 'items') return plainSchema(value as Json)
+  if (keyword !== 'properties') return value
+  return Object.fromEntries(
+    Object.entries(value as Json).map(([name, each]) => [name, plainSchema(each as Json)]),
+  )
+}

@@ -1,0 +1,175 @@
+/// <reference path="./assets.d.ts" />
+/** The pages for people: Swagger UI, ReDoc, and the document that both show. Nothing comes from another host. */
+import { type AnyElysia, Elysia } from 'elysia'
+import redocScript from 'redoc/bundles/redoc.standalone.js' with { type: 'file' }
+import favicon from 'swagger-ui-dist/favicon-32x32.png' with { type: 'file' }
+import swaggerStyle from 'swagger-ui-dist/swagger-ui.css' with { type: 'file' }
+import swaggerScript from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'file' }
+import { openApi } from './document'
+import type { PublicPath } from '../http/public-path'
+import { NoQuery } from '../http/validation'
+
+const hidden = { query: NoQuery, detail: { hide: true } }
+
+const TYPES = {
+  js: 'text/javascript; charset=utf-8',
+  css: 'text/css; charset=utf-8',
+  png: 'image/png',
+} as const
+
+/** A Content-Security-Policy: scripts come from our files, nothing is evaluated, nothing goes to another host. */
+function policy(styles: readonly string[], workers: string): string {
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    `style-src ${["'self'", ...styles].join(' ')}`,
+    "img-src 'self' data:",
+    "connect-src 'self'",
+    `worker-src ${workers}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ')
+}
+
+/** What ReDoc writes into `<style>`: nothing, to be filled by script, and the style of its scroll bars. */
+const REDOC_STYLES = [
+  "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
+  "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='",
+]
+
+/** A script or style of yesterday's release does no harm. */
+function asset(type: keyof typeof TYPES, content: string | Blob): Response {
+  return new Response(content, {
+    headers: { 'content-type': TYPES[type], 'cache-control': 'public, max-age=86400' },
+  })
+}
+
+/** Its links are relative, so that it works below whatever path a proxy serves it. */
+function page(contentSecurityPolicy: string, title: string, head: string, body: string) {
+  const html = `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${title}</title>
+<link rel="icon" href="docs/assets/favicon.png">
+${head}
+</head>
+<body>${body}</body>
+</html>`
+  const headers = {
+    'content-type': 'text/html; charset=utf-8',
+    'cache-control': 'no-cache',
+    'content-security-policy': contentSecurityPolicy,
+  }
+  const htmlBelowSlash = html.replaceAll('"docs/', '"../docs/')
+  return ({ path }: { path: string }) => new Response(path.endsWith('/') ? htmlBelowSlash : html, { headers })
+}
+
+const SWAGGER_PAGE = page(
+  policy([], "'none'"),
+  'Taskwell API',
+  '<link rel="stylesheet" href="docs/assets/swagger-ui.css">',
+  '<div id="ui"></div><script src="docs/assets/swagger-ui.js"></script><script src="docs/assets/swagger-start.js"></script>',
+)
+
+/** In a script of the pages: the service's root address, without a slash at its end, from the script's own address. */
+const ROOT = "new URL('../..', document.currentScript.src).href.slice(0, -1)"
+
+/**
+ * A user who signs in on the page is signed in on the page, as after *Authorize*. The page's policy lets it send requests
+ * to its own origin alone, so they go there, even if the document names the public address and the page came from another.
+ */
+const SWAGGER_START = `const root = ${ROOT}
+const ui = SwaggerUIBundle({
+  url: root + '/openapi.json',
+  dom_id: '#ui',
+  deepLinking: true,
+  persistAuthorization: true,
+  tryItOutEnabled: true,
+  validatorUrl: null,
+  responseInterceptor(response) {
+    if (response.ok && response.url === root + '/openapi.json') {
+      response.text = JSON.stringify({ ...response.body, servers: [{ url: root }] })
+    }
+    const { access_token: token } = response.body ?? {}
+    if (response.ok && token && response.url.startsWith(root + '/api/v1/auth/')) {
+      ui.preauthorizeApiKey('bearer', token)
+    }
+    return response
+  },
+})`
+
+const REDOC_PAGE = page(
+  // it searches in a worker that it makes out of a text
+  policy(REDOC_STYLES, 'blob:'),
+  'Taskwell API reference',
+  '<link rel="stylesheet" href="docs/assets/redoc.css">',
+  '<div id="redoc"></div><script src="docs/assets/redoc.js"></script><script src="docs/assets/redoc-start.js"></script>',
+)
+const REDOC_START = `Redoc.init(${ROOT} + '/openapi.json', { nativeScrollbars: true }, document.getElementById('redoc'))`
+
+/** ReDoc's footer shows a logo from its vendor's host. */
+async function redocWithoutForeignHosts(): Promise<string> {
+  const script = await Bun.file(redocScript).text()
+  const logo = Buffer.from(await Bun.file(favicon).bytes()).toString('base64')
+  return script.replaceAll('https://cdn.redoc.ly/redoc/logo-mini.svg', `data:image/png;base64,${logo}`)
+}
+
+const ASSETS: Record<string, [type: keyof typeof TYPES, make: () => Promise<string | Blob>]> = {
+  'swagger-ui.js': ['js', () => Bun.file(swaggerScript).text()],
+  'swagger-ui.css': ['css', () => Bun.file(swaggerStyle).text()],
+  'swagger-start.js': ['js', async () => SWAGGER_START],
+  'redoc.js': ['js', redocWithoutForeignHosts],
+  'redoc.css': ['css', async () => 'body { margin: 0 }'],
+  'redoc-start.js': ['js', async () => REDOC_START],
+  // as bytes: for a file, Bun would answer ranges by itself, with errors of its own
+  'favicon.png': ['png', async () => new Blob([await Bun.file(favicon).bytes()])],
+}
+
+const DOCUMENT_HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-cache' }
+
+/** Makes it when it is first asked for; a failure is not kept. */
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => {
+    made ??= make().catch((error) => {
+      made = undefined
+      throw error
+    })
+    return made
+  }
+}
+
+/** The line of the document that says where the routes are. */
+function servers(url: string): string {
+  return `"servers":${JSON.stringify([{ url }])}`
+}
+
+/**
+ * @param api the routes to document
+ * @param publicPath where clients reach them
+ */
+export function docs(api: AnyElysia, publicPath: PublicPath) {
+  const document = once(async () => JSON.stringify(await openApi(api)))
+  const pages = new Elysia({ name: 'docs' })
+    .get('/', ({ redirect }) => redirect('/docs'), hidden)
+    .get('/docs', SWAGGER_PAGE, hidden)
+    .get('/redoc', REDOC_PAGE, hidden)
+    .get(
+      '/openapi.json',
+      async ({ request, set }) => {
+        const address = publicPath.address({ request, set })
+        const text = await document()
+        const addressed = address === '/' ? text : text.replace(servers('/'), () => servers(address))
+        return new Response(addressed, { headers: DOCUMENT_HEADERS })
+      },
+      hidden,
+    )
+  for (const [name, [type, make]] of Object.entries(ASSETS)) {
+    const content = once(make)
+    pages.get(`/docs/assets/${name}`, async () => asset(type, await content()), hidden)
+  }
+  return pages
+}

@@ -1,0 +1,31 @@
+/** The database that is there, or one that is started for us. */
+import type { Logger } from 'pino'
+import type { DatabaseSettings } from '../settings'
+import { startEmbedded } from './server'
+import { migrate } from '../database/migrations'
+
+export interface ProvidedDatabase {
+  url: string
+  stop(): Promise<void>
+}
+
+/**
+ * Starts the embedded database where no other is configured, and brings that one up to date. A configured one is neither
+ * migrated nor waited for.
+ */
+export async function provideDatabase(
+  { databaseUrl, dataDir }: DatabaseSettings,
+  log: Logger,
+): Promise<ProvidedDatabase> {
+  if (databaseUrl !== undefined) return { url: databaseUrl, stop: async () => {} }
+  const embedded = await startEmbedded(dataDir, () => {
+    log.error('the embedded PostgreSQL has ended, and is started again')
+  })
+  try {
+    await migrate(embedded.url, 'up', true)
+    return embedded
+  } catch (error) {
+    await embedded.stop()
+    throw error
+  }
+}

@@ -1,0 +1,37 @@
+/** Deletes what has expired, in the background. */
+import type { Logger } from 'pino'
+import { purgeRefreshTokens, purgeSessions } from '../accounts/queries'
+import type { Sql } from '../database/sql'
+import type { Settings } from '../settings'
+import { purgeIdempotencyKeys, purgeTombstones } from '../sync/queries'
+
+/** In milliseconds. */
+const INTERVAL = 3_600_000
+
+/**
+ * Purges now and every hour, batch after batch. Several processes do not wait for one another.
+ *
+ * @returns what stops it, after the batch under way
+ */
+export function startPurging(sql: Sql, log: Logger, { trashDays }: Pick<Settings, 'trashDays'>): () => void {
+  const batches = [
+    () => purgeSessions(sql),
+    () => purgeRefreshTokens(sql),
+    () => purgeIdempotencyKeys(sql),
+    () => purgeTombstones(sql, trashDays),
+  ]
+  let isStopped = false
+  async function purge(): Promise<void> {
+    try {
+      for (const purgeBatch of batches) while (!isStopped && (await purgeBatch()));
+    } catch (err) {
+      if (!isStopped) log.warn({ err }, 'what has expired could not be purged; the next try is in an hour')
+    }
+  }
+  void purge()
+  const timer = setInterval(purge, INTERVAL)
+  return () => {
+    isStopped = true
+    clearInterval(timer)
+  }
+}

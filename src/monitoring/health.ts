@@ -1,0 +1,70 @@
+/** For whoever runs the service: is the process alive, and can it serve? */
+import { Elysia, t } from 'elysia'
+import { version } from '../../package.json'
+import type { Database } from '../database/database'
+import { component } from '../http/components'
+import { Problem, problems } from '../http/problems'
+import type { Throttle } from '../limits/rate-limiter'
+import type { Traffic } from '../http/server-state'
+import { NoQuery } from '../http/validation'
+
+const Health = component(
+  'Health',
+  t.Object(
+    { status: t.Literal('healthy'), service: t.Literal('taskwell'), version: t.String() },
+    { additionalProperties: false },
+  ),
+)
+const Ready = component('Ready', t.Object({ status: t.Literal('ready') }, { additionalProperties: false }))
+
+const tags = ['Health']
+
+interface Deps {
+  database: Database
+  traffic: Traffic
+  throttle: Throttle
+}
+
+/**
+ * `/health` says that the process lives, whatever the database does; `/ready` asks the database. Neither is ever
+ * refused for its number: whoever watches must not be locked out by what others do.
+ */
+export function health({ database, traffic, throttle }: Deps) {
+  return new Elysia({ name: 'health' })
+    .derive(async ({ request, set }) => {
+      await throttle.look({ request, set })
+    })
+    .get('/health', () => ({ status: 'healthy', service: 'taskwell', version }) as const, {
+      query: NoQuery,
+      response: { 200: Health, ...problems('VALIDATION_ERROR') },
+      detail: {
+        tags,
+        operationId: 'health',
+        summary: 'Is the process alive',
+        description: 'Answers whatever the database does.',
+      },
+    })
+    .get(
+      '/ready',
+      async () => {
+        if (traffic.isStopping) throw new Problem('SHUTTING_DOWN')
+        try {
+          await database.checkReady()
+          return { status: 'ready' } as const
+        } catch (cause) {
+          throw new Problem('DATABASE_UNAVAILABLE', { cause })
+        }
+      },
+      {
+        query: NoQuery,
+        response: { 200: Ready, ...problems('VALIDATION_ERROR', 'DATABASE_UNAVAILABLE', 'SHUTTING_DOWN') },
+        detail: {
+          tags,
+          operationId: 'ready',
+          summary: 'Can it serve requests',
+          description:
+            'Asks the database whether it has the schema, and waits for its answer at most a second.',
+        },
+      },
+    )
+}

@@ -1,0 +1,48 @@
+/** Where Prometheus reads. Apart from what it reads, which is loaded only where it is wanted. */
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { Elysia } from 'elysia'
+import type { Metrics } from '../telemetry/metrics'
+import { Problem } from '../http/problems'
+import type { Throttle } from '../limits/rate-limiter'
+import { NoQuery } from '../http/validation'
+
+/**
+ * `GET /metrics`, for Prometheus alone and so in no document.
+ *
+ * @param token the bearer token to ask for; left out, anybody may read
+ * @param throttle counts who has none
+ */
+export function metricsRoute(metrics: Metrics, token: string | undefined, throttle: Throttle) {
+  const allow = token === undefined ? () => {} : onlyWith(token)
+  return new Elysia({ name: 'metrics' }).get(
+    '/metrics',
+    async ({ request, set }) => {
+      const arrival = { request, set }
+      try {
+        allow(request.headers.get('authorization'))
+      } catch (refusal) {
+        await throttle.stranger(arrival)
+        throw refusal
+      }
+      await (token === undefined ? throttle.stranger(arrival) : throttle.look(arrival))
+      const headers = { 'content-type': metrics.contentType, 'cache-control': 'no-store' }
+      return new Response(await metrics.render(), { headers })
+    },
+    { query: NoQuery, detail: { hide: true } },
+  )
+}
+
+/** @throws Problem unless the header has the token */
+function onlyWith(token: string): (authorization: string | null) => void {
+  const expected = digest(token)
+  return (authorization) => {
+    const [, sent] = /^bearer +(\S.*)$/i.exec(authorization?.trim() ?? '') ?? []
+    if (sent === undefined) throw new Problem('TOKEN_MISSING')
+    if (!timingSafeEqual(digest(sent), expected)) throw new Problem('TOKEN_INVALID')
+  }
+}
+
+/** Of one length, whatever was sent. */
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
