@@ -1,6 +1,7 @@
 /** Many users with many tasks, made in bulk. */
-import { openPool, type Pool } from '../src/database/pool'
+
 import { migrate } from '../src/database/migrations'
+import { openPool, type Pool } from '../src/database/pool'
 
 export interface Size {
   users: number

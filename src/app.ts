@@ -6,24 +6,24 @@ import { signInRoutes } from './accounts/sign-in-routes'
 import type { Gate } from './auth/guard'
 import { createVerify } from './auth/verify'
 import type { Database } from './database/database'
-import { cors } from './http/cors'
 import { docs } from './docs/pages'
+import { cors } from './http/cors'
 import { errors, type InputSchemas, methodNotAllowed, notFound, refusedMethods } from './http/errors'
 import { securityHeaders } from './http/headers'
-import { health } from './monitoring/health'
-import { createLimits, type Limits } from './limits/counter'
-import type { Metrics } from './telemetry/metrics'
-import { metricsRoute } from './monitoring/metrics'
 import { createPublicPath, publicLinks } from './http/public-path'
 import { requests } from './http/requests'
-import { countRest, createThrottle, forStrangers } from './limits/rate-limiter'
-import { createTraffic, type Traffic } from './http/server-state'
+import { createServerState, type ServerState } from './http/server-state'
+import { type Counter, createCounter } from './limits/counter'
+import { countUnrouted, createRateLimiter, forAnonymous } from './limits/rate-limiter'
+import { health } from './monitoring/health'
+import { metricsRoute } from './monitoring/metrics'
 import type { Settings } from './settings'
 import { createLive, type Live } from './sync/live'
-import { createPlaces, type Places } from './sync/stream-slots'
 import { syncRoutes } from './sync/routes'
+import { createStreamSlots, type StreamSlots } from './sync/stream-slots'
 import { createPageCache } from './tasks/page-cache'
 import { taskRoutes } from './tasks/routes'
+import type { Metrics } from './telemetry/metrics'
 
 export interface Deps {
   settings: Settings
@@ -31,9 +31,9 @@ export interface Deps {
   log: Logger
   /** What follows is for who has to end or to watch it; left out, the app makes its own. */
   live?: Live
-  limits?: Limits
-  places?: Places
-  traffic?: Traffic
+  limits?: Counter
+  places?: StreamSlots
+  serverState?: ServerState
   /** Left out, there are none. */
   metrics?: Metrics | undefined
   tracing?: Elysia | undefined
@@ -47,18 +47,23 @@ export function createApp({
   database,
   log,
   live = createLive(database.sql, log),
-  limits = createLimits(settings),
-  places = createPlaces(),
-  traffic = createTraffic(settings.maxConnections),
+  limits = createCounter(settings),
+  places = createStreamSlots(),
+  serverState = createServerState(settings.maxConnections),
   metrics,
   tracing = new Elysia(),
 }: Deps) {
-  const throttle = createThrottle({ limits, metrics, traffic, trustedProxyHops: settings.trustedProxyHops })
-  const gate = { verify: createVerify(settings), throttle, database }
+  const rateLimiter = createRateLimiter({
+    limits,
+    metrics,
+    serverState,
+    trustedProxyHops: settings.trustedProxyHops,
+  })
+  const gate = { verify: createVerify(settings), rateLimiter, database }
   const publicPath = createPublicPath(settings)
   const pages = createPageCache()
   const tasks = taskRoutes(gate, { cache: pages, metrics, onChange: live.changed })
-  const sync = syncRoutes(gate, live, places, traffic)
+  const sync = syncRoutes(gate, live, places, serverState)
   const schemas: InputSchemas = new Map()
   const api = new Elysia({
     // unknown keys are refused, not dropped
@@ -69,20 +74,20 @@ export function createApp({
     handler: { standardHostname: false },
   })
     .use(tracing)
-    .use(countRest(throttle))
+    .use(countUnrouted(rateLimiter))
     .use(errors({ log, schemas, metrics }))
-    .use(requests({ log, traffic, metrics, requestTimeout: settings.requestTimeoutMs }))
+    .use(requests({ log, serverState, metrics, requestTimeout: settings.requestTimeoutMs }))
     .use(publicLinks(publicPath))
     .use(securityHeaders(settings))
     .use(cors(settings))
-    .use(health({ database, traffic, throttle }))
+    .use(health({ database, serverState, rateLimiter }))
     .use(new Elysia({ prefix: '/api/v1/todos' }).use(tasks).use(sync))
     .use(new Elysia({ prefix: '/api/:user_id/tasks' }).use(tasks).use(sync))
     .use(new Elysia({ prefix: ME }).use(userRoutes(gate, pages.forget)))
     .use(accounts(settings, gate))
   const app = api
-    .use(new Elysia().use(forStrangers(throttle)).use(docs(api, publicPath)))
-    .use(metrics ? metricsRoute(metrics, settings.metricsToken, throttle) : new Elysia())
+    .use(new Elysia().use(forAnonymous(rateLimiter)).use(docs(api, publicPath)))
+    .use(metrics ? metricsRoute(metrics, settings.metricsToken, rateLimiter) : new Elysia())
 
   for (const { method, path, hooks } of app.routes) schemas.set(`${method} ${path}`, hooks)
   for (const { method, path, allowed } of refusedMethods(app.routes)) {

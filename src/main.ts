@@ -1,11 +1,11 @@
 /** The process: arguments, environment, signals, exit code. */
 import { existsSync } from 'node:fs'
 import type { Logger } from 'pino'
-import { createLog } from './telemetry/log'
+import { loadDatabaseSettings, loadSettings, type Settings } from './settings'
 import { keptSecret } from './system/kept-secret'
 import { npxEnded } from './system/processes'
-import { loadDatabaseSettings, loadSettings, type Settings } from './settings'
 import { nextSignal } from './system/signals'
+import { createLog } from './telemetry/log'
 
 // `worker` is for the supervisor alone
 const USAGE = 'Usage: serve | token <user> | db new <name> | db up | db down | db status | health'

@@ -3,13 +3,13 @@ import type { Logger } from 'pino'
 import { type App, createApp } from './app'
 import { openDatabase } from './database/database'
 import { provideDatabase } from './embedded/provide'
-import { createLimits } from './limits/counter'
-import { createTraffic, type Traffic } from './http/server-state'
-import { cannotListen, urlOf } from './system/listening'
+import { createServerState, type ServerState } from './http/server-state'
 import { startPurging } from './jobs/purge'
+import { createCounter } from './limits/counter'
 import type { Settings } from './settings'
 import { createLive } from './sync/live'
-import { createPlaces } from './sync/stream-slots'
+import { createStreamSlots } from './sync/stream-slots'
+import { cannotListen, urlOf } from './system/listening'
 import { startTracing } from './telemetry/tracing'
 import type { Sharing } from './workers/sharing'
 
@@ -62,11 +62,11 @@ export async function serve(settings: Settings, log: Logger, sharing = ALONE): P
   })
   const live = sharing.live(createLive(database.sql, log))
   const shared = await shareCounts(settings, log)
-  const ownLimits = createLimits(settings, { shared })
+  const ownLimits = createCounter(settings, { shared })
   // Redis counts for other machines as well
   const limits = shared ? ownLimits : sharing.limits(ownLimits)
-  const places = sharing.places(createPlaces())
-  const traffic = createTraffic(settings.maxConnections)
+  const places = sharing.places(createStreamSlots())
+  const serverState = createServerState(settings.maxConnections)
   const app = createApp({
     settings,
     database,
@@ -74,7 +74,7 @@ export async function serve(settings: Settings, log: Logger, sharing = ALONE): P
     live,
     limits,
     places,
-    traffic,
+    serverState,
     metrics,
     tracing: tracing?.plugin,
   })
@@ -82,7 +82,7 @@ export async function serve(settings: Settings, log: Logger, sharing = ALONE): P
     await Promise.all([database.end(), limits.close(), tracing?.stop()])
     await provided.stop()
   }
-  const server = await listen(app, traffic, settings, sharing !== ALONE).catch(async (cause) => {
+  const server = await listen(app, serverState, settings, sharing !== ALONE).catch(async (cause) => {
     await endAll()
     throw cannotListen(settings, cause)
   })
@@ -97,10 +97,10 @@ export async function serve(settings: Settings, log: Logger, sharing = ALONE): P
     url: urlOf(settings.host, server.port ?? settings.port),
     async stop() {
       const deadline = Bun.sleep(DRAIN_DEADLINE)
-      traffic.isStopping = true
+      serverState.isStopping = true
       stopPurging()
       live.close()
-      const idleFor = performance.now() - traffic.lastRequestAt
+      const idleFor = performance.now() - serverState.lastRequestAt
       // of connections that are kept alive, some may bring another request
       if (idleFor < settings.keepAliveSeconds * 1000) await Bun.sleep(GRACE)
       await Promise.race([server.stop(), deadline])
@@ -113,7 +113,7 @@ export async function serve(settings: Settings, log: Logger, sharing = ALONE): P
 /** @throws Error if it cannot */
 async function listen(
   app: App,
-  traffic: Traffic,
+  serverState: ServerState,
   { host, port, keepAliveSeconds }: Settings,
   reusePort: boolean,
 ) {
@@ -127,7 +127,7 @@ async function listen(
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
   })
   // without it, streams would be cut when idle, and all clients would share the limits of one address
-  if (app.server === null || traffic.server !== app.server) throw new Error('The service has no server')
+  if (app.server === null || serverState.server !== app.server) throw new Error('The service has no server')
   return app.server
 }
 
@@ -141,6 +141,6 @@ async function collectMetrics({ metrics }: Settings, sharing: Sharing) {
 /** The client of Redis costs memory, and the start time, so it is loaded only where it is wanted. */
 async function shareCounts({ redisUrl }: Settings, log: Logger) {
   if (redisUrl === undefined) return undefined
-  const { SharedCounts } = await import('./limits/redis')
-  return new SharedCounts(redisUrl, log)
+  const { RedisCounter } = await import('./limits/redis')
+  return new RedisCounter(redisUrl, log)
 }

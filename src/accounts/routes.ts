@@ -5,10 +5,10 @@ import { refuseToken } from '../auth/refusal'
 import type { Caller } from '../auth/verify'
 import type { Sql } from '../database/sql'
 import { BODY_PROBLEMS, jsonBody } from '../http/body'
-import { inTime } from '../http/request-context'
 import { invalid, Problem, problems } from '../http/problems'
-import type { Arrival } from '../limits/rate-limiter'
+import { inTime } from '../http/request-context'
 import { NoQuery } from '../http/validation'
+import type { Arrival } from '../limits/rate-limiter'
 import { AccountUpdate, OptionalAccountDeletion, PasswordChange, Session, SessionParams, User } from './model'
 import { fold, hashPassword, isSame, refuseGuessable, verifyPassword } from './passwords'
 import * as queries from './queries'
@@ -32,7 +32,7 @@ type RefuseWrong = (password: string, found: queries.PasswordRow) => Promise<voi
 /** For one request: within its time, and with no more tries for an account than signing in has. */
 function refuseWrongIn(gate: Gate, arrival: Arrival): RefuseWrong {
   return async (password, { email, password_hash }) => {
-    await gate.throttle.password(arrival, fold(email))
+    await gate.rateLimiter.password(arrival, fold(email))
     const isRight = await inTime(arrival.request, verifyPassword(password, password_hash), 'OVERLOADED')
     if (!isRight) throw new Problem('WRONG_PASSWORD')
   }

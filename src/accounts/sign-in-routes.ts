@@ -4,8 +4,8 @@ import { type Gate, signingIn } from '../auth/guard'
 import { refuseToken } from '../auth/refusal'
 import { signAccessToken, type TokenSettings } from '../auth/token'
 import { BODY_PROBLEMS, jsonBody } from '../http/body'
-import { inTime } from '../http/request-context'
 import { Problem, problems } from '../http/problems'
+import { inTime } from '../http/request-context'
 import { NoQuery } from '../http/validation'
 import { Credentials, RefreshToken, Registration, Tokens } from './model'
 import { fold, hashPassword, isOutdated, refuseGuessable, verifyPassword } from './passwords'
@@ -45,7 +45,7 @@ export function signInRoutes(gate: Omit<Gate, 'verify'>, settings: TokenSettings
         const { body, sql, request, set } = context
         const { email, password, name = null } = body
         refuseGuessable(password, email, '/password')
-        await gate.throttle.password(context, fold(email))
+        await gate.rateLimiter.password(context, fold(email))
         const refreshToken = newRefreshToken()
         const account = await queries.createAccount(sql, {
           userId: Bun.randomUUIDv7(),
@@ -76,7 +76,7 @@ export function signInRoutes(gate: Omit<Gate, 'verify'>, settings: TokenSettings
       async (context) => {
         const { body, sql, request, set } = context
         const { email, password } = body
-        await gate.throttle.password(context, fold(email))
+        await gate.rateLimiter.password(context, fold(email))
         const account = await queries.findByEmail(sql, email)
         const isRight = await inTime(request, verifyPassword(password, account?.password_hash), 'OVERLOADED')
         if (!account || !isRight) throw new Problem('INVALID_CREDENTIALS')

@@ -2,9 +2,9 @@
 import { Elysia } from 'elysia'
 import type { Database } from '../database/database'
 import type { Sql } from '../database/sql'
-import { exchangeOf } from '../http/request-context'
 import { Problem } from '../http/problems'
-import type { Arrival, Throttle } from '../limits/rate-limiter'
+import { contextOf } from '../http/request-context'
+import type { Arrival, RateLimiter } from '../limits/rate-limiter'
 import { isDeleted } from './queries'
 import { refuseToken } from './refusal'
 import type { Caller, Verify } from './verify'
@@ -12,7 +12,7 @@ import type { Caller, Verify } from './verify'
 /** What stands before every route. */
 export interface Gate {
   verify: Verify
-  throttle: Throttle
+  rateLimiter: RateLimiter
   database: Database
 }
 
@@ -34,7 +34,7 @@ export const SIGNED_IN_PROBLEMS = [
 export function signedIn(gate: Gate) {
   return new Elysia({ name: 'signed-in' }).derive({ as: 'scoped' }, async ({ request, set }) => {
     const caller = await identify(gate, { request, set })
-    const refuseTooMany = await gate.throttle.user({ request, set }, caller.id)
+    const refuseTooMany = await gate.rateLimiter.user({ request, set }, caller.id)
     refuseTooMany()
     return { caller, sql: sqlOf(gate, request) }
   })
@@ -48,7 +48,7 @@ export function signedInOwner(gate: Gate) {
   return new Elysia({ name: 'signed-in-owner' }).derive({ as: 'scoped' }, async (context) => {
     const { request, set } = context
     const caller = await identify(gate, { request, set })
-    const refuseTooMany = await gate.throttle.user({ request, set }, caller.id)
+    const refuseTooMany = await gate.rateLimiter.user({ request, set }, caller.id)
     // a path without parameters has no `params` at all, and their schema wants an object
     context.params ??= {}
     const { user_id: named = 'me' }: { user_id?: string } = context.params
@@ -61,25 +61,25 @@ export function signedInOwner(gate: Gate) {
 /** For routes that sign in: gives `sql`. */
 export function signingIn(gate: Omit<Gate, 'verify'>) {
   return new Elysia({ name: 'signing-in' }).derive({ as: 'scoped' }, async ({ request, set }) => {
-    await gate.throttle.signIn({ request, set })
+    await gate.rateLimiter.signIn({ request, set })
     return { sql: sqlOf(gate, request) }
   })
 }
 
 /** Whoever is refused counts for their address, so that users behind the same one are not held up by each other. */
-async function identify({ verify, throttle }: Gate, arrival: Arrival): Promise<Caller> {
+async function identify({ verify, rateLimiter }: Gate, arrival: Arrival): Promise<Caller> {
   try {
     const caller = await verify(arrival.request.headers.get('authorization'))
-    exchangeOf(arrival.request).userId = caller.id
+    contextOf(arrival.request).userId = caller.id
     return caller
   } catch (refusal) {
-    await throttle.stranger(arrival)
+    await rateLimiter.anonymous(arrival)
     throw refusal
   }
 }
 
 function sqlOf({ database }: Pick<Gate, 'database'>, request: Request): Sql {
-  return database.sqlFor(exchangeOf(request))
+  return database.sqlFor(contextOf(request))
 }
 
 /** What can go wrong before an owner's routes are reached. */

@@ -1,5 +1,5 @@
 /** The SQL of who is calling. */
-import type { Shareable } from '../database/batch'
+import type { Batchable } from '../database/batch'
 import type { Sql } from '../database/sql'
 import type { Caller } from './verify'
 
@@ -43,7 +43,7 @@ export async function findUsers(
 }
 
 /** Reads a user's row; gives null if the user has never written. */
-export const userState: Shareable<string, UserState | null> = {
+export const userState: Batchable<string, UserState | null> = {
   async forMany(sql, ids) {
     const found = new Map((await findUsers(sql, ids)).map((user) => [user.id, user]))
     return ids.map((id) => found.get(id) ?? null)

@@ -1,8 +1,9 @@
 /** What `bun src/main.ts <command>` can do besides serving. */
-import { FolderInUse, runningUrl, startEmbedded } from '../embedded/server'
+
 import { dbmate, migrate } from '../database/migrations'
-import { urlOf } from '../system/listening'
+import { FolderInUse, runningUrl, startEmbedded } from '../embedded/server'
 import type { DatabaseSettings, Settings } from '../settings'
+import { urlOf } from '../system/listening'
 
 /** `db new <name>`, `db up`, `db down`, `db status`: the schema's changes. */
 export async function db([action, name]: readonly string[], settings: () => DatabaseSettings): Promise<void> {

@@ -11,15 +11,10 @@
 /// <reference types="bun" />
 import { EdenFetchError, type Treaty, treaty } from '@elysiajs/eden'
 import type { App } from '../app'
+import type { ListQuery, Task, TaskUpdate } from '../tasks/model'
 import { isProblem, type NoAnswer, noAnswer, RequestError } from './errors'
 import { isUncertain, pathBelow, retrying, type Send } from './retries'
-import {
-  createSession,
-  NotRenewed,
-  type Session,
-  type TokenAnswer,
-  type TokenStorage,
-} from './session'
+import { createSession, NotRenewed, type Session, type TokenAnswer, type TokenStorage } from './session'
 import {
   type ChangeSource,
   createSync,
@@ -29,14 +24,13 @@ import {
   type TaskStore,
 } from './sync'
 import { shareBetweenTabs, userOf } from './tabs'
-import type { ListQuery, Task, TaskUpdate } from '../tasks/model'
 
-export { type NoAnswer, RequestError } from './errors'
-export type { TokenStorage } from './session'
-export type { Sync, SyncOptions, TaskStore } from './sync'
 export type { ErrorCode, ProblemBody } from '../http/problems'
 export type { Change } from '../sync/model'
 export type { Task, TaskCreate, TaskUpdate } from '../tasks/model'
+export { type NoAnswer, RequestError } from './errors'
+export type { TokenStorage } from './session'
+export type { Sync, SyncOptions, TaskStore } from './sync'
 
 type WithOutage<Responses> = Omit<Responses, 503> & {
   503: NoAnswer | (Responses extends { 503: infer Problem } ? Problem : never)

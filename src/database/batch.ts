@@ -4,11 +4,11 @@
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { fromDatabaseError, Unanswered } from './errors'
+import { type QueryContext, timeLeft } from './query-context'
 import type { Sql } from './sql'
-import { timeLeft, type Waiter } from './query-context'
 
 /** What can be asked for one item or for many. */
-export interface Shareable<Item, Answer> {
+export interface Batchable<Item, Answer> {
   /** @returns an answer for each item, in their order; undefined for an item that has to be asked for alone */
   forMany(sql: Sql, items: readonly Item[]): Promise<readonly (Answer | undefined)[]>
   forOne(sql: Sql, item: Item): Promise<Answer>
@@ -17,7 +17,7 @@ export interface Shareable<Item, Answer> {
 }
 
 /** Asks for one item, together with others that wait. @throws what the statement throws */
-export type Shared<Item, Answer> = (waiter: Waiter, item: Item) => Promise<Answer>
+export type Shared<Item, Answer> = (context: QueryContext, item: Item) => Promise<Answer>
 
 /** The database works on one statement while the answers of the other are written here. */
 const MOST_UNDER_WAY = 2
@@ -28,12 +28,12 @@ const PATIENCE = 20
 
 /** A call is sent at once if fewer than two statements are under way, and else joins the next one: no timer is waited for. */
 export function share<Item, Answer>(
-  sqlFor: (waiter: Waiter) => Sql,
-  { forMany, forOne, keyOf }: Shareable<Item, Answer>,
+  sqlFor: (context: QueryContext) => Sql,
+  { forMany, forOne, keyOf }: Batchable<Item, Answer>,
 ): Shared<Item, Answer> {
   interface Call {
     item: Item
-    waiter: Waiter
+    context: QueryContext
     promise: Promise<Answer>
     resolve(answer: Answer): void
     reject(error: unknown): void
@@ -68,13 +68,13 @@ export function share<Item, Answer>(
     return calls
   }
   /** Each request has its own deadline, whatever the statement waits for. */
-  function limit({ promise, waiter, reject }: Call): void {
-    const timer = setTimeout(() => reject(new Unanswered('DEADLINE')), timeLeft(waiter))
+  function limit({ promise, context, reject }: Call): void {
+    const timer = setTimeout(() => reject(new Unanswered('DEADLINE')), timeLeft(context))
     promise.catch(() => {}).finally(() => clearTimeout(timer))
   }
   async function ask(first: Call, calls: readonly Call[]): Promise<void> {
     try {
-      const sql = sqlFor(allOf(calls.map(({ waiter }) => waiter)))
+      const sql = sqlFor(allOf(calls.map(({ context }) => context)))
       const items = calls.map(({ item }) => item)
       const answers = await first.traced(() => forMany(sql, items))
       for (const [n, call] of calls.entries()) {
@@ -88,16 +88,16 @@ export function share<Item, Answer>(
       else for (const call of calls) call.reject(error)
     }
   }
-  async function askAlone({ item, waiter, resolve, reject, traced }: Call): Promise<void> {
+  async function askAlone({ item, context, resolve, reject, traced }: Call): Promise<void> {
     try {
-      resolve(await traced(() => forOne(sqlFor(waiter), item)))
+      resolve(await traced(() => forOne(sqlFor(context), item)))
     } catch (error) {
       reject(error)
     }
   }
 
-  return (waiter, item) => {
-    const call: Call = { item, waiter, ...Promise.withResolvers(), traced: AsyncLocalStorage.snapshot() }
+  return (context, item) => {
+    const call: Call = { item, context, ...Promise.withResolvers(), traced: AsyncLocalStorage.snapshot() }
     waiting.push(call)
     if (underWay < MOST_UNDER_WAY) void send()
     return call.promise
@@ -114,18 +114,18 @@ async function withPatience(answered: Promise<void>): Promise<boolean> {
 }
 
 /** Waits as long as the most patient of them, and until all of them have gone. */
-function allOf(waiters: readonly Waiter[]): Waiter {
+function allOf(contexts: readonly QueryContext[]): QueryContext {
   let signal: AbortSignal | undefined
   return {
-    deadline: Math.max(...waiters.map(({ deadline }) => deadline)),
-    isSafe: waiters.every(({ isSafe }) => isSafe),
+    deadline: Math.max(...contexts.map(({ deadline }) => deadline)),
+    isSafe: contexts.every(({ isSafe }) => isSafe),
     // made when it is asked for, which is seldom: so are those of the requests
     get signal() {
-      signal ??= whenAllAbort(waiters.map((waiter) => waiter.signal))
+      signal ??= whenAllAbort(contexts.map((context) => context.signal))
       return signal
     },
     onStatement(statement) {
-      for (const each of waiters) each.onStatement(statement)
+      for (const each of contexts) each.onStatement(statement)
     },
   }
 }

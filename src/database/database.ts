@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import type { PendingQuery } from 'postgres'
 import { type Host, nameOfHost, readAddress } from './address'
-import { openPool, type Pool } from './pool'
+import { type Batchable, type Shared, share } from './batch'
 import { READY_DEADLINE, withDeadline } from './deadline'
 import {
   ConnectionLeft,
@@ -14,18 +14,18 @@ import {
   Unanswered,
   wasNeverSent,
 } from './errors'
+import { openPool, type Pool } from './pool'
 import { createLook } from './primary'
-import { type Shareable, type Shared, share } from './batch'
+import { NEVER, type QueryContext, type Statement, timeLeft } from './query-context'
 import { nameOf, type Sql } from './sql'
-import { NEVER, type Statement, timeLeft, type Waiter } from './query-context'
 
 export interface Database {
   /** For what no request waits for; each statement has as long as a request. */
   sql: Sql
   /** For one request. */
-  sqlFor(waiter: Waiter): Sql
+  sqlFor(context: QueryContext): Sql
   /** Makes one statement of many that wait at the same time. */
-  share<Item, Answer>(shareable: Shareable<Item, Answer>): Shared<Item, Answer>
+  share<Item, Answer>(shareable: Batchable<Item, Answer>): Shared<Item, Answer>
   /**
    * Asks whether the schema is as new as it has to be, and can be written to; on a connection of its own, so that a busy
    * pool is not taken for a dead server.
@@ -213,7 +213,7 @@ export function openDatabase({
     connections: Connections,
     error: unknown,
     isSent: boolean,
-    { isSafe }: Waiter,
+    { isSafe }: QueryContext,
   ): 'any number' | 'once' | 'never' {
     if (error instanceof Unanswered) return 'never'
     const wasNotRun =
@@ -263,7 +263,7 @@ export function openDatabase({
     })
   }
   async function run<Rows extends readonly object[]>(
-    waiter: Waiter,
+    context: QueryContext,
     [template, ...parameters]: Parameters<Sql>,
   ): Promise<Rows> {
     const name = nameOf(template)
@@ -275,20 +275,20 @@ export function openDatabase({
         let connections = current
         let isSent = false
         try {
-          if (timeLeft(waiter) === 0) throw new Unanswered('DEADLINE')
-          if (!connections.isPrimary) await withDeadline(choose(), { ms: timeLeft(waiter) })
+          if (timeLeft(context) === 0) throw new Unanswered('DEADLINE')
+          if (!connections.isPrimary) await withDeadline(choose(), { ms: timeLeft(context) })
           connections = current
           // a later connection may have been made to another database in the same place
           if (!connections.isVerified || !isUtf8(connections.sql)) {
-            await suspecting(withDeadline(verify(connections), { ms: timeLeft(waiter) }))
+            await suspecting(withDeadline(verify(connections), { ms: timeLeft(context) }))
           }
           isSent = true
           const query = connections.sql<Rows[number][]>(template, ...parameters)
-          const rows = await suspecting(answer(query, waiter, () => replace(connections)))
+          const rows = await suspecting(answer(query, context, () => replace(connections)))
           connections.answeredAt = performance.now()
           return rows as unknown as Rows
         } catch (error) {
-          const retries = retriesOf(connections, error, isSent, waiter)
+          const retries = retriesOf(connections, error, isSent, context)
           if (retries === 'never' || (retries === 'once' && isSecondTry)) throw error
           isSecondTry ||= retries === 'once'
         }
@@ -300,7 +300,7 @@ export function openDatabase({
     } finally {
       running--
       const seen = { name, startedAt, ms: performance.now() - startedAt, failed }
-      waiter.onStatement(seen)
+      context.onStatement(seen)
       onStatement?.(seen)
     }
   }
@@ -351,9 +351,9 @@ export function openDatabase({
   }
 
   const sqlFor =
-    (waiter: Waiter): Sql =>
+    (context: QueryContext): Sql =>
     (...statement) =>
-      run(waiter, statement)
+      run(context, statement)
   return {
     sql: (...statement) => run(background(requestTimeout), statement),
     sqlFor,
@@ -376,7 +376,7 @@ function isUtf8({ parameters: { server_encoding } }: Pool): boolean {
   return server_encoding === undefined || server_encoding === 'UTF8'
 }
 
-function background(requestTimeout: number): Waiter {
+function background(requestTimeout: number): QueryContext {
   return {
     deadline: performance.now() + requestTimeout,
     isSafe: false,
@@ -386,23 +386,23 @@ function background(requestTimeout: number): Waiter {
 }
 
 /**
- * Waits as long as the waiter does, and no longer.
+ * Waits as long as the context does, and no longer.
  *
  * @param onSilence called when the statement does not even end after it was cancelled: its connection is dead
  * @throws Unanswered
  */
 function answer<Row extends readonly object[]>(
   query: PendingQuery<Row & object[]>,
-  waiter: Waiter,
+  context: QueryContext,
   onSilence: () => void,
 ): Promise<Row> {
   return new Promise((resolve, reject) => {
     let unwatch: (() => void) | undefined
     const timer = setTimeout(
       () => {
-        unwatch = watch(query, waiter, onSilence, reject)
+        unwatch = watch(query, context, onSilence, reject)
       },
-      Math.min(PATIENCE, timeLeft(waiter)),
+      Math.min(PATIENCE, timeLeft(context)),
     )
     query.then(
       (rows) => {
@@ -422,7 +422,7 @@ function answer<Row extends readonly object[]>(
 /** Cancels a statement when its time is over, or nobody waits any more. @returns what ends that */
 function watch(
   query: Promise<unknown> & { cancel(): void },
-  waiter: Waiter,
+  context: QueryContext,
   onSilence: () => void,
   reject: (reason: Unanswered) => void,
 ): () => void {
@@ -433,13 +433,13 @@ function watch(
     watchEnd(query, onSilence)
   }
   const onAbort = () => giveUp('ABANDONED')
-  const timer = setTimeout(() => giveUp('DEADLINE'), timeLeft(waiter))
+  const timer = setTimeout(() => giveUp('DEADLINE'), timeLeft(context))
   const unwatch = () => {
     clearTimeout(timer)
-    waiter.signal.removeEventListener('abort', onAbort)
+    context.signal.removeEventListener('abort', onAbort)
   }
-  if (waiter.signal.aborted) onAbort()
-  else waiter.signal.addEventListener('abort', onAbort)
+  if (context.signal.aborted) onAbort()
+  else context.signal.addEventListener('abort', onAbort)
   return unwatch
 }
 

@@ -1,8 +1,8 @@
 /** Which of several hosts is the primary: the one that takes writes. */
 import type { DatabaseAddress, Host } from './address'
-import { openPool } from './pool'
 import { READY_DEADLINE, withDeadline } from './deadline'
 import { codeOf, NotReady } from './errors'
+import { openPool } from './pool'
 
 /** How much longer we wait for the current primary than for another host that takes writes, in milliseconds. */
 const GRACE = 500

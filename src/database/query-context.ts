@@ -10,7 +10,7 @@ export interface Statement {
 }
 
 /** Who waits for statements: a request. */
-export interface Waiter {
+export interface QueryContext {
   /** Until when, on the clock of `performance.now()`, in milliseconds. */
   deadline: number
   /** Whether it only reads, so that its statements may be run again. */
@@ -22,7 +22,7 @@ export interface Waiter {
 }
 
 /** In milliseconds. */
-export function timeLeft({ deadline }: Pick<Waiter, 'deadline'>): number {
+export function timeLeft({ deadline }: Pick<QueryContext, 'deadline'>): number {
   return Math.max(deadline - performance.now(), 0)
 }
 

@@ -1,8 +1,8 @@
 /** The database that is there, or one that is started for us. */
 import type { Logger } from 'pino'
+import { migrate } from '../database/migrations'
 import type { DatabaseSettings } from '../settings'
 import { startEmbedded } from './server'
-import { migrate } from '../database/migrations'
 
 export interface ProvidedDatabase {
   url: string

@@ -1,6 +1,7 @@
 /** Reads a JSON body: late, so that nobody makes the server parse before it knows who they are. */
-import { inTime } from './request-context'
+
 import { invalid, Problem } from './problems'
+import { inTime } from './request-context'
 
 /** In bytes. */
 const MAX_BODY = 64 * 1024

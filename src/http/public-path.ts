@@ -3,8 +3,8 @@
  * routes do not know that path; it is added here to the addresses in answers.
  */
 import { Elysia } from 'elysia'
-import type { Settings } from '../settings'
 import type { Arrival } from '../limits/rate-limiter'
+import type { Settings } from '../settings'
 
 export interface PublicPath {
   /** What clients put in front of our paths: empty, or such as `/tasks`. Left out: always empty. */

@@ -1,9 +1,9 @@
 /** A request and its answer, and what is known of them while they are under way. */
-import { type Statement, timeLeft, type Waiter } from '../database/query-context'
+import { type QueryContext, type Statement, timeLeft } from '../database/query-context'
 import { Problem } from './problems'
 
 /** A class for the sake of its getter: in a literal, one is made anew for each request. */
-export class Exchange implements Waiter {
+export class RequestContext implements QueryContext {
   /** The header `X-Request-Id`. */
   id: string = crypto.randomUUID()
   /** On the clock of `performance.now()`, in milliseconds. */
@@ -38,20 +38,20 @@ export class Exchange implements Waiter {
 /** RFC 9110 section 9.2.1. */
 const SAFE = new Set(['GET', 'HEAD'])
 
-const exchanges = new WeakMap<Request, Exchange>()
+const contexts = new WeakMap<Request, RequestContext>()
 
 /** Gives it an id. @param timeout how long it may take, in milliseconds */
-export function beginExchange(request: Request, timeout: number): Exchange {
-  const exchange = new Exchange(request, timeout)
-  exchanges.set(request, exchange)
-  return exchange
+export function beginContext(request: Request, timeout: number): RequestContext {
+  const requestContext = new RequestContext(request, timeout)
+  contexts.set(request, requestContext)
+  return requestContext
 }
 
 /** The exchange that the request began. */
-export function exchangeOf(request: Request): Exchange {
-  const exchange = exchanges.get(request)
-  if (!exchange) throw new Error('The request has not begun')
-  return exchange
+export function contextOf(request: Request): RequestContext {
+  const requestContext = contexts.get(request)
+  if (!requestContext) throw new Error('The request has not begun')
+  return requestContext
 }
 
 /**
@@ -65,7 +65,7 @@ export async function inTime<T>(
   late: 'REQUEST_TIMEOUT' | 'OVERLOADED',
 ): Promise<T> {
   const { promise: expired, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Problem(late)), timeLeft(exchangeOf(request)))
+  const timer = setTimeout(() => reject(new Problem(late)), timeLeft(contextOf(request)))
   try {
     return await Promise.race([promise, expired])
   } finally {

@@ -1,11 +1,11 @@
 /** What every request gets: an id, a deadline, a place among those under way, and, but for preflights, a line in the log. */
 import { Elysia } from 'elysia'
 import pino, { type Logger } from 'pino'
-import { beginExchange, type Exchange, exchangeOf } from './request-context'
 import { lineWriter } from '../telemetry/log'
 import type { Metrics } from '../telemetry/metrics'
 import { Problem } from './problems'
-import type { Traffic } from './server-state'
+import { beginContext, contextOf, type RequestContext } from './request-context'
+import type { ServerState } from './server-state'
 
 const ACCEPTED_ID = /^[A-Za-z0-9_-]{1,128}$/
 
@@ -14,14 +14,14 @@ const ALWAYS_ANSWERED = /^[^/]*\/\/[^/]*\/(?:health|ready|metrics)\/?(?:\?|$)/
 
 interface Deps {
   log: Logger
-  traffic: Traffic
+  serverState: ServerState
   metrics: Metrics | undefined
   /** In milliseconds. */
   requestTimeout: number
 }
 
 /** Sets `X-Request-Id` on every answer; one that the client or a proxy has chosen is kept. */
-export function requests({ log, traffic, metrics, requestTimeout }: Deps) {
+export function requests({ log, serverState, metrics, requestTimeout }: Deps) {
   const end = createEnd(log, metrics)
   return (
     new Elysia({ name: 'requests' })
@@ -29,28 +29,28 @@ export function requests({ log, traffic, metrics, requestTimeout }: Deps) {
       .onParse({ as: 'global' }, () => null)
       // around all hooks: one of Elysia's own after the answer costs a turn of the event loop for each request
       .wrap((handle) => async (request: Request) => {
-        const exchange = beginExchange(request, requestTimeout)
-        traffic.lastRequestAt = exchange.startedAt
+        const requestContext = beginContext(request, requestTimeout)
+        serverState.lastRequestAt = requestContext.startedAt
         // typed as a function, which it is not
         const answer = (await handle(request)) as unknown as Response
         // who keeps connections makes another one, elsewhere if there is one
-        if (traffic.isStopping) answer.headers.set('connection', 'close')
-        end(exchange, request.method, answer.status)
+        if (serverState.isStopping) answer.headers.set('connection', 'close')
+        end(requestContext, request.method, answer.status)
         return answer
       })
       .onRequest(({ request, set }) => {
-        const exchange = exchangeOf(request)
+        const requestContext = contextOf(request)
         const given = request.headers.get('x-request-id')
-        if (given && ACCEPTED_ID.test(given)) exchange.id = given
-        set.headers['x-request-id'] = exchange.id
+        if (given && ACCEPTED_ID.test(given)) requestContext.id = given
+        set.headers['x-request-id'] = requestContext.id
       })
       // not before preflights are answered and CORS headers set, without which a page could not read the refusal
       .onTransform({ as: 'global' }, ({ request, route }) => {
-        exchangeOf(request).route = route
-        if (traffic.isFull() && !ALWAYS_ANSWERED.test(request.url)) throw new Problem('OVERLOADED')
+        contextOf(request).route = route
+        if (serverState.isFull() && !ALWAYS_ANSWERED.test(request.url)) throw new Problem('OVERLOADED')
       })
       .onStart(({ server }) => {
-        traffic.server = server
+        serverState.server = server
       })
   )
 }
@@ -63,7 +63,11 @@ function createEnd(log: Logger, metrics: Metrics | undefined) {
   const writeLine = lineWriter(log)
   // which of several processes this is
   const { worker } = log.bindings()
-  return ({ id, startedAt, route, userId, statements }: Exchange, method: string, status: number): void => {
+  return (
+    { id, startedAt, route, userId, statements }: RequestContext,
+    method: string,
+    status: number,
+  ): void => {
     const isPreflight = method === 'OPTIONS' && status === 204
     if (isPreflight) return
     const ms = round(performance.now() - startedAt)

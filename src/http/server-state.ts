@@ -1,7 +1,7 @@
 /** How much is under way in this process, and whether it is about to stop. */
 import type { Server } from 'bun'
 
-export interface Traffic {
+export interface ServerState {
   /** Set once the app listens; null if the app is only called within the process, and has no connections. */
   server: Server<unknown> | null
   /** Set once a stop has begun. */
@@ -15,14 +15,14 @@ export interface Traffic {
 }
 
 /** @param maxConnections how many requests and streams may be under way */
-export function createTraffic(maxConnections: number): Traffic {
-  const traffic: Traffic = {
+export function createServerState(maxConnections: number): ServerState {
+  const serverState: ServerState = {
     server: null,
     isStopping: false,
     lastRequestAt: Number.NEGATIVE_INFINITY,
-    isFull: () => traffic.server !== null && traffic.server.pendingRequests > maxConnections,
+    isFull: () => serverState.server !== null && serverState.server.pendingRequests > maxConnections,
     // without a server there is no connection; the start of a service makes sure that there is one
-    limitIdle: (request, seconds) => traffic.server?.timeout(request, seconds),
+    limitIdle: (request, seconds) => serverState.server?.timeout(request, seconds),
   }
-  return traffic
+  return serverState
 }

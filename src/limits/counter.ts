@@ -1,6 +1,6 @@
 /** How many requests a minute each client may make: counted in memory, or for many processes together in Redis. */
 import type { Settings } from '../settings'
-import type { SharedCounts } from './redis'
+import type { RedisCounter } from './redis'
 
 /** `user`: signed-in requests; `address`: all others; `auth-address` and `auth-account`: what signs in. */
 export type Policy = 'user' | 'address' | 'auth-address' | 'auth-account'
@@ -15,7 +15,7 @@ export interface Budget {
   isSpent: boolean
 }
 
-export interface Limits {
+export interface Counter {
   /**
    * Counts one request and says what is left; never throws, whatever Redis does.
    *
@@ -31,7 +31,7 @@ export const WINDOW_SECONDS = 60
 
 interface Options {
   /** Where many processes count together; left out, each counts for itself. */
-  shared?: SharedCounts | undefined
+  shared?: RedisCounter | undefined
   /** For tests, which cannot wait for minutes. */
   windowSeconds?: number
   /** How many keys of a policy are kept in memory. */
@@ -101,10 +101,10 @@ class Windows {
 }
 
 /** Makes what counts requests. */
-export function createLimits(
+export function createCounter(
   { rateLimitPerMinute, authRateLimitPerMinute }: LimitSettings,
   { shared, windowSeconds = WINDOW_SECONDS, maxKeys = 50_000 }: Options = {},
-): Limits {
+): Counter {
   const limitOf = {
     user: rateLimitPerMinute,
     address: rateLimitPerMinute,
@@ -129,7 +129,7 @@ export function createLimits(
       isSpent: consumed + (points === 0 ? 1 : 0) > limit,
     }
   }
-  async function takeShared(counts: SharedCounts, policy: Policy, key: string, points: number) {
+  async function takeShared(counts: RedisCounter, policy: Policy, key: string, points: number) {
     const used = await counts.count(policy, key, points)
     return budget(policy, used ?? memory[policy].count(key, points), points)
   }

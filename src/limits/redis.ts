@@ -6,7 +6,7 @@ import { RateLimiterRedis } from 'rate-limiter-flexible'
 import { type Policy, type Used, WINDOW_SECONDS } from './counter'
 
 /** Never asked before the first request, and after each failure left alone for a second. */
-export class SharedCounts {
+export class RedisCounter {
   readonly client: Redis
   readonly #log: Logger
   readonly #timeoutMs: number

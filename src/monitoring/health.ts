@@ -4,9 +4,9 @@ import { version } from '../../package.json'
 import type { Database } from '../database/database'
 import { component } from '../http/components'
 import { Problem, problems } from '../http/problems'
-import type { Throttle } from '../limits/rate-limiter'
-import type { Traffic } from '../http/server-state'
+import type { ServerState } from '../http/server-state'
 import { NoQuery } from '../http/validation'
+import type { RateLimiter } from '../limits/rate-limiter'
 
 const Health = component(
   'Health',
@@ -21,18 +21,18 @@ const tags = ['Health']
 
 interface Deps {
   database: Database
-  traffic: Traffic
-  throttle: Throttle
+  serverState: ServerState
+  rateLimiter: RateLimiter
 }
 
 /**
  * `/health` says that the process lives, whatever the database does; `/ready` asks the database. Neither is ever
  * refused for its number: whoever watches must not be locked out by what others do.
  */
-export function health({ database, traffic, throttle }: Deps) {
+export function health({ database, serverState, rateLimiter }: Deps) {
   return new Elysia({ name: 'health' })
     .derive(async ({ request, set }) => {
-      await throttle.look({ request, set })
+      await rateLimiter.peek({ request, set })
     })
     .get('/health', () => ({ status: 'healthy', service: 'taskwell', version }) as const, {
       query: NoQuery,
@@ -47,7 +47,7 @@ export function health({ database, traffic, throttle }: Deps) {
     .get(
       '/ready',
       async () => {
-        if (traffic.isStopping) throw new Problem('SHUTTING_DOWN')
+        if (serverState.isStopping) throw new Problem('SHUTTING_DOWN')
         try {
           await database.checkReady()
           return { status: 'ready' } as const

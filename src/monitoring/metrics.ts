@@ -1,10 +1,10 @@
 /** Where Prometheus reads. Apart from what it reads, which is loaded only where it is wanted. */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { Elysia } from 'elysia'
-import type { Metrics } from '../telemetry/metrics'
 import { Problem } from '../http/problems'
-import type { Throttle } from '../limits/rate-limiter'
 import { NoQuery } from '../http/validation'
+import type { RateLimiter } from '../limits/rate-limiter'
+import type { Metrics } from '../telemetry/metrics'
 
 /**
  * `GET /metrics`, for Prometheus alone and so in no document.
@@ -12,7 +12,7 @@ import { NoQuery } from '../http/validation'
  * @param token the bearer token to ask for; left out, anybody may read
  * @param throttle counts who has none
  */
-export function metricsRoute(metrics: Metrics, token: string | undefined, throttle: Throttle) {
+export function metricsRoute(metrics: Metrics, token: string | undefined, rateLimiter: RateLimiter) {
   const allow = token === undefined ? () => {} : onlyWith(token)
   return new Elysia({ name: 'metrics' }).get(
     '/metrics',
@@ -21,10 +21,10 @@ export function metricsRoute(metrics: Metrics, token: string | undefined, thrott
       try {
         allow(request.headers.get('authorization'))
       } catch (refusal) {
-        await throttle.stranger(arrival)
+        await rateLimiter.anonymous(arrival)
         throw refusal
       }
-      await (token === undefined ? throttle.stranger(arrival) : throttle.look(arrival))
+      await (token === undefined ? rateLimiter.anonymous(arrival) : rateLimiter.peek(arrival))
       const headers = { 'content-type': metrics.contentType, 'cache-control': 'no-store' }
       return new Response(await metrics.render(), { headers })
     },

@@ -1,7 +1,7 @@
 /** How far a client has followed a user's changes. */
 import { t } from 'elysia'
-import { invalid } from '../http/problems'
 import { Count, seal, unseal } from '../http/cursor'
+import { invalid } from '../http/problems'
 
 export interface Position {
   /** Everything up to this revision has arrived. */

@@ -7,21 +7,21 @@ import type { Caller } from '../auth/verify'
 import { documentedHeaders } from '../docs/document'
 import { Problem, problems } from '../http/problems'
 import { sentQuery } from '../http/query'
-import type { Traffic } from '../http/server-state'
+import type { ServerState } from '../http/server-state'
 import { numberOf } from '../http/validation'
 import { OwnerParams } from '../tasks/model'
 import { decodePosition, encodePosition, type Position } from './cursor'
 import { eventStream, noStream } from './events'
 import type { Live } from './live'
 import { Changes, ChangesQuery, EventsQuery, MAX_CHANGES, toChange } from './model'
-import type { Places } from './stream-slots'
 import { readChanges } from './queries'
+import type { StreamSlots } from './stream-slots'
 
 const tags = ['Tasks']
 
 const OWN = [...OWNER_PROBLEMS, 'VALIDATION_ERROR', 'CURSOR_EXPIRED'] as const
 
-export function syncRoutes(gate: Gate, live: Live, places: Places, traffic: Traffic) {
+export function syncRoutes(gate: Gate, live: Live, places: StreamSlots, serverState: ServerState) {
   return new Elysia()
     .use(signedInOwner(gate))
     .get(
@@ -75,7 +75,7 @@ export function syncRoutes(gate: Gate, live: Live, places: Places, traffic: Traf
         const start = position ?? { revision: read.revision, begun: read.revision }
         return eventStream(live, caller, start, {
           // not by the context's `server`, which is another app's once this one is mounted there
-          limitIdle: (seconds) => traffic.limitIdle(request, seconds),
+          limitIdle: (seconds) => serverState.limitIdle(request, seconds),
           onStop: leave,
         })
       },

@@ -6,17 +6,17 @@ export const MAX_STREAMS = 20
 /** Gives a place back; once. */
 export type Leave = () => void
 
-export interface Places {
+export interface StreamSlots {
   /** @returns what gives the place back, or undefined if this user has as many as there may be */
   take(userId: string): Promise<Leave | undefined>
 }
 
 /** Counts them in memory. */
-export interface OwnPlaces extends Places {
+export interface OwnStreamSlots extends StreamSlots {
   takeNow(userId: string): Leave | undefined
 }
 
-export function createPlaces(most = MAX_STREAMS): OwnPlaces {
+export function createStreamSlots(most = MAX_STREAMS): OwnStreamSlots {
   const taken = new Map<string, number>()
   function takeNow(userId: string): Leave | undefined {
     const before = taken.get(userId) ?? 0

@@ -1,7 +1,7 @@
 /** Where a page ended. Opaque to clients, and of use only to the list that gave it. */
 import { t } from 'elysia'
-import { invalid } from '../http/problems'
 import { Count, seal, unseal } from '../http/cursor'
+import { invalid } from '../http/problems'
 import { text } from '../http/validation'
 import type { Order } from './list-queries'
 import type { Filter, Task } from './model'

@@ -6,11 +6,11 @@ import type { Caller } from '../auth/verify'
 import type { Shared } from '../database/batch'
 import { weightOf } from '../http/accept'
 import { type Answer, knownRevision, listTag, notModified } from '../http/etag'
-import { exchangeOf } from '../http/request-context'
-import type { Metrics } from '../telemetry/metrics'
 import { invalid } from '../http/problems'
 import { sentQuery } from '../http/query'
+import { contextOf } from '../http/request-context'
 import { numberOf } from '../http/validation'
+import type { Metrics } from '../telemetry/metrics'
 import { decodeCursor, encodeCursor, type Place } from './cursor'
 import type { Order, Part } from './list-queries'
 import { DEFAULT_LIMIT, type ListQuery, PAGE_TYPE, type PageOf, type Task, type TaskRow } from './model'
@@ -66,7 +66,7 @@ export async function answerList<Item extends Task>(
   const kept = cache.find(caller.id, address)
   // a page is only kept for a query that is good
   const part = kept ? undefined : partOf(kind.place, asked)
-  const state = (await userState(exchangeOf(request), caller.id)) ?? NEVER_WROTE
+  const state = (await userState(contextOf(request), caller.id)) ?? NEVER_WROTE
   if (isRefused(caller, state.refuse_tokens_until)) {
     cache.forget(caller.id)
     throw refuseToken('revoked')

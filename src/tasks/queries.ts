@@ -1,8 +1,8 @@
 /** The SQL of tasks: one function a statement, and the owner in each. */
 import { isRefused } from '../auth/queries'
 import type { Caller } from '../auth/verify'
+import type { Batchable } from '../database/batch'
 import { codeOf } from '../database/errors'
-import type { Shareable } from '../database/batch'
 import type { Sql } from '../database/sql'
 import type { IdempotencyKey } from '../http/idempotency'
 import {
@@ -113,7 +113,7 @@ export async function createTasks(sql: Sql, wanted: readonly NewTask[]): Promise
 }
 
 /** Makes a task without a key; gives undefined for a token of a deleted user. */
-export const creation: Shareable<NewTask, Task | undefined> = {
+export const creation: Batchable<NewTask, Task | undefined> = {
   async forMany(sql, wanted) {
     const created = new Map((await createTasks(sql, wanted)).map((task) => [task.user_id, task]))
     return wanted.map(({ caller }) => created.get(caller.id))
@@ -163,7 +163,7 @@ export async function findTasks(sql: Sql, wanted: readonly WantedTask[]): Promis
 }
 
 /** Reads a task; gives null if the caller has no such task. */
-export const reading: Shareable<WantedTask, Task | null> = {
+export const reading: Batchable<WantedTask, Task | null> = {
   async forMany(sql, wanted) {
     const rows = await findTasks(sql, wanted)
     const found = new Map(rows.map((row) => [`${row.id} ${row.user_id}`, row]))

@@ -5,15 +5,15 @@ import { userState } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
 import type { Caller } from '../auth/verify'
 import type { Sql } from '../database/sql'
+import { documentedHeaders } from '../docs/document'
 import { BODY_PROBLEMS, jsonBody } from '../http/body'
 import { type Answer, isNamed, matchedRevisions, notModified, taskTag } from '../http/etag'
-import { exchangeOf } from '../http/request-context'
 import { type IdempotencyKey, idempotencyKey } from '../http/idempotency'
-import type { Metrics } from '../telemetry/metrics'
-import { documentedHeaders } from '../docs/document'
 import { Problem, problems } from '../http/problems'
 import { sentQuery } from '../http/query'
+import { contextOf } from '../http/request-context'
 import { NoQuery } from '../http/validation'
+import type { Metrics } from '../telemetry/metrics'
 import { countTasks, countTrash, listTasks, listTrash } from './list-queries'
 import {
   CreatedTask,
@@ -130,7 +130,7 @@ export function taskRoutes(gate: Gate, { cache, metrics, onChange }: Deps) {
         const key = idempotencyKey(request, path, body)
         const { task, isReplay } = key
           ? await createOnce(sql, caller, body, key)
-          : { task: await create(exchangeOf(request), { caller, task: body }), isReplay: false }
+          : { task: await create(contextOf(request), { caller, task: body }), isReplay: false }
         if (task === undefined) throw refuseToken('revoked')
         if (isReplay) set.headers['idempotency-replayed'] = 'true'
         set.status = 201
@@ -157,7 +157,7 @@ export function taskRoutes(gate: Gate, { cache, metrics, onChange }: Deps) {
     .get(
       '/:id',
       async ({ params, caller, sql, request, set }) => {
-        const task = await read(exchangeOf(request), { caller, id: taskIdOf(params.id) })
+        const task = await read(contextOf(request), { caller, id: taskIdOf(params.id) })
         if (!task) throw await missing(sql, caller)
         if (isNamed(request.headers.get('if-none-match'), taskTag(task.revision))) {
           return notModified<Task>(set, taskTag(task.revision))

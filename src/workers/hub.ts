@@ -1,7 +1,7 @@
 /** The supervisor's end of the channels: what the workers count and know together. */
-import type { Budget, Limits } from '../limits/counter'
+import type { Budget, Counter } from '../limits/counter'
+import { createStreamSlots, type Leave } from '../sync/stream-slots'
 import type { Snapshot } from '../telemetry/metrics'
-import { createPlaces, type Leave } from '../sync/stream-slots'
 import { broughtNear } from './estimates'
 import { fold } from './fold'
 import type { Batch, Count, FromWorker, Near, ToWorker } from './messages'
@@ -28,9 +28,9 @@ interface Known {
   telling: Map<number, () => void>
 }
 
-export function createHub(limits: Limits, metricsWithin = METRICS_WITHIN): Hub {
+export function createHub(limits: Counter, metricsWithin = METRICS_WITHIN): Hub {
   const members = new Set<Known>()
-  const places = createPlaces()
+  const places = createStreamSlots()
   let ofTheEnded: Snapshot = []
   let lastId = 0
 

@@ -2,7 +2,7 @@
 import type { Budget, Policy } from '../limits/counter'
 import type { Snapshot } from '../telemetry/metrics'
 
-/** What `Limits.take` is called with. */
+/** What `Counter.take` is called with. */
 export type Count = [policy: Policy, key: string, points: number]
 
 export type Near = [policy: Policy, key: string]

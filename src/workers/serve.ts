@@ -1,9 +1,9 @@
 /** Serving with several processes: the supervisor's part. It loads no more than that takes. */
 import type { Logger } from 'pino'
 import { provideDatabase } from '../embedded/provide'
-import { createLimits } from '../limits/counter'
-import { cannotListen, urlOf } from '../system/listening'
+import { createCounter } from '../limits/counter'
 import type { Settings } from '../settings'
+import { cannotListen, urlOf } from '../system/listening'
 import { createHub } from './hub'
 import { supervise } from './supervisor'
 
@@ -47,7 +47,7 @@ export async function serveWithWorkers(
   const port = freePort(settings)
   const database = await provideDatabase(settings, log)
   const shared = { databaseUrl: database.url, port }
-  const limits = createLimits(settings)
+  const limits = createCounter(settings)
   const workers = supervise({
     count: settings.workers,
     command: [...program, 'worker'],

@@ -1,17 +1,18 @@
 /** What a worker has in common with the others, as the service knows it. */
-import type { Budget, Limits } from '../limits/counter'
-import type { Metrics } from '../telemetry/metrics'
+
 import { Problem } from '../http/problems'
+import type { Budget, Counter } from '../limits/counter'
 import type { Live } from '../sync/live'
-import type { Places } from '../sync/stream-slots'
+import type { StreamSlots } from '../sync/stream-slots'
+import type { Metrics } from '../telemetry/metrics'
 import { createEstimates } from './estimates'
 import type { Link } from './link'
 import { renderAll } from './metrics'
 
 /** Makes of what a process has for itself what it has together with others. */
 export interface Sharing {
-  limits(own: Limits): Limits
-  places(own: Places): Places
+  limits(own: Counter): Counter
+  places(own: StreamSlots): StreamSlots
   live(own: Live): Live
   metrics(own: Metrics): Metrics
 }
@@ -23,7 +24,7 @@ export function shareOver(link: Link, options?: Parameters<typeof createEstimate
       const estimates = createEstimates(link, options)
       const takeOwnUnless = async (
         asked: Promise<Budget | undefined>,
-        ...count: Parameters<Limits['take']>
+        ...count: Parameters<Counter['take']>
       ): Promise<Budget> => (await asked) ?? own.take(...count)
       return {
         ...own,

@@ -1,7 +1,8 @@
 /** One of several processes that serve. */
-import { createLog } from '../telemetry/log'
+
 import { serve } from '../server'
 import type { Settings } from '../settings'
+import { createLog } from '../telemetry/log'
 import { type Channel, createLink } from './link'
 import type { FromWorker, ToWorker } from './messages'
 import { shareOver } from './sharing'

@@ -2,8 +2,8 @@
 import { afterAll } from 'bun:test'
 import { connect } from 'node:net'
 import { signAccessToken } from '../../src/auth/token'
-import { createLog } from '../../src/telemetry/log'
 import { serve } from '../../src/server'
+import { createLog } from '../../src/telemetry/log'
 import { linesTo, type TestApp, testApp } from '../support/app'
 
 export interface WireAnswer {

@@ -4,11 +4,18 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { signAccessToken } from '../../src/auth/token'
-import { allTasks, type Change, type Client, createClient, RequestError, type Task } from '../../src/client/index'
+import {
+  allTasks,
+  type Change,
+  type Client,
+  createClient,
+  RequestError,
+  type Task,
+} from '../../src/client/index'
 import { type ChangeSource, createSync } from '../../src/client/sync'
+import { migrate } from '../../src/database/migrations'
 import { openPool } from '../../src/database/pool'
 import { freePort, startEmbedded } from '../../src/embedded/server'
-import { migrate } from '../../src/database/migrations'
 import { SECRET, testSettings, UNLIMITED } from '../support/app'
 import { testDatabase } from '../support/database'
 

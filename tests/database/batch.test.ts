@@ -1,18 +1,18 @@
 import { expect, test } from 'bun:test'
+import { type Batchable, share } from '../../src/database/batch'
 import { codeOf, Unanswered } from '../../src/database/errors'
-import { type Shareable, share } from '../../src/database/batch'
+import type { QueryContext } from '../../src/database/query-context'
 import type { Sql } from '../../src/database/sql'
-import type { Waiter } from '../../src/database/query-context'
 import { failureOf, waiterOf } from '../support/close-up'
 
 /** Runs nothing; it is known for whom it was made. */
 function sqlRecorder() {
-  const waiters: Waiter[] = []
-  const sqlFor = (waiter: Waiter): Sql => {
-    waiters.push(waiter)
+  const contexts: QueryContext[] = []
+  const sqlFor = (context: QueryContext): Sql => {
+    contexts.push(context)
     return () => expect.unreachable()
   }
-  return { waiters, sqlFor }
+  return { contexts, sqlFor }
 }
 
 /** A statement that is under way until it is released. */
@@ -22,10 +22,10 @@ function gate() {
 }
 
 /** Doubles numbers; the first two statements wait for the gate, and what was asked for is written down. */
-function doubling(more: Partial<Shareable<number, number>> = {}) {
+function doubling(more: Partial<Batchable<number, number>> = {}) {
   const asked: (number | number[])[] = []
   const { passed, release } = gate()
-  const shareable: Shareable<number, number> = {
+  const shareable: Batchable<number, number> = {
     async forMany(sql, items) {
       asked.push([...items])
       return more.forMany?.(sql, items) ?? items.map((each) => each * 2)
@@ -44,19 +44,19 @@ const numbers = (from: number, to: number) => Array.from({ length: to - from + 1
 test('what comes while a statement is under way is asked for together, in order', async () => {
   const { shareable, asked, release } = doubling()
   const ask = share(sqlRecorder().sqlFor, shareable)
-  const answers = Promise.all(numbers(1, 5).map((n) => ask(waiterOf().waiter, n)))
+  const answers = Promise.all(numbers(1, 5).map((n) => ask(waiterOf().context, n)))
   expect(asked).toEqual([1, 2])
   release()
   expect(await answers).toEqual([2, 4, 6, 8, 10])
   expect(asked).toEqual([1, 2, [3, 4, 5]])
-  expect(await ask(waiterOf().waiter, 6)).toBe(12)
+  expect(await ask(waiterOf().context, 6)).toBe(12)
   expect(asked).toEqual([1, 2, [3, 4, 5], 6])
 })
 
 test('a statement takes sixteen of them', async () => {
   const { shareable, asked, release } = doubling()
   const ask = share(sqlRecorder().sqlFor, shareable)
-  const answers = Promise.all(numbers(1, 35).map((n) => ask(waiterOf().waiter, n)))
+  const answers = Promise.all(numbers(1, 35).map((n) => ask(waiterOf().context, n)))
   release()
   expect(await answers).toEqual(numbers(1, 35).map((n) => n * 2))
   expect(asked).toEqual([1, 2, numbers(3, 18), numbers(19, 34), 35])
@@ -66,7 +66,7 @@ test('of items with one key, a statement takes one; the others are next', async 
   const { shareable, asked, release } = doubling()
   const ask = share(sqlRecorder().sqlFor, { ...shareable, keyOf: (item) => String(item % 10) })
   const items = [1, 2, 3, 13, 4, 23, 14]
-  const answers = Promise.all(items.map((n) => ask(waiterOf().waiter, n)))
+  const answers = Promise.all(items.map((n) => ask(waiterOf().context, n)))
   release()
   expect(await answers).toEqual(items.map((n) => n * 2))
   expect(asked).toEqual([1, 2, [3, 4], [13, 14], 23])
@@ -77,7 +77,7 @@ test('one without an answer is asked for alone', async () => {
     forMany: async (_, items) => items.map((each) => (each === 4 ? undefined : each * 2)),
   })
   const ask = share(sqlRecorder().sqlFor, shareable)
-  const answers = Promise.all(numbers(1, 5).map((n) => ask(waiterOf().waiter, n)))
+  const answers = Promise.all(numbers(1, 5).map((n) => ask(waiterOf().context, n)))
   release()
   expect(await answers).toEqual([2, 4, 6, 8, 10])
   expect(asked).toEqual([1, 2, [3, 4, 5], 4])
@@ -95,7 +95,7 @@ test('if the database refuses them, each is asked for alone, and the one at faul
     forOne: async (_, item) => (item === 4 ? Promise.reject(refuse) : item * 2),
   })
   const ask = share(sqlRecorder().sqlFor, shareable)
-  const answers = Promise.allSettled(numbers(1, 5).map((n) => ask(waiterOf().waiter, n)))
+  const answers = Promise.allSettled(numbers(1, 5).map((n) => ask(waiterOf().context, n)))
   release()
   expect(await answers).toEqual([
     { status: 'fulfilled', value: 2 },
@@ -116,7 +116,7 @@ test.each([
 ])('after %s none is asked for again: it may have been done', async (_, error) => {
   const { shareable, asked, release } = doubling({ forMany: () => Promise.reject(error) })
   const ask = share(sqlRecorder().sqlFor, shareable)
-  const answers = numbers(1, 4).map((n) => failureOf(ask(waiterOf().waiter, n)))
+  const answers = numbers(1, 4).map((n) => failureOf(ask(waiterOf().context, n)))
   release()
   expect(await Promise.all(answers)).toEqual(['nothing', 'nothing', error, error])
   expect(asked).toEqual([1, 2, [3, 4]])
@@ -125,8 +125,8 @@ test.each([
 test('statements that hang hold up none that comes later', async () => {
   const { shareable, asked, release } = doubling()
   const ask = share(sqlRecorder().sqlFor, shareable)
-  const hanging = Promise.all([1, 2].map((n) => ask(waiterOf().waiter, n)))
-  expect(await Promise.all([3, 4].map((n) => ask(waiterOf().waiter, n)))).toEqual([6, 8])
+  const hanging = Promise.all([1, 2].map((n) => ask(waiterOf().context, n)))
+  expect(await Promise.all([3, 4].map((n) => ask(waiterOf().context, n)))).toEqual([6, 8])
   expect(asked).toEqual([1, 2, [3, 4]])
   release()
   expect(await hanging).toEqual([2, 4])
@@ -135,9 +135,9 @@ test('statements that hang hold up none that comes later', async () => {
 test('a request has its own deadline, though others wait longer', async () => {
   const { shareable, release } = doubling({ forMany: () => new Promise(() => {}) })
   const ask = share(sqlRecorder().sqlFor, shareable)
-  const first = [1, 2].map((n) => ask(waiterOf().waiter, n))
-  const hurried = failureOf(ask(waiterOf(30).waiter, 3))
-  const patient = ask(waiterOf().waiter, 4)
+  const first = [1, 2].map((n) => ask(waiterOf().context, n))
+  const hurried = failureOf(ask(waiterOf(30).context, 3))
+  const patient = ask(waiterOf().context, 4)
   release()
   await Promise.all(first)
   expect(codeOf(await hurried)).toBe('DEADLINE')
@@ -146,13 +146,13 @@ test('a request has its own deadline, though others wait longer', async () => {
 
 test('a statement is given up when all who waited for it have gone, and not before', async () => {
   const { shareable, release } = doubling()
-  const { waiters, sqlFor } = sqlRecorder()
+  const { contexts, sqlFor } = sqlRecorder()
   const ask = share(sqlFor, shareable)
   const clients = [1, 2, 3, 4].map(() => new AbortController())
-  const answers = Promise.all(clients.map(({ signal }, n) => ask(waiterOf(0, { signal }).waiter, n)))
+  const answers = Promise.all(clients.map(({ signal }, n) => ask(waiterOf(0, { signal }).context, n)))
   release()
   await answers
-  const together = waiters[2]?.signal
+  const together = contexts[2]?.signal
   expect(together?.aborted).toBe(false)
   clients[2]?.abort()
   expect(together?.aborted).toBe(false)
@@ -162,16 +162,16 @@ test('a statement is given up when all who waited for it have gone, and not befo
 
 test('one statement waits as long as the most patient, is repeated only if each may be, and all are told of it', async () => {
   const { shareable, release } = doubling()
-  const { waiters, sqlFor } = sqlRecorder()
+  const { contexts, sqlFor } = sqlRecorder()
   const ask = share(sqlFor, shareable)
   const calls = [{}, {}, { isSafe: true, deadline: 7 }, { isSafe: false, deadline: 9 }].map((more) =>
     waiterOf(0, more),
   )
-  const answers = Promise.all(calls.map(({ waiter }, n) => ask(waiter, n)))
+  const answers = Promise.all(calls.map(({ context }, n) => ask(context, n)))
   release()
   await answers
-  const [alone, , together] = waiters
-  expect(alone).toBe(calls[0]?.waiter ?? expect.unreachable())
+  const [alone, , together] = contexts
+  expect(alone).toBe(calls[0]?.context ?? expect.unreachable())
   expect(together).toMatchObject({ deadline: 9, isSafe: false, signal: { aborted: false } })
   const statement = { name: 'x', startedAt: 0, ms: 1, failed: false }
   together?.onStatement(statement)

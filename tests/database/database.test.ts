@@ -39,7 +39,7 @@ describe('a name', () => {
 
   test('is what the database knows a statement by', async () => {
     await lock()
-    void failureOf(waitForLock(open().sqlFor(waiterOf(500).waiter)))
+    void failureOf(waitForLock(open().sqlFor(waiterOf(500).context)))
     expect(await untilWaiting('waitForLock', 1)).toHaveLength(1)
     await untilWaiting('waitForLock', 0)
   })
@@ -92,7 +92,7 @@ describe('a deadline', () => {
     await lock()
     const database = open()
     const pid = await pidOf(database)
-    const failure = failureOf(run(database.sqlFor(waiterOf(400).waiter)))
+    const failure = failureOf(run(database.sqlFor(waiterOf(400).context)))
     await untilWaiting(name, 1)
     const error = await failure
     expect(error).toBeInstanceOf(Unanswered)
@@ -104,8 +104,8 @@ describe('a deadline', () => {
 
   test('is one for all statements of a request', async () => {
     await lock()
-    const { waiter } = waiterOf(600)
-    const sql = open({ poolSize: 2 }).sqlFor(waiter)
+    const { context } = waiterOf(600)
+    const sql = open({ poolSize: 2 }).sqlFor(context)
     const took = await timed(async () => {
       await sql`
           -- first
@@ -125,7 +125,7 @@ describe('a deadline', () => {
   test('that has passed lets nothing be sent any more', async () => {
     const database = open()
     await answered(database.sql)
-    expect(codeOf(await failureOf(write(database.sqlFor(waiterOf(-1).waiter), 1)))).toBe('DEADLINE')
+    expect(codeOf(await failureOf(write(database.sqlFor(waiterOf(-1).context), 1)))).toBe('DEADLINE')
     await answered(database.sql)
     expect(await writtenRows()).toEqual([])
   })
@@ -137,7 +137,7 @@ describe('a deadline', () => {
   test.each(unreachable)('ends a write to a server that %s, for good', async (_, go, comeBack) => {
     const database = open({ url: proxy.url(url), poolSize: 2 })
     await go()
-    const sql = database.sqlFor(waiterOf(300).waiter)
+    const sql = database.sqlFor(waiterOf(300).context)
     const failures = [1, 2, 3, 4].map((n) => failureOf(write(sql, n)))
     for (const error of await Promise.all(failures)) expect(codeOf(error)).toBe('DEADLINE')
     proxy.welcome('pass')
@@ -151,7 +151,7 @@ describe('a deadline', () => {
     const database = open()
     const busy = waitForLock(database.sql)
     await untilWaiting('waitForLock', 1)
-    expect(codeOf(await failureOf(write(database.sqlFor(waiterOf(200).waiter), 1)))).toBe('DEADLINE')
+    expect(codeOf(await failureOf(write(database.sqlFor(waiterOf(200).context), 1)))).toBe('DEADLINE')
     await release()
     await busy
     await write(database.sql, 2)
@@ -165,7 +165,7 @@ describe('a client that goes away', () => {
     const gone = new AbortController()
     const database = open()
     const pid = await pidOf(database)
-    const failure = failureOf(waitForLock(database.sqlFor(waiterOf(LONG, { signal: gone.signal }).waiter)))
+    const failure = failureOf(waitForLock(database.sqlFor(waiterOf(LONG, { signal: gone.signal }).context)))
     await untilWaiting('waitForLock', 1)
     gone.abort()
     expect(codeOf(await failure)).toBe('ABANDONED')
@@ -175,16 +175,16 @@ describe('a client that goes away', () => {
 
   test('before its statement ends that soon', async () => {
     await lock()
-    const { waiter } = waiterOf(LONG, { signal: AbortSignal.abort() })
+    const { context } = waiterOf(LONG, { signal: AbortSignal.abort() })
     const database = open()
-    expect(codeOf(await failureOf(waitForLock(database.sqlFor(waiter))))).toBe('ABANDONED')
+    expect(codeOf(await failureOf(waitForLock(database.sqlFor(context))))).toBe('ABANDONED')
     await untilWaiting('waitForLock', 0)
   })
 
   test('after its statement has ended changes nothing', async () => {
     const gone = new AbortController()
     const database = open()
-    const sql = database.sqlFor(waiterOf(LONG, { signal: gone.signal }).waiter)
+    const sql = database.sqlFor(waiterOf(LONG, { signal: gone.signal }).context)
     const pid = await pidOf(database)
     for (let i = 0; i < 3; i++)
       await sql`
@@ -205,7 +205,7 @@ describe('a client that goes away', () => {
       -- ahead
       select pg_advisory_xact_lock(1)`
     await untilWaiting('ahead', 1)
-    const failure = failureOf(answered(database.sqlFor(waiterOf(LONG, { signal: gone.signal }).waiter)))
+    const failure = failureOf(answered(database.sqlFor(waiterOf(LONG, { signal: gone.signal }).context)))
     await Bun.sleep(200)
     gone.abort()
     expect(codeOf(await failure)).toBe('ABANDONED')

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test'
-import { openPool } from '../../src/database/pool'
 import { fromDatabaseError, wasNeverSent } from '../../src/database/errors'
+import { openPool } from '../../src/database/pool'
 import { exactlyOne } from '../../src/database/sql'
 import { testDatabase } from '../support/database'
 

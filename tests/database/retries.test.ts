@@ -19,9 +19,9 @@ describe('a second try', () => {
   const isSafe = true
 
   test('is made of a read whose backend was killed', async () => {
-    const { waiter, seen } = waiterOf(LONG, { isSafe })
+    const { context, seen } = waiterOf(LONG, { isSafe })
     const release = await lock()
-    const answer = waitForLock(open().sqlFor(waiter), 5)
+    const answer = waitForLock(open().sqlFor(context), 5)
     const [pid] = await untilWaiting('waitForLock', 1)
     await admin`select pg_terminate_backend(${pid ?? 0})`
     // the old one may be seen for a moment still
@@ -76,9 +76,9 @@ describe('a second try', () => {
 
   test('is the last', async () => {
     await lock()
-    const { waiter, seen } = waiterOf(LONG, { isSafe })
+    const { context, seen } = waiterOf(LONG, { isSafe })
     const { sqlFor, running } = open()
-    const answer = failureOf(waitForLock(sqlFor(waiter)))
+    const answer = failureOf(waitForLock(sqlFor(context)))
     for (let i = 0; i < 2; i++) {
       const [pid] = await untilWaiting('waitForLock', 1)
       await admin`select pg_cancel_backend(${pid ?? 0})`
@@ -91,12 +91,12 @@ describe('a second try', () => {
 
   test('ends at the same deadline', async () => {
     await lock()
-    const { waiter } = waiterOf(600, { isSafe })
-    const answer = failureOf(waitForLock(open().sqlFor(waiter)))
+    const { context } = waiterOf(600, { isSafe })
+    const answer = failureOf(waitForLock(open().sqlFor(context)))
     const [pid] = await untilWaiting('waitForLock', 1)
     await admin`select pg_terminate_backend(${pid ?? 0})`
     expect(codeOf(await answer)).toBe('DEADLINE')
-    expect(performance.now() - waiter.deadline).toBeLessThan(SLACK)
+    expect(performance.now() - context.deadline).toBeLessThan(SLACK)
   })
 })
 
@@ -107,14 +107,14 @@ describe('each statement', () => {
     const gone = new AbortController()
     const { sqlFor, sql, running } = open({ poolSize: 4, onStatement: (one) => all.push(one) })
     const begun = performance.now()
-    const { waiter, seen } = waiterOf(LONG, { signal: gone.signal })
-    const request = sqlFor(waiter)
+    const { context, seen } = waiterOf(LONG, { signal: gone.signal })
+    const request = sqlFor(context)
     await answered(request)
     const faulty = request`
         -- faulty
         select 1 / 0`
     expect(codeOf(await failureOf(faulty))).toBe('22012')
-    const late = failureOf(waitForLock(sqlFor({ ...waiter, deadline: performance.now() + 300 })))
+    const late = failureOf(waitForLock(sqlFor({ ...context, deadline: performance.now() + 300 })))
     const abandoned = failureOf(waitForLock(request))
     expect(running()).toBe(2)
     await late

@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import { connect } from 'node:net'
 import { signAccessToken } from '../../src/auth/token'
-import { createLog } from '../../src/telemetry/log'
 import { serve } from '../../src/server'
+import { createLog } from '../../src/telemetry/log'
 import { testApp, toAnswer } from '../support/app'
 
 const { app, call, settings, url, sql } = await testApp()
@@ -20,7 +20,7 @@ async function exactly(rows: PromiseLike<readonly { count?: number }[]>): Promis
 }
 
 /** Sends bytes as they are and gives what comes back until the other side closes. */
-function exchange(request: string): Promise<string> {
+function requestContext(request: string): Promise<string> {
   return new Promise((done, fail) => {
     let received = ''
     const socket = connect(port, '127.0.0.1', () => socket.write(request))
@@ -124,7 +124,7 @@ describe('a body', () => {
 
 describe('over the wire', () => {
   test('a chunked body is read', async () => {
-    const answer = await exchange(
+    const answer = await requestContext(
       `${JSON_HEAD}Transfer-Encoding: chunked\r\n\r\n7\r\n{"title\r\n6\r\n":"x"}\r\n0\r\n\r\n`,
     )
     expect(answer).toStartWith('HTTP/1.1 201')
@@ -132,13 +132,15 @@ describe('over the wire', () => {
 
   test('a chunked body that is too large is 413 with the whole problem', async () => {
     const chunk = `4000\r\n${'x'.repeat(0x4000)}\r\n`
-    const answer = await exchange(`${JSON_HEAD}Transfer-Encoding: chunked\r\n\r\n${chunk.repeat(5)}0\r\n\r\n`)
+    const answer = await requestContext(
+      `${JSON_HEAD}Transfer-Encoding: chunked\r\n\r\n${chunk.repeat(5)}0\r\n\r\n`,
+    )
     expect(answer).toStartWith('HTTP/1.1 413')
     expect(answer).toContain('PAYLOAD_TOO_LARGE')
   })
 
   test('a length over every limit of the runtime is our 413, with CORS, before a byte is read', async () => {
-    const answer = await exchange(
+    const answer = await requestContext(
       `${JSON_HEAD}Origin: http://localhost:3000\r\nContent-Length: 999999999999\r\n\r\n{`,
     )
     expect(answer).toStartWith('HTTP/1.1 413')
@@ -151,7 +153,7 @@ describe('over the wire', () => {
     async (host) => {
       const { count: before } = await exactly(sql`select count(*)::int as count from tasks`)
       const head = JSON_HEAD.replace('Host: localhost', host)
-      const answer = await exchange(`${head}Content-Length: 13\r\n\r\n{"title":"x"}`)
+      const answer = await requestContext(`${head}Content-Length: 13\r\n\r\n{"title":"x"}`)
       const { count: after } = await exactly(sql`select count(*)::int as count from tasks`)
       // the runtime refuses some of these by itself, and then nothing may be written
       expect(answer.startsWith('HTTP/1.1 201') ? 1 : 0).toBe(after - before)
@@ -162,14 +164,14 @@ describe('over the wire', () => {
   test('a list goes on whatever stands in Host', async () => {
     for (let i = 0; i < 2; i++) await call('POST', TODOS, { as: 'ann', body: { title: 'x' } })
     const head = `Connection: close\r\nAuthorization: Bearer ${token}\r\n\r\n`
-    const answer = await exchange(`GET ${TODOS}?limit=1 HTTP/1.1\r\nHost:\r\n${head}`)
+    const answer = await requestContext(`GET ${TODOS}?limit=1 HTTP/1.1\r\nHost:\r\n${head}`)
     expect(answer).toStartWith('HTTP/1.1 200')
     expect(answer).toMatch(/^link: <\/api\/v1\/todos\/?\?limit=1&cursor=/im)
   })
 
   test.each(['a', 'ab', 'api', 'api:80', 'localhost'])('the host may be %s', async (host) => {
     const get = (method: string, path: string) =>
-      exchange(`${method} ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
+      requestContext(`${method} ${path} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`)
     expect(await get('PUT', TODOS)).toStartWith('HTTP/1.1 405')
     expect(await get('DELETE', '/health')).toStartWith('HTTP/1.1 405')
     expect(await get('GET', `${TODOS}/`)).toStartWith('HTTP/1.1 401')
@@ -179,14 +181,14 @@ describe('over the wire', () => {
   })
 
   test('two headers Authorization are refused', async () => {
-    const answer = await exchange(
+    const answer = await requestContext(
       `${JSON_HEAD}Authorization: Bearer ${token}\r\nContent-Length: 13\r\n\r\n{"title":"x"}`,
     )
     expect(answer).toStartWith('HTTP/1.1 401')
   })
 
   test('a stranger is refused before the body', async () => {
-    const answer = await exchange(
+    const answer = await requestContext(
       `POST ${TODOS} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 999999\r\n\r\n`,
     )
     expect(answer).toStartWith('HTTP/1.1 401')
@@ -206,7 +208,7 @@ describe('over the wire', () => {
     ['/api/v1/todos?%zz', 422],
     ['/api/v1/todos?limit=%ff', 422],
   ])('the path %s answers %i', async (path, status) => {
-    const answer = await exchange(
+    const answer = await requestContext(
       `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer ${token}\r\n\r\n`,
     )
     expect(answer).toStartWith(`HTTP/1.1 ${status}`)

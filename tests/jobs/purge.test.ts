@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, jest, test } from 'bun:test'
 import { purgeRefreshTokens, purgeSessions } from '../../src/accounts/queries'
 import { openPool, type Pool } from '../../src/database/pool'
-import { createLog } from '../../src/telemetry/log'
 import { startPurging } from '../../src/jobs/purge'
 import { purgeIdempotencyKeys, purgeTombstones } from '../../src/sync/queries'
+import { createLog } from '../../src/telemetry/log'
 import { linesTo } from '../support/app'
 import { testDatabase } from '../support/database'
 

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import pino from 'pino'
-import { addLimit, type Budget, createLimits } from '../../src/limits/counter'
-import { SharedCounts } from '../../src/limits/redis'
+import { addLimit, type Budget, createCounter } from '../../src/limits/counter'
+import { RedisCounter } from '../../src/limits/redis'
 
-type Tuning = NonNullable<Parameters<typeof createLimits>[1]> & { redisTimeoutMs?: number }
+type Tuning = NonNullable<Parameters<typeof createCounter>[1]> & { redisTimeoutMs?: number }
 
 const LOST = 'Redis is lost: each process counts for itself'
 const BACK = 'Redis is back: the processes count together'
@@ -26,8 +26,8 @@ function limits(redisUrl?: string, { redisTimeoutMs, ...tuning }: Tuning = {}) {
   const lines: { msg: string; reason?: string }[] = []
   const log = pino({ base: null }, { write: (line: string) => lines.push(JSON.parse(line)) })
   const settings = { rateLimitPerMinute: 600, authRateLimitPerMinute: 3 }
-  const shared = redisUrl === undefined ? undefined : new SharedCounts(redisUrl, log, redisTimeoutMs)
-  const made = createLimits(settings, { shared, ...tuning })
+  const shared = redisUrl === undefined ? undefined : new RedisCounter(redisUrl, log, redisTimeoutMs)
+  const made = createCounter(settings, { shared, ...tuning })
   closings.push(() => made.close())
   return { ...made, lines, messages: () => lines.map(({ msg }) => msg) }
 }

@@ -2,8 +2,8 @@
 import { Writable } from 'node:stream'
 import { createApp } from '../../src/app'
 import { signAccessToken } from '../../src/auth/token'
-import { createLog } from '../../src/telemetry/log'
 import { loadSettings, type Settings } from '../../src/settings'
+import { createLog } from '../../src/telemetry/log'
 import { type TestDatabase, testDatabase } from './database'
 
 export const SECRET = 'a-shared-secret-of-at-least-32-bytes'

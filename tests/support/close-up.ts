@@ -1,8 +1,8 @@
 /** What the close-up tests of the database's layer have in common. */
 import { afterAll, afterEach } from 'bun:test'
 import { type Database, type DatabaseOptions, openDatabase } from '../../src/database/database'
+import type { QueryContext, Statement } from '../../src/database/query-context'
 import type { Sql } from '../../src/database/sql'
-import type { Statement, Waiter } from '../../src/database/query-context'
 import { testDatabase } from './database'
 import { startFaultProxy } from './fault-proxy'
 
@@ -29,16 +29,16 @@ export const write = (sql: Sql, n: number) => sql<{ n: number }[]>`
   insert into written values (${n}) returning n`
 
 /** A request that waits for so many milliseconds, and what it was told. */
-export function waiterOf(milliseconds = LONG, more: Partial<Waiter> = {}) {
+export function waiterOf(milliseconds = LONG, more: Partial<QueryContext> = {}) {
   const seen: Statement[] = []
-  const waiter: Waiter = {
+  const context: QueryContext = {
     deadline: performance.now() + milliseconds,
     isSafe: false,
     signal: new AbortController().signal,
     onStatement: (statement) => seen.push(statement),
     ...more,
   }
-  return { waiter, seen }
+  return { context, seen }
 }
 
 /** What it was rejected with. */

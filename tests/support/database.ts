@@ -1,8 +1,8 @@
 /** A database for each test file, copied from the migrated one. */
 import { afterAll } from 'bun:test'
 import postgres from 'postgres'
-import { openPool, type Pool } from '../../src/database/pool'
 import { type Database, openDatabase } from '../../src/database/database'
+import { openPool, type Pool } from '../../src/database/pool'
 
 const SERVER_URL = process.env['DATABASE_URL']
 if (!SERVER_URL) throw new Error('DATABASE_URL is not set: run the tests with `bun run test [file…]`')

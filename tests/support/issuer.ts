@@ -31,7 +31,7 @@ export interface IssuerOptions {
 export interface SignedUp {
   /** The subject of the user's tokens. */
   userId: string
-  /** Opaque; `token` exchanges it for a JWT. */
+  /** Opaque; `token` contexts it for a JWT. */
   session: string
   /** The one in the link that confirms the user's address: a JWT, but no access token. */
   emailToken: string

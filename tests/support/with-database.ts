@@ -6,8 +6,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
-import { startEmbedded } from '../../src/embedded/server'
 import { migrate } from '../../src/database/migrations'
+import { startEmbedded } from '../../src/embedded/server'
 
 const folder = await mkdtemp(join(tmpdir(), 'taskwell-test-'))
 const database = await startEmbedded(folder)

@@ -6,10 +6,10 @@ import postgres from 'postgres'
 import { createApp } from '../../src/app'
 import { signAccessToken } from '../../src/auth/token'
 import { openPool } from '../../src/database/pool'
-import { createLog } from '../../src/telemetry/log'
 import { serve } from '../../src/server'
 import { createLive, type Listener, type Live } from '../../src/sync/live'
 import type { Change } from '../../src/sync/model'
+import { createLog } from '../../src/telemetry/log'
 import { SECRET, testApp, testSettings } from '../support/app'
 
 const other = await testApp()

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'bun:test'
 import { createApp } from '../../src/app'
 import { signAccessToken } from '../../src/auth/token'
+import { createPageCache } from '../../src/tasks/page-cache'
 import { createLog } from '../../src/telemetry/log'
 import { createMetrics } from '../../src/telemetry/metrics'
-import { createPageCache } from '../../src/tasks/page-cache'
 import { linesTo, testApp } from '../support/app'
 
 const TODOS = '/api/v1/todos'

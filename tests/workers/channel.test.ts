@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'bun:test'
-import { createLimits } from '../../src/limits/counter'
-import { createMetrics, type Snapshot } from '../../src/telemetry/metrics'
+import { createCounter } from '../../src/limits/counter'
 import type { Live } from '../../src/sync/live'
-import { createPlaces, MAX_STREAMS } from '../../src/sync/stream-slots'
+import { createStreamSlots, MAX_STREAMS } from '../../src/sync/stream-slots'
+import { createMetrics, type Snapshot } from '../../src/telemetry/metrics'
 import { createHub } from '../../src/workers/hub'
 import { shareOver } from '../../src/workers/sharing'
 import { join } from '../support/channels'
 
 const LIMIT = 5
-const ownLimits = () => createLimits({ rateLimitPerMinute: LIMIT, authRateLimitPerMinute: 2 })
+const ownLimits = () => createCounter({ rateLimitPerMinute: LIMIT, authRateLimitPerMinute: 2 })
 /** In milliseconds: so long that a slow machine is not taken for a supervisor that is silent. */
 const PATIENT = 20_000
 
@@ -18,7 +18,12 @@ function team(size: number, { answerWithin = PATIENT, metricsWithin = PATIENT, r
   return Array.from({ length: size }, () => {
     const joined = join(hub, { answerWithin, metricsWithin: answerWithin, retryAfter })
     const sharing = shareOver(joined.link)
-    return { ...joined, sharing, limits: sharing.limits(ownLimits()), places: sharing.places(createPlaces()) }
+    return {
+      ...joined,
+      sharing,
+      limits: sharing.limits(ownLimits()),
+      places: sharing.places(createStreamSlots()),
+    }
   })
 }
 

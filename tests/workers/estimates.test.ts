@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, setSystemTime, test } from 'bun:test'
-import { createLimits } from '../../src/limits/counter'
+import { createCounter } from '../../src/limits/counter'
 import { createHub } from '../../src/workers/hub'
 import { shareOver } from '../../src/workers/sharing'
 import { join } from '../support/channels'
 
 const LIMIT = 200
-const ownLimits = () => createLimits({ rateLimitPerMinute: LIMIT, authRateLimitPerMinute: 10 })
+const ownLimits = () => createCounter({ rateLimitPerMinute: LIMIT, authRateLimitPerMinute: 10 })
 
 /** In milliseconds. */
 const LONG = 20_000

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from 'bun:test'
 import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createLimits } from '../../src/limits/counter'
+import { createCounter } from '../../src/limits/counter'
 import { createLog } from '../../src/telemetry/log'
 import { createHub } from '../../src/workers/hub'
 import { supervise } from '../../src/workers/supervisor'
@@ -33,7 +33,7 @@ function supervised(
       const starts = started.filter((each) => each.n === n).length
       return { PATH: process.env['PATH'], FILE: file, STARTS: String(starts) }
     },
-    hub: createHub(createLimits({ rateLimitPerMinute: 1, authRateLimitPerMinute: 1 })),
+    hub: createHub(createCounter({ rateLimitPerMinute: 1, authRateLimitPerMinute: 1 })),
     log: createLog({ logLevel: 'info', production: true }, linesTo(lines)),
     intervals,
   })
