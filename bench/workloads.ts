@@ -1,7 +1,7 @@
 /** What is asked: requests of many users. */
 import { SignJWT } from 'jose'
-import { encodePosition } from '../src/sync/cursor'
-import { encodeCursor } from '../src/tasks/cursor'
+import { encodePosition as encodeChange } from '../src/sync/cursor'
+import { encodePosition } from '../src/tasks/cursor'
 import { NO_FILTER } from '../src/tasks/model'
 import { type Size, taskId, userId } from './fill'
 import type { Target } from './load'
@@ -105,7 +105,7 @@ function mixed(audience: Audience): Target {
 export function readChanges(audience: Audience): Target {
   const { authorization, owner } = someTask(audience)
   const revision = Math.max(audience.size.tasks - 20, 0)
-  const since = encodePosition(owner, { revision, begun: revision })
+  const since = encodeChange(owner, { revision, begun: revision })
   return { method: 'GET', path: `${TODOS}/changes?limit=20&since=${since}`, headers: { authorization } }
 }
 
@@ -114,7 +114,7 @@ export function readPage(audience: Audience, skipped: number): Target {
   const { user, owner, authorization } = someTask(audience)
   const id = taskId(audience.size, user, audience.size.tasks + 1 - skipped)
   const order = { owner, filter: NO_FILTER, order: 'created desc' } as const
-  const cursor = encodeCursor(order, { id, title: '', revision: 0 })
+  const cursor = encodePosition(order, { id, title: '', revision: 0 })
   return { method: 'GET', path: `${LIST}&cursor=${cursor}`, headers: { authorization } }
 }
 

@@ -1,14 +1,13 @@
 /** Every route of Taskwell on one page. */
 import { Elysia } from 'elysia'
 import type { Logger } from 'pino'
-import { accountRoutes, userRoutes } from './accounts/routes'
-import { signInRoutes } from './accounts/sign-in-routes'
-import type { Gate } from './auth/guard'
+import { accountRoutes, signInRoutes, userRoutes } from './accounts/routes'
+import type { Services } from './auth/guard'
 import { createVerify } from './auth/verify'
 import type { Database } from './database/database'
 import { docs } from './docs/pages'
 import { cors } from './http/cors'
-import { errors, type InputSchemas, methodNotAllowed, notFound, refusedMethods } from './http/errors'
+import { errors, methodNotAllowed, notFound, type Route, refusedMethods } from './http/errors'
 import { securityHeaders } from './http/headers'
 import { createPublicPath, publicLinks } from './http/public-path'
 import { requests } from './http/requests'
@@ -59,12 +58,11 @@ export function createApp({
     serverState,
     trustedProxyHops: settings.trustedProxyHops,
   })
-  const gate = { verify: createVerify(settings), rateLimiter, database }
+  const services = { database, verify: createVerify(settings), rateLimiter, serverState, metrics }
   const publicPath = createPublicPath(settings)
   const pages = createPageCache()
-  const tasks = taskRoutes(gate, { cache: pages, metrics, onChange: live.changed })
-  const sync = syncRoutes(gate, live, places, serverState)
-  const schemas: InputSchemas = new Map()
+  const tasks = taskRoutes(services, { cache: pages, onChange: live.changed })
+  const sync = syncRoutes(services, live, places)
   const api = new Elysia({
     // unknown keys are refused, not dropped
     normalize: false,
@@ -75,7 +73,7 @@ export function createApp({
   })
     .use(tracing)
     .use(countUnrouted(rateLimiter))
-    .use(errors({ log, schemas, metrics }))
+    .use(errors({ log, metrics, routes: (): readonly Route[] => app.routes }))
     .use(requests({ log, serverState, metrics, requestTimeout: settings.requestTimeoutMs }))
     .use(publicLinks(publicPath))
     .use(securityHeaders(settings))
@@ -83,13 +81,12 @@ export function createApp({
     .use(health({ database, serverState, rateLimiter }))
     .use(new Elysia({ prefix: '/api/v1/todos' }).use(tasks).use(sync))
     .use(new Elysia({ prefix: '/api/:user_id/tasks' }).use(tasks).use(sync))
-    .use(new Elysia({ prefix: ME }).use(userRoutes(gate, pages.forget)))
-    .use(accounts(settings, gate))
+    .use(new Elysia({ prefix: ME }).use(userRoutes(services, pages.forget)))
+    .use(accounts(settings, services))
   const app = api
     .use(new Elysia().use(forAnonymous(rateLimiter)).use(docs(api, publicPath)))
     .use(metrics ? metricsRoute(metrics, settings.metricsToken, rateLimiter) : new Elysia())
 
-  for (const { method, path, hooks } of app.routes) schemas.set(`${method} ${path}`, hooks)
   for (const { method, path, allowed } of refusedMethods(app.routes)) {
     app.route(method, path, methodNotAllowed(allowed), { detail: { hide: true } })
   }
@@ -99,10 +96,10 @@ export function createApp({
 }
 
 /** Typed as always there, for the typed client; where they are off, nothing is at their paths. */
-function accounts(settings: Settings, gate: Gate) {
+function accounts(settings: Settings, services: Services) {
   const routes = new Elysia()
-    .use(new Elysia({ prefix: '/api/v1/auth' }).use(signInRoutes(gate, settings)))
-    .use(new Elysia({ prefix: ME }).use(accountRoutes(gate)))
+    .use(new Elysia({ prefix: '/api/v1/auth' }).use(signInRoutes(services, settings)))
+    .use(new Elysia({ prefix: ME }).use(accountRoutes(services)))
   return settings.accounts ? routes : (new Elysia() as unknown as typeof routes)
 }
 

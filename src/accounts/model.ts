@@ -1,10 +1,7 @@
 /** What a user, a sign-in and a session look like, coming in and going out. */
 import { FormatRegistry } from '@sinclair/typebox'
 import { t } from 'elysia'
-import { component } from '../http/components'
-import { codePoints, Moment, text } from '../http/validation'
-
-const strict = { additionalProperties: false }
+import { codePoints, component, Moment, strict, text } from '../http/schemas'
 
 const nullable = <S extends Parameters<typeof t.Union>[0][number]>(schema: S) => t.Union([schema, t.Null()])
 
@@ -108,6 +105,7 @@ export const Registration = component(
     },
   ),
 )
+export type Registration = typeof Registration.static
 
 export const Credentials = component(
   'Credentials',
@@ -120,6 +118,7 @@ export const Credentials = component(
     },
   ),
 )
+export type Credentials = typeof Credentials.static
 
 export const RefreshToken = component(
   'RefreshToken',
@@ -128,6 +127,7 @@ export const RefreshToken = component(
     { ...strict, description: 'What `register`, `login` or `refresh` answered last' },
   ),
 )
+export type RefreshToken = typeof RefreshToken.static
 
 export const AccountUpdate = component(
   'AccountUpdate',
@@ -150,6 +150,7 @@ export const PasswordChange = component(
     { ...strict, description: 'The password in use, and the next' },
   ),
 )
+export type PasswordChange = typeof PasswordChange.static
 
 const AccountDeletion = component(
   'AccountDeletion',
@@ -158,6 +159,8 @@ const AccountDeletion = component(
     { ...strict, description: "The account's password; users of another issuer have none" },
   ),
 )
+
+export type AccountDeletion = typeof AccountDeletion.static
 
 /** `t.Optional` would let an empty object through unchecked. */
 export const OptionalAccountDeletion = t.Union([AccountDeletion, t.Undefined()])

@@ -1,7 +1,6 @@
 /** The SQL of accounts and sessions: one function a statement. */
-import type { Caller } from '../auth/verify'
+import type { Caller } from '../auth/caller'
 import { exactlyOne, type Sql } from '../database/sql'
-import { Problem } from '../http/problems'
 
 /** What of a user is in every answer. */
 export interface UserRow {
@@ -223,16 +222,13 @@ export interface AccountChange {
   passwordHash: string | null
 }
 
-/**
- * @returns undefined if the caller has no account, their session has ended, or their password has changed
- * @throws Problem EMAIL_TAKEN
- */
+/** @returns undefined if the caller has no account, their session has ended, or their password has changed */
 export async function updateAccount(
   sql: Sql,
   { id, sessionId }: Caller,
   { name, email, passwordHash }: AccountChange,
-): Promise<UserRow | undefined> {
-  const [changed] = await sql<(UserRow & { ended: number | null })[]>`
+): Promise<UserRow | 'email taken' | undefined> {
+  const changed = await sql<(UserRow & { ended: number | null })[]>`
     -- updateAccount
     with locked as (
       select user_id from accounts
@@ -249,17 +245,19 @@ export async function updateAccount(
     select users.id, account.email, account.name, users.created_at,
       case when ${email ?? null}::text is not null then end_sessions(account.user_id, ${sessionId}::uuid)::integer end as ended
     from account
-    join users on users.id = account.user_id`.catch(refuseTaken)
-  if (!changed) return undefined
-  const { ended: _, ...user } = changed
+    join users on users.id = account.user_id`.catch(ifTaken)
+  if (changed === 'email taken') return changed
+  const [row] = changed
+  if (!row) return undefined
+  const { ended: _, ...user } = row
   return user
 }
 
-function refuseTaken(error: unknown): never {
+function ifTaken(error: unknown): 'email taken' {
   const { constraint_name, code } = error as { constraint_name?: unknown; code?: unknown }
-  // two users who want one another's address wait for one another, until PostgreSQL lets one of them fail
-  const isTaken = constraint_name === 'accounts_email_key' || code === '40P01'
-  throw isTaken ? new Problem('EMAIL_TAKEN', { cause: error }) : error
+  // two users who want each other's address wait for each other, until PostgreSQL lets one of them fail
+  if (constraint_name === 'accounts_email_key' || code === '40P01') return 'email taken'
+  throw error
 }
 
 /** Ends all other sessions too. @returns false if the password has changed, or the session has ended, meanwhile */
@@ -374,42 +372,4 @@ export async function endOtherSessions(sql: Sql, { id, sessionId }: Caller): Pro
     select end_sessions(user_id, ${sessionId}::uuid)::integer as ended from account
     where session_lives(user_id, ${sessionId}::uuid)`
   return accounts.length > 0
-}
-
-/**
- * How many rows one statement may take: locks are held for milliseconds only. Only `now()` lets it use the index, and
- * only the order makes sure that it does.
- */
-const PURGE_BATCH = 1000
-
-/** Deletes a batch of expired sessions, with their refresh tokens. @returns whether there may be more */
-export async function purgeSessions(sql: Sql): Promise<boolean> {
-  const purged = await sql<{ id: string }[]>`
-    -- purgeSessions
-    delete from sessions
-    where id = any (array(
-      select id from sessions where expires_at < now() order by expires_at limit ${PURGE_BATCH}
-      -- another process is busy with those
-      for update skip locked
-    ))
-    returning id`
-  return purged.length === PURGE_BATCH
-}
-
-/**
- * Deletes a batch of expired refresh tokens. A statement of its own: it waits for nobody, so that nobody who waits for
- * it can be waited for.
- *
- * @returns whether there may be more
- */
-export async function purgeRefreshTokens(sql: Sql): Promise<boolean> {
-  const purged = await sql<{ session_id: string }[]>`
-    -- purgeRefreshTokens
-    delete from refresh_tokens
-    where token_hash = any (array(
-      select token_hash from refresh_tokens where expires_at < now() order by expires_at limit ${PURGE_BATCH}
-      for update skip locked
-    ))
-    returning session_id`
-  return purged.length === PURGE_BATCH
 }

@@ -1,22 +1,38 @@
-/** Makes a group of routes signed-in only, and gives it the database. */
+/** Makes a group of routes signed-in only. */
 import { Elysia } from 'elysia'
 import type { Database } from '../database/database'
 import type { Sql } from '../database/sql'
+import type { Answer } from '../http/etag'
 import { Problem } from '../http/problems'
 import { contextOf } from '../http/request-context'
+import type { ServerState } from '../http/server-state'
 import type { Arrival, RateLimiter } from '../limits/rate-limiter'
+import type { Metrics } from '../telemetry/metrics'
+import type { Caller } from './caller'
 import { isDeleted } from './queries'
 import { refuseToken } from './refusal'
-import type { Caller, Verify } from './verify'
+import type { Verify } from './verify'
 
-/** What stands before every route. */
-export interface Gate {
+/** What the app gives to every feature. */
+export interface Services {
+  database: Database
   verify: Verify
   rateLimiter: RateLimiter
-  database: Database
+  serverState: ServerState
+  metrics: Metrics | undefined
 }
 
-/** What can go wrong before it is known who is calling. */
+/** What a handler behind the guard is given, beside its input. */
+export interface SignedIn {
+  caller: Caller
+  /** Runs statements within the request's deadline. */
+  sql: Sql
+  path: string
+  request: Request
+  set: Answer
+}
+
+/** The problems of a request whose caller is not known yet. */
 export const SIGNED_IN_PROBLEMS = [
   'TOKEN_MISSING',
   'TOKEN_EXPIRED',
@@ -27,47 +43,50 @@ export const SIGNED_IN_PROBLEMS = [
   'OVERLOADED',
 ] as const
 
+/** The same for routes that may have their owner in the path. */
+export const OWNER_PROBLEMS = [...SIGNED_IN_PROBLEMS, 'OWNER_MISMATCH', 'DATABASE_UNAVAILABLE'] as const
+
 /**
- * Gives every route after it `caller`, and `sql`, which has the request's deadline. A derive, because it runs before
- * the body is read and before validation: a stranger is told 401 and nothing else.
+ * Gives the routes after it `caller` and `sql`. A derive, because it runs before the body is read and before validation:
+ * a request without a good token gets 401 and learns nothing else.
  */
-export function signedIn(gate: Gate) {
+export function signedIn(services: Services) {
   return new Elysia({ name: 'signed-in' }).derive({ as: 'scoped' }, async ({ request, set }) => {
-    const caller = await identify(gate, { request, set })
-    const refuseTooMany = await gate.rateLimiter.user({ request, set }, caller.id)
+    const caller = await identify(services, { request, set })
+    const refuseTooMany = await services.rateLimiter.user({ request, set }, caller.id)
     refuseTooMany()
-    return { caller, sql: sqlOf(gate, request) }
+    return { caller, sql: sqlOf(services, request) }
   })
 }
 
 /**
- * The same, for routes that may have their owner in the path: `user_id` must be the caller, or `me`. Anybody else is
- * refused before anything is looked up, with Problem OWNER_MISMATCH.
+ * The same, for routes that may have their owner in the path: `user_id` must be the caller, or `me`. Any other is refused
+ * before anything is looked up, with Problem OWNER_MISMATCH.
  */
-export function signedInOwner(gate: Gate) {
+export function signedInOwner(services: Services) {
   return new Elysia({ name: 'signed-in-owner' }).derive({ as: 'scoped' }, async (context) => {
     const { request, set } = context
-    const caller = await identify(gate, { request, set })
-    const refuseTooMany = await gate.rateLimiter.user({ request, set }, caller.id)
+    const caller = await identify(services, { request, set })
+    const refuseTooMany = await services.rateLimiter.user({ request, set }, caller.id)
     // a path without parameters has no `params` at all, and their schema wants an object
     context.params ??= {}
     const { user_id: named = 'me' }: { user_id?: string } = context.params
     if (named !== 'me' && named !== caller.id) throw new Problem('OWNER_MISMATCH')
     refuseTooMany()
-    return { caller, sql: sqlOf(gate, request) }
+    return { caller, sql: sqlOf(services, request) }
   })
 }
 
 /** For routes that sign in: gives `sql`. */
-export function signingIn(gate: Omit<Gate, 'verify'>) {
+export function signingIn(services: Services) {
   return new Elysia({ name: 'signing-in' }).derive({ as: 'scoped' }, async ({ request, set }) => {
-    await gate.rateLimiter.signIn({ request, set })
-    return { sql: sqlOf(gate, request) }
+    await services.rateLimiter.signIn({ request, set })
+    return { sql: sqlOf(services, request) }
   })
 }
 
-/** Whoever is refused counts for their address, so that users behind the same one are not held up by each other. */
-async function identify({ verify, rateLimiter }: Gate, arrival: Arrival): Promise<Caller> {
+/** A refused token counts for the client's address, so that users behind one address do not hold up each other. */
+async function identify({ verify, rateLimiter }: Services, arrival: Arrival): Promise<Caller> {
   try {
     const caller = await verify(arrival.request.headers.get('authorization'))
     contextOf(arrival.request).userId = caller.id
@@ -78,16 +97,13 @@ async function identify({ verify, rateLimiter }: Gate, arrival: Arrival): Promis
   }
 }
 
-function sqlOf({ database }: Pick<Gate, 'database'>, request: Request): Sql {
+function sqlOf({ database }: Services, request: Request): Sql {
   return database.sqlFor(contextOf(request))
 }
 
-/** What can go wrong before an owner's routes are reached. */
-export const OWNER_PROBLEMS = [...SIGNED_IN_PROBLEMS, 'OWNER_MISMATCH', 'DATABASE_UNAVAILABLE'] as const
-
 /**
- * For a request that has found nothing of its caller's: is that because the user was deleted? A statement that finds
- * something has asked `refuses_token` itself, for a user of another issuer may have come back with a newer token.
+ * For a request that has found nothing: it may be that its caller has been deleted. A statement that finds something has
+ * asked `refuses_token` itself, because a user of another issuer may have come back with a newer token.
  *
  * @throws Problem TOKEN_INVALID
  */

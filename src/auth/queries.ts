@@ -1,7 +1,7 @@
 /** The SQL of who is calling. */
 import type { Batchable } from '../database/batch'
 import type { Sql } from '../database/sql'
-import type { Caller } from './verify'
+import type { Caller } from './caller'
 
 /** Whether the caller's token is older than the end of its user. */
 export async function isDeleted(sql: Sql, { id, issuedAt }: Caller): Promise<boolean> {

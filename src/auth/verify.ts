@@ -1,22 +1,11 @@
 /** From a bearer token to the user who sent it. Which keys are trusted comes from settings, never from the token. */
 import { decodeProtectedHeader, type JWTPayload, jwtVerify } from 'jose'
 import { Problem } from '../http/problems'
-import { codePoints, isStorable } from '../http/validation'
+import { codePoints, isStorable } from '../http/schemas'
 import type { Settings } from '../settings'
+import type { Caller } from './caller'
 import { anyOf, FETCH_DEADLINE, remoteKeys } from './keys'
 import { describeToken, type RefusalReason, reasonOf, refuseToken } from './refusal'
-
-/** Whoever sent the request. */
-export interface Caller {
-  /** The token's subject. */
-  id: string
-  /** When the token was issued, in seconds since 1970; null where it does not say. */
-  issuedAt: number | null
-  /** When the token expires, in seconds since 1970. */
-  expiresAt: number
-  /** The session that the token belongs to, where it is one of Taskwell's own. */
-  sessionId: string | null
-}
 
 /** Known tokens are answered at once. */
 export type Verify = (authorization: string | null) => Caller | Promise<Caller>

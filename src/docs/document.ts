@@ -1,8 +1,9 @@
 /** The OpenAPI document: what `@elysiajs/swagger` makes of the routes, corrected to valid OpenAPI 3.1. */
 import type { AnyElysia } from 'elysia'
 import { version } from '../../package.json'
-import { components } from '../http/components'
+import { REQUEST_HEADERS } from '../http/operation'
 import { type ErrorCode, type FieldError, Problem } from '../http/problems'
+import { components } from '../http/schemas'
 
 // the plugin's output is not typed closely enough to say more than this
 type Json = Record<string, unknown>
@@ -91,19 +92,6 @@ function correctPath(path: string, item: Record<string, Operation>): [string, Re
   return [plain, Object.fromEntries(operations)]
 }
 
-/** What a request's header is for; Elysia's own schema of headers would have every request's parsed. */
-const REQUEST_HEADERS = {
-  'If-Match': 'Only if the task still has one of these ETags; else 412',
-  'If-None-Match': 'Only if it has changed since one of these ETags; else 304',
-  'Last-Event-ID': 'The `id` of the last event that arrived: goes on after it',
-  'Idempotency-Key': '1 to 255 visible ASCII characters: makes it safe to send the request again',
-}
-
-/** Spread into a route's `detail`. */
-export function documentedHeaders(...names: (keyof typeof REQUEST_HEADERS)[]) {
-  return { requestHeaders: names }
-}
-
 function headerParameter(name: keyof typeof REQUEST_HEADERS): Json {
   const schema = { type: 'string' }
   return { name, in: 'header', required: false, description: REQUEST_HEADERS[name], schema }
@@ -111,6 +99,8 @@ function headerParameter(name: keyof typeof REQUEST_HEADERS): Json {
 
 function correctOperation(path: string, operation: Operation): Json {
   const { parameters: generated = [], requestBody, responses, requestHeaders = [], ...rest } = operation
+  // for our own client
+  delete rest['repeatable']
   const parameters = [...generated, ...requestHeaders.map(headerParameter)]
   const named = path.startsWith('/api/{user_id}/') ? ofUser(rest) : rest
   const ownParameters = parameters.filter(
@@ -248,6 +238,7 @@ function isUndefined(schema: Json): boolean {
 const OWN_KEYWORDS = new Set([
   'rule',
   'documented',
+  'isNumber',
   'component',
   'codes',
   'responseHeaders',

@@ -6,7 +6,7 @@ import favicon from 'swagger-ui-dist/favicon-32x32.png' with { type: 'file' }
 import swaggerStyle from 'swagger-ui-dist/swagger-ui.css' with { type: 'file' }
 import swaggerScript from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'file' }
 import type { PublicPath } from '../http/public-path'
-import { NoQuery } from '../http/validation'
+import { NoQuery } from '../http/schemas'
 import { openApi } from './document'
 
 const hidden = { query: NoQuery, detail: { hide: true } }

@@ -20,18 +20,11 @@ export const BODY_PROBLEMS = [
   'UNSUPPORTED_MEDIA_TYPE',
 ] as const
 
-/** Spread into a route that has a body: it is read in a transform, after the plugin hooks and before validation. */
-export const jsonBody = {
-  transform: async (context: { request: Request; body: unknown }) => {
-    context.body = await readJson(context.request)
-  },
-}
-
 /**
  * @returns the parsed body, or undefined if there is none
  * @throws Problem PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, MALFORMED_JSON or REQUEST_TIMEOUT
  */
-async function readJson(request: Request): Promise<unknown> {
+export async function readJson(request: Request): Promise<unknown> {
   if (Number(request.headers.get('content-length')) > MAX_BODY) throw new Problem('PAYLOAD_TOO_LARGE')
   const bytes = await inTime(request, readBytes(request), 'REQUEST_TIMEOUT')
   if (bytes.byteLength === 0) return undefined

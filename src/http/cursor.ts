@@ -1,41 +1,41 @@
-/** Text that clients keep for us, such as cursors: opaque to them, and of use only where it was given. */
+/** Cursors: positions that clients keep for us. They cannot read them, and use them only with the list that gave them. */
 import { hash } from 'node:crypto'
 import { type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 
-/** An id or a revision; Elysia's own integers take text as well. */
+/** An id or a revision in a cursor; Elysia's own integers accept text as well. */
 export const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 
-const DIGEST_LENGTH = 16
+const CHECKSUM_LENGTH = 16
 
 /**
- * The digest is no secret: a sealed position opens nothing that its sender could not read anyway. It tells one of
- * another place, or one that was cut or changed on its way.
+ * The checksum is no secret: a cursor opens nothing that its sender could not read anyway. It recognizes a cursor of
+ * another list, and one that was cut or changed on its way.
  *
- * @param place what it is bound to
- * @param value what JSON can hold
+ * @param list what the cursor belongs to
+ * @param position what JSON can hold
  * @returns text that is safe in a URL
  */
-export function seal(place: readonly unknown[], value: unknown): string {
-  return sealText(place, JSON.stringify(value))
+export function encodeCursor(list: readonly unknown[], position: unknown): string {
+  return withChecksum(list, JSON.stringify(position))
 }
 
-function sealText(place: readonly unknown[], text: string): string {
-  const digest = hash('sha256', JSON.stringify([...place, text]), 'base64url')
-  return digest.slice(0, DIGEST_LENGTH) + Buffer.from(text).toString('base64url')
+function withChecksum(list: readonly unknown[], text: string): string {
+  const checksum = hash('sha256', JSON.stringify([...list, text]), 'base64url')
+  return checksum.slice(0, CHECKSUM_LENGTH) + Buffer.from(text).toString('base64url')
 }
 
-/** @returns undefined for what was not sealed for this place, or is not of this schema: anybody can make a digest */
-export function unseal<S extends TSchema>(
+/** @returns undefined for a cursor of another list, or one that does not fit the schema: anybody can make a checksum */
+export function decodeCursor<S extends TSchema>(
   schema: S,
-  place: readonly unknown[],
-  sealed: string,
+  list: readonly unknown[],
+  cursor: string,
 ): S['static'] | undefined {
-  const text = Buffer.from(sealed.slice(DIGEST_LENGTH), 'base64url').toString()
-  if (sealText(place, text) !== sealed) return undefined
+  const text = Buffer.from(cursor.slice(CHECKSUM_LENGTH), 'base64url').toString()
+  if (withChecksum(list, text) !== cursor) return undefined
   try {
-    const value: unknown = JSON.parse(text)
-    return Value.Check(schema, value) ? value : undefined
+    const position: unknown = JSON.parse(text)
+    return Value.Check(schema, position) ? position : undefined
   } catch {
     return undefined
   }

@@ -8,24 +8,29 @@ import type { Metrics } from '../telemetry/metrics'
 import { invalid, Problem } from './problems'
 import { fieldErrors, PLACES } from './validation'
 
-/** A route's schemas of what comes in, by method and path as it was registered. */
-export type InputSchemas = Map<string, { params?: TSchema; query?: TSchema; body?: TSchema }>
+/** What is used of one of Elysia's routes. */
+export interface Route {
+  method: string
+  /** As it was registered. */
+  path: string
+  hooks: { params?: TSchema; query?: TSchema; body?: TSchema }
+}
 
 interface Deps {
   /** Where 500s and 503s are logged with their cause, and why a token was refused. */
   log: Logger
-  /** Those of all routes; may be filled later. */
-  schemas: InputSchemas
   metrics: Metrics | undefined
+  /** Asked when an input is wrong. */
+  routes(): readonly Route[]
 }
 
-export function errors({ log, schemas, metrics }: Deps) {
+export function errors({ log, metrics, routes }: Deps) {
   return new Elysia({ name: 'errors' }).onError({ as: 'global' }, (context) => {
     // what else the context holds is made for who names it, or hands all of it on
     const { error, set, request, route, params, query, body } = context
     const input = { request, route, params, query, body }
     const problem =
-      error instanceof ValidationError ? fromValidation(error, input, schemas) : toProblem(error)
+      error instanceof ValidationError ? fromValidation(error, input, routes()) : toProblem(error)
     const requestId = String(set.headers['x-request-id'])
     const told = { err: problem.cause, code: problem.code, request_id: requestId }
     if (problem.status === 500) log.error(told, 'request failed')
@@ -64,22 +69,17 @@ interface Input {
 const PARTS = ['params', 'query', 'body'] as const
 
 /** Elysia stops at the first part that is wrong; whoever sent it wants to know of all. */
-function fromValidation(error: ValidationError, input: Input, schemas: InputSchemas): Problem {
+function fromValidation(error: ValidationError, input: Input, routes: readonly Route[]): Problem {
   const first = PARTS.indexOf(error.type as (typeof PARTS)[number])
   // an answer of ours that does not fit its schema
   if (first === -1) return new Problem('INTERNAL_ERROR', { cause: error })
   const method = input.request.method === 'HEAD' ? 'GET' : input.request.method
-  const route = schemas.get(`${method} ${input.route}`) ?? {}
+  const route = routes.find((each) => each.method === method && each.path === input.route)
   const faults = PARTS.slice(first).flatMap((part) => {
-    const schema = route[part]
+    const schema = route?.hooks[part]
     return schema ? fieldErrors(PLACES[part], Value.Errors(schema, input[part])) : []
   })
   return invalid(...faults)
-}
-
-interface Route {
-  method: string
-  path: string
 }
 
 /**
@@ -87,7 +87,7 @@ interface Route {
  * `/trash` lacks, the router would choose the pattern, so such methods get a route of their own.
  */
 export function refusedMethods(
-  routes: readonly Route[],
+  routes: readonly Pick<Route, 'method' | 'path'>[],
 ): { path: string; method: string; allowed: string }[] {
   const byPath = Map.groupBy(routes, ({ path }) => path)
   return [...byPath].flatMap(([path, own]) => {

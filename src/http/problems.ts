@@ -1,8 +1,7 @@
 /** Every answer of status 400 and over: one table of codes, one class to throw, one shape (RFC 9457). */
 import type { TUnsafe } from '@sinclair/typebox'
 import { t } from 'elysia'
-import { component } from './components'
-import { oneOf } from './validation'
+import { component, oneOf } from './schemas'
 
 const CHALLENGE = { 'www-authenticate': 'Bearer error="invalid_token"' }
 /** In seconds; a database or an issuer that restarts is back soon. */

@@ -1,23 +1,26 @@
-/** The query as it was sent. */
+/** The query of a request, as it was sent. */
 import { invalid } from './problems'
 
-/**
- * For routes with parameters: of one that is sent twice, which would count?
- *
- * @throws Problem VALIDATION_ERROR
- */
-export function sentQuery(request: Request): URLSearchParams {
-  const sent = new URLSearchParams(queryOf(request.url))
-  const names = new Set(sent.keys())
-  if (names.size === sent.size) return sent
-  const repeated = [...names].filter((name) => sent.getAll(name).length > 1)
-  throw invalid(
-    ...repeated.map((pointer) => ({ in: 'query' as const, pointer, detail: 'must be sent once' })),
-  )
+/** @returns everything behind the first question mark; a second one is a character like any other */
+export function queryOf({ url }: Request): URLSearchParams {
+  const mark = url.indexOf('?')
+  return new URLSearchParams(mark === -1 ? '' : url.slice(mark + 1))
 }
 
-/** All behind the first question mark: a second one is a character like any other. */
-function queryOf(url: string): string {
-  const mark = url.indexOf('?')
-  return mark === -1 ? '' : url.slice(mark + 1)
+/**
+ * Refuses a parameter that was sent twice: it would not be clear which one counts.
+ *
+ * @param parsed the query as Elysia has parsed it
+ * @throws Problem VALIDATION_ERROR
+ */
+export function refuseRepeated(request: Request, parsed: object): void {
+  // the usual query has as many parts as names
+  const parts = request.url.split('&').length
+  if (parts === 1 || parts === Object.keys(parsed).length) return
+  const sent = queryOf(request)
+  const repeated = new Set([...sent.keys()].filter((name) => sent.getAll(name).length > 1))
+  if (repeated.size === 0) return
+  throw invalid(
+    ...[...repeated].map((pointer) => ({ in: 'query' as const, pointer, detail: 'must be sent once' })),
+  )
 }

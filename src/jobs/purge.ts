@@ -1,9 +1,9 @@
 /** Deletes what has expired, in the background. */
 import type { Logger } from 'pino'
-import { purgeRefreshTokens, purgeSessions } from '../accounts/queries'
+import { purgeRefreshTokens, purgeSessions } from '../accounts/purge'
 import type { Sql } from '../database/sql'
 import type { Settings } from '../settings'
-import { purgeIdempotencyKeys, purgeTombstones } from '../sync/queries'
+import { purgeIdempotencyKeys, purgeTombstones } from '../tasks/purge'
 
 /** In milliseconds. */
 const INTERVAL = 3_600_000

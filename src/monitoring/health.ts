@@ -2,10 +2,9 @@
 import { Elysia, t } from 'elysia'
 import { version } from '../../package.json'
 import type { Database } from '../database/database'
-import { component } from '../http/components'
 import { Problem, problems } from '../http/problems'
+import { component, NoQuery } from '../http/schemas'
 import type { ServerState } from '../http/server-state'
-import { NoQuery } from '../http/validation'
 import type { RateLimiter } from '../limits/rate-limiter'
 
 const Health = component(

@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { Elysia } from 'elysia'
 import { Problem } from '../http/problems'
-import { NoQuery } from '../http/validation'
+import { NoQuery } from '../http/schemas'
 import type { RateLimiter } from '../limits/rate-limiter'
 import type { Metrics } from '../telemetry/metrics'
 

@@ -1,5 +1,5 @@
 /** A stream of server-sent events, https://html.spec.whatwg.org/multipage/server-sent-events.html */
-import type { Caller } from '../auth/verify'
+import type { Caller } from '../auth/caller'
 import type { TaskRow } from '../tasks/model'
 import { encodePosition, type Position } from './cursor'
 import type { Live } from './live'

@@ -1,10 +1,7 @@
 /** What a change looks like. */
 import { t } from 'elysia'
-import { component } from '../http/components'
-import { wholeNumber } from '../http/validation'
+import { component, strict, wholeNumber } from '../http/schemas'
 import { Task, type TaskRow, toTask } from '../tasks/model'
-
-const strict = { additionalProperties: false }
 
 export const Tombstone = component(
   'Tombstone',
@@ -36,6 +33,8 @@ export const Changes = component(
   ),
 )
 
+export type Changes = typeof Changes.static
+
 export const MAX_CHANGES = 500
 
 const since = t.Optional(
@@ -65,7 +64,10 @@ export const ChangesQuery = t.Object(
   strict,
 )
 
+export type ChangesQuery = typeof ChangesQuery.static
+
 export const EventsQuery = t.Object({ since }, strict)
+export type EventsQuery = typeof EventsQuery.static
 
 /** From a row to what is answered: of a tombstone, nothing but that it is one. */
 export function toChange(row: TaskRow): Change {

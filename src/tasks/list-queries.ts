@@ -1,5 +1,5 @@
 /** The SQL of lists. */
-import type { Caller } from '../auth/verify'
+import type { Caller } from '../auth/caller'
 import { exactlyOne, type Sql } from '../database/sql'
 import type { Position } from './cursor'
 import type { Filter, MaybeRow, TaskRow } from './model'

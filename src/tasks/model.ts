@@ -2,12 +2,9 @@
 import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { t } from 'elysia'
-import { component } from '../http/components'
 import { invalid, problemWith } from '../http/problems'
-import { answered, Moment, numberOf, oneOf, text, wholeNumber } from '../http/validation'
+import { answered, component, Moment, oneOf, strict, text, wholeNumber } from '../http/schemas'
 import { writer } from '../http/writer'
-
-const strict = { additionalProperties: false }
 
 const POSITIVE = { minimum: 1, maximum: Number.MAX_SAFE_INTEGER }
 
@@ -160,6 +157,8 @@ export const TaskCompletion = component(
   ),
 )
 
+export type TaskCompletion = typeof TaskCompletion.static
+
 /** `t.Optional` would let an empty object through unchecked. */
 export const OptionalTaskCompletion = t.Union([TaskCompletion, t.Undefined()])
 
@@ -224,12 +223,6 @@ const TaskId = wholeNumber('^0*[1-9][0-9]*$', 'must be a positive whole number',
   description: "The task's id",
 })
 
-/** Ids past 2^53 are valid and no task's; 0 is no task's either, and goes through the database's `bigint`. */
-export function taskIdOf(digits: number): number {
-  const id = numberOf(digits)
-  return Number.isSafeInteger(id) ? id : 0
-}
-
 /** `user_id` is there on one of the two addresses only; whether it is the caller is checked before this. */
 export const OwnerParams = t.Object({ user_id: UserId }, strict)
 export const TaskParams = t.Object({ user_id: UserId, id: TaskId }, strict)
@@ -293,6 +286,7 @@ export const NO_FILTER = filterOf({})
 
 const { limit, cursor, skip, count } = ListQuery.properties
 export const TrashQuery = t.Object({ limit, cursor, skip, count }, strict)
+export type TrashQuery = typeof TrashQuery.static
 
 export const DeleteQuery = t.Object(
   {
@@ -302,3 +296,4 @@ export const DeleteQuery = t.Object(
   },
   strict,
 )
+export type DeleteQuery = typeof DeleteQuery.static

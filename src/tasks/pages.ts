@@ -1,17 +1,17 @@
 /** A list in HTTP: its order, its pages, and the links between them. */
 import { hash } from 'node:crypto'
+import type { Caller } from '../auth/caller'
+import type { SignedIn } from '../auth/guard'
 import { isRefused, type UserState } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
-import type { Caller } from '../auth/verify'
 import type { Shared } from '../database/batch'
 import { weightOf } from '../http/accept'
 import { type Answer, knownRevision, listTag, notModified } from '../http/etag'
 import { invalid } from '../http/problems'
-import { sentQuery } from '../http/query'
+import { queryOf } from '../http/query'
 import { contextOf } from '../http/request-context'
-import { numberOf } from '../http/validation'
 import type { Metrics } from '../telemetry/metrics'
-import { decodeCursor, encodeCursor, type Place } from './cursor'
+import { decodePosition, encodePosition, type List } from './cursor'
 import type { Order, Part } from './list-queries'
 import { DEFAULT_LIMIT, type ListQuery, PAGE_TYPE, type PageOf, type Task, type TaskRow } from './model'
 import { isSame, type Page, type PageCache } from './page-cache'
@@ -27,45 +27,39 @@ export interface Pages {
   metrics: Metrics | undefined
 }
 
-interface ListRequest {
-  pages: Pages
-  caller: Caller
-  query: Pick<ListQuery, 'limit' | 'cursor' | 'skip' | 'count'>
-  path: string
-  request: Request
-  set: Answer
-}
+/** What a list is asked with. */
+type ListRequest = SignedIn & { query: Pick<ListQuery, 'limit' | 'cursor' | 'skip' | 'count'> }
 
-/** A list: what it is of, and how it is read and answered. */
+/** One kind of list: what it is of, and how it is read and answered. */
 export interface ListKind<Item> {
-  place: Place
+  list: List
   read(part: Part): Promise<readonly TaskRow[]>
   count(): Promise<number>
-  /** Of what is answered: the array and the page object. */
+  /** Writes the two forms of an answer: the array and the page object. */
   write: { array(tasks: Item[]): string; page(page: PageOf<Item>): string }
   toItem(row: TaskRow): Item
-  /** What the tag of the list is made of: changes with each of its tasks. */
+  /** The number in the list's ETag: it changes with each of its tasks. */
   versionOf(state: UserState): number
 }
 
 /**
- * Answers a page: one that was kept, if the user's row is the same as then; else one that is read. The row is read first,
- * so that a page is never older than the state which it is kept for.
+ * Answers a page: from memory if the user's row is still the same, else it is read. The row is read first, so a page is
+ * never older than the state that it is kept with.
  *
  * @returns its JSON, or nothing for 304
  * @throws Problem VALIDATION_ERROR, or TOKEN_INVALID for a user who has been deleted
  */
 export async function answerList<Item extends Task>(
   kind: ListKind<Item>,
+  { cache, userState, metrics }: Pages,
   asked: ListRequest,
 ): Promise<Item[]> {
-  const { pages, caller, request, set } = asked
-  const { cache, userState, metrics } = pages
+  const { caller, request, set } = asked
   const form = wantsPage(request.headers.get('accept')) ? 'page' : 'array'
   const address = `${form} ${request.url}`
   const kept = cache.find(caller.id, address)
   // a page is only kept for a query that is good
-  const part = kept ? undefined : partOf(kind.place, asked)
+  const part = kept ? undefined : partOf(kind.list, asked)
   const state = (await userState(contextOf(request), caller.id)) ?? NEVER_WROTE
   if (isRefused(caller, state.refuse_tokens_until)) {
     cache.forget(caller.id)
@@ -79,7 +73,7 @@ export async function answerList<Item extends Task>(
   const isCurrent = kept !== undefined && isSame(kept.state, state)
   metrics?.page(isCurrent ? 'current' : kept ? 'old' : 'none')
   if (isCurrent) return answerPage(kept.page, form, tag, set)
-  const page = await readPage(kind, form, part ?? partOf(kind.place, asked), asked)
+  const page = await readPage(kind, form, part ?? partOf(kind.list, asked), asked)
   cache.keep(caller.id, address, page, state)
   return answerPage(page, form, tag, set)
 }
@@ -87,18 +81,17 @@ export async function answerList<Item extends Task>(
 const NEVER_WROTE: UserState = { revision: 0, purged_revision: 0, version: null, refuse_tokens_until: null }
 
 /** @throws Problem VALIDATION_ERROR */
-function partOf(place: Place, { query, request }: ListRequest): Part {
+function partOf(list: List, { query }: ListRequest): Part {
   const { limit = DEFAULT_LIMIT, cursor, skip } = query
-  sentQuery(request)
   if (cursor !== undefined && skip !== undefined) {
     throw invalid({ in: 'query', pointer: 'skip', detail: 'cannot be used with `cursor`' })
   }
-  const after = cursor === undefined ? undefined : decodeCursor(place, cursor)
-  return { after, limit: numberOf(limit), skip: numberOf(skip ?? 0) }
+  const after = cursor === undefined ? undefined : decodePosition(list, cursor)
+  return { after, limit, skip: skip ?? 0 }
 }
 
 async function readPage<Item extends Task>(
-  { place, read, count, write, toItem }: ListKind<Item>,
+  { list, read, count, write, toItem }: ListKind<Item>,
   form: Form,
   part: Part,
   { query, path, request }: ListRequest,
@@ -109,7 +102,7 @@ async function readPage<Item extends Task>(
   const total = query.count === 'true' ? await count() : null
   const tasks = rows.slice(0, limit).map(toItem)
   const last = rows.length > limit ? tasks.at(-1) : undefined
-  const next = last && encodeCursor(place, last)
+  const next = last && encodePosition(list, last)
   const body =
     form === 'array'
       ? write.array(tasks)
@@ -119,7 +112,7 @@ async function readPage<Item extends Task>(
 
 /** For a target without a host, because behind a proxy only the client knows which one it asked. */
 function linkTo(path: string, request: Request, cursor: string): string {
-  const query = sentQuery(request)
+  const query = queryOf(request)
   query.delete('skip')
   query.set('cursor', cursor)
   return `<${path}?${query}>; rel="next"`

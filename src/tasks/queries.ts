@@ -1,19 +1,12 @@
 /** The SQL of tasks: one function a statement, and the owner in each. */
+
+import type { Caller } from '../auth/caller'
 import { isRefused } from '../auth/queries'
-import type { Caller } from '../auth/verify'
 import type { Batchable } from '../database/batch'
 import { codeOf } from '../database/errors'
 import type { Sql } from '../database/sql'
 import type { IdempotencyKey } from '../http/idempotency'
-import {
-  type MaybeRow,
-  NOTHING,
-  type Task,
-  type TaskCreate,
-  type TaskRow,
-  type TaskUpdate,
-  toTask,
-} from './model'
+import type { MaybeRow, TaskCreate, TaskRow } from './model'
 
 /**
  * Makes a task, and the user with the first of them.
@@ -25,7 +18,7 @@ export async function createTask(
   { id, issuedAt }: Caller,
   task: TaskCreate,
   idempotency?: IdempotencyKey,
-): Promise<Task | undefined> {
+): Promise<TaskRow | undefined> {
   const { key, fingerprint } = idempotency ?? { key: null, fingerprint: null }
   const [created] = await sql<TaskRow[]>`
     -- createTask
@@ -62,7 +55,7 @@ export async function createTask(
       returning key
     )
     select * from task`.catch(ifClaimed)
-  return created && toTask(created)
+  return created
 }
 
 /** The key was used before, or by another request that was quicker: the statement has done nothing. */
@@ -83,11 +76,11 @@ export interface NewTask {
  *
  * @returns those that were made; not those of users whose row another write holds, so that no user waits for another
  */
-export async function createTasks(sql: Sql, wanted: readonly NewTask[]): Promise<Task[]> {
+export async function createTasks(sql: Sql, wanted: readonly NewTask[]): Promise<readonly TaskRow[]> {
   const owners = wanted.map(({ caller }) => caller.id)
   const issued = wanted.map(({ caller }) => caller.issuedAt)
   const contents = JSON.stringify(wanted.map(({ caller, task }) => ({ ...task, user_id: caller.id })))
-  const created = await sql<TaskRow[]>`
+  return sql<TaskRow[]>`
     -- createTasks
     with free as (
       select id from users where id = any (${owners}::text[])
@@ -109,11 +102,10 @@ export async function createTasks(sql: Sql, wanted: readonly NewTask[]): Promise
     join json_populate_recordset(null::tasks, ${contents}::text::json) as content
       on content.user_id = stamped.id
     returning *`
-  return created.map(toTask)
 }
 
 /** Makes a task without a key; gives undefined for a token of a deleted user. */
-export const creation: Batchable<NewTask, Task | undefined> = {
+export const creation: Batchable<NewTask, TaskRow | undefined> = {
   async forMany(sql, wanted) {
     const created = new Map((await createTasks(sql, wanted)).map((task) => [task.user_id, task]))
     return wanted.map(({ caller }) => created.get(caller.id))
@@ -125,7 +117,7 @@ export const creation: Batchable<NewTask, Task | undefined> = {
 
 export interface FirstAnswer {
   fingerprint: Buffer
-  task: Task
+  task: TaskRow
 }
 
 /** @returns undefined for a key that has not been used, or longer ago than a day */
@@ -137,7 +129,7 @@ export async function findAnswer(sql: Sql, owner: string, key: string): Promise<
     from idempotency_keys, json_populate_record(null::tasks, answer) as task
     where idempotency_keys.user_id = ${owner} and key = ${key} and expires_at > clock_timestamp()`
   // what createTask has stored is a whole row
-  return first && { fingerprint: first.fingerprint, task: toTask(first as TaskRow) }
+  return first && { fingerprint: first.fingerprint, task: first as TaskRow }
 }
 
 export interface WantedTask {
@@ -163,30 +155,25 @@ export async function findTasks(sql: Sql, wanted: readonly WantedTask[]): Promis
 }
 
 /** Reads a task; gives null if the caller has no such task. */
-export const reading: Batchable<WantedTask, Task | null> = {
+export const reading: Batchable<WantedTask, TaskRow | null> = {
   async forMany(sql, wanted) {
     const rows = await findTasks(sql, wanted)
     const found = new Map(rows.map((row) => [`${row.id} ${row.user_id}`, row]))
     return wanted.map(({ caller, id }) => {
       const row = found.get(`${id} ${caller.id}`)
       // a user who was deleted and came back has tasks again, which are not for tokens from before
-      return row && !isRefused(caller, row.refuse_tokens_until) ? toTask(row) : null
+      return row && !isRefused(caller, row.refuse_tokens_until) ? row : null
     })
   },
   forOne: async (sql, wanted) => (await reading.forMany(sql, [wanted]))[0] ?? null,
 }
 
-export interface FoundTask {
-  task: Task
-  isDeleted: boolean
-}
-
-/** Looks in the trash as well. @returns undefined if there is no such task of this owner's */
-export async function findAnyTask(sql: Sql, owner: string, id: number): Promise<FoundTask | undefined> {
+/** Finds a task in the lists or in the trash. @returns undefined if this owner has no such task */
+export async function findAnyTask(sql: Sql, owner: string, id: number): Promise<TaskRow | undefined> {
   const [row] = await sql<TaskRow[]>`
     -- findAnyTask
     select * from tasks where user_id = ${owner} and id = ${id} and not ended`
-  return row && { task: toTask(row), isDeleted: row.deleted_at !== null }
+  return row
 }
 
 /** Which revisions of a task may be changed; null: any. */
@@ -195,7 +182,7 @@ export type Revisions = number[] | null
 /** In the lists, in the trash, or ended for good: then only the tombstone is left, for other devices. */
 type Place = 'lists' | 'trash' | 'ended'
 
-interface Write {
+export interface Write {
   /** Where the task has to be. */
   from: readonly Place[]
   to: Place
@@ -213,7 +200,7 @@ export async function writeTask(
   { id: owner, issuedAt }: Caller,
   id: number,
   { from, to, change, ifMatch }: Write,
-): Promise<Task | undefined> {
+): Promise<TaskRow | undefined> {
   const [task] = await sql<TaskRow[]>`
     -- writeTask
     with owner as (
@@ -245,38 +232,5 @@ export async function writeTask(
       and case when ended then 'ended' when deleted_at is null then 'lists' else 'trash' end = any (${from}::text[])
       and (${ifMatch}::bigint[] is null or tasks.revision = any (${ifMatch}))
     returning tasks.*`
-  return task && toTask(task)
+  return task
 }
-
-/** A write of a task, which may have to have one of some revisions. */
-export type TaskWrite = (
-  sql: Sql,
-  caller: Caller,
-  id: number,
-  ifMatch: Revisions,
-) => Promise<Task | undefined>
-
-export const updateTask =
-  (change: TaskUpdate): TaskWrite =>
-  (sql, caller, id, ifMatch) =>
-    writeTask(sql, caller, id, { from: ['lists'], to: 'lists', change, ifMatch })
-
-/** @param completed undefined toggles */
-export const completeTask =
-  (completed: boolean | undefined): TaskWrite =>
-  (sql, caller, id, ifMatch) => {
-    const change = { completed: completed ?? null }
-    return writeTask(sql, caller, id, { from: ['lists'], to: 'lists', change, ifMatch })
-  }
-
-/** Moves a task to the trash. */
-export const deleteTask: TaskWrite = (sql, caller, id, ifMatch) =>
-  writeTask(sql, caller, id, { from: ['lists'], to: 'trash', change: {}, ifMatch })
-
-/** Ends a task for good, in the trash or not. */
-export const endTask: TaskWrite = (sql, caller, id, ifMatch) =>
-  writeTask(sql, caller, id, { from: ['lists', 'trash'], to: 'ended', change: NOTHING, ifMatch })
-
-/** Brings a task back from the trash. */
-export const restoreTask: TaskWrite = (sql, caller, id, ifMatch) =>
-  writeTask(sql, caller, id, { from: ['trash'], to: 'lists', change: {}, ifMatch })

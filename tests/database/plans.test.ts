@@ -1,6 +1,7 @@
 /** Whether statements stay fast as the tables grow: each one of them is run, and what PostgreSQL did for it is read. */
 import { afterAll, expect, test } from 'bun:test'
 import { fileURLToPath } from 'node:url'
+import * as accountPurge from '../../src/accounts/purge'
 import * as accounts from '../../src/accounts/queries'
 import { findUsers, isDeleted } from '../../src/auth/queries'
 import type { Sql } from '../../src/database/sql'
@@ -13,7 +14,8 @@ import {
   type Order,
   type Part,
 } from '../../src/tasks/list-queries'
-import { NO_FILTER } from '../../src/tasks/model'
+import { NO_FILTER, NOTHING } from '../../src/tasks/model'
+import * as taskPurge from '../../src/tasks/purge'
 import * as tasks from '../../src/tasks/queries'
 import { fill, PASSWORD_HASH, type Subject, subject, TIDY, WITHOUT_ACCOUNT } from '../support/crowd'
 import { testDatabase } from '../support/database'
@@ -82,9 +84,12 @@ const ORDERS = ['created desc', 'created asc', 'title asc', 'title desc'] as con
 
 const byRevision = ({ caller }: Subject) => (caller.id === 'most' ? 10_000 : 100)
 
-const changeCalls = (what: string, write: tasks.TaskWrite, idOf: (subject: Subject) => number): Calls => ({
-  [what]: (sql, of) => write(sql, of.caller, idOf(of), null),
-  [`${what}, of some revisions`]: (sql, of) => write(sql, of.caller, idOf(of), [1, 200, 20_000]),
+type Write = Pick<tasks.Write, 'from' | 'to' | 'change'>
+
+const writeCalls = (what: string, write: Write, idOf: (subject: Subject) => number): Calls => ({
+  [what]: (sql, of) => tasks.writeTask(sql, of.caller, idOf(of), { ...write, ifMatch: null }),
+  [`${what}, of some revisions`]: (sql, of) =>
+    tasks.writeTask(sql, of.caller, idOf(of), { ...write, ifMatch: [1, 200, 20_000] }),
 })
 const live = ({ taskId }: Subject) => taskId
 const trashed = ({ trashed }: Subject) => trashed
@@ -186,11 +191,11 @@ const STATEMENTS: Record<string, Calls> = {
   findTasks: { 'of one': findTasks(0), 'of many': findTasks(15) },
   findAnyTask: plain((sql, { caller, taskId }) => tasks.findAnyTask(sql, caller.id, taskId)),
   writeTask: {
-    ...changeCalls('change', tasks.updateTask({ title: 'y' }), live),
-    ...changeCalls('complete', tasks.completeTask(true), live),
-    ...changeCalls('delete', tasks.deleteTask, live),
-    ...changeCalls('end', tasks.endTask, live),
-    ...changeCalls('restore', tasks.restoreTask, trashed),
+    ...writeCalls('change', { from: ['lists'], to: 'lists', change: { title: 'y' } }, live),
+    ...writeCalls('complete', { from: ['lists'], to: 'lists', change: { completed: true } }, live),
+    ...writeCalls('delete', { from: ['lists'], to: 'trash', change: {} }, live),
+    ...writeCalls('end', { from: ['lists', 'trash'], to: 'ended', change: NOTHING }, live),
+    ...writeCalls('restore', { from: ['trash'], to: 'lists', change: {} }, trashed),
   },
   isDeleted: plain((sql, { caller }) => isDeleted(sql, caller)),
   readChanges: {
@@ -202,17 +207,17 @@ const STATEMENTS: Record<string, Calls> = {
   },
   readNews: { 'of one': readNews(0), 'of some': readNews(20), 'of many': readNews(30) },
   findDueTombstones: {
-    'many due': (sql) => sync.findDueTombstones(sql, 30),
-    'few due': (sql) => sync.findDueTombstones(sql, 59),
-    'none due': (sql) => sync.findDueTombstones(sql, 90),
+    'many due': (sql) => taskPurge.findDueTombstones(sql, 30),
+    'few due': (sql) => taskPurge.findDueTombstones(sql, 59),
+    'none due': (sql) => taskPurge.findDueTombstones(sql, 90),
   },
   purgeTombstonesOf: plain((sql, { caller, trashed }) =>
-    sync.purgeTombstonesOf(sql, caller.id, [trashed], 0),
+    taskPurge.purgeTombstonesOf(sql, caller.id, [trashed], 0),
   ),
-  findDueKeys: plain(sync.findDueKeys),
-  purgeKeysOf: plain((sql, { caller }) => sync.purgeKeysOf(sql, caller.id, ['24', '25', '26'])),
-  purgeSessions: plain(accounts.purgeSessions),
-  purgeRefreshTokens: plain(accounts.purgeRefreshTokens),
+  findDueKeys: plain(taskPurge.findDueKeys),
+  purgeKeysOf: plain((sql, { caller }) => taskPurge.purgeKeysOf(sql, caller.id, ['24', '25', '26'])),
+  purgeSessions: plain(accountPurge.purgeSessions),
+  purgeRefreshTokens: plain(accountPurge.purgeRefreshTokens),
   createAccount: {
     plain: createAccount('new@example.com'),
     'a taken address': createAccount('user-9@example.com'),

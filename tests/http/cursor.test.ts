@@ -1,7 +1,7 @@
 import { expect, test } from 'bun:test'
 import { createHash } from 'node:crypto'
 import { t } from 'elysia'
-import { Count, seal, unseal } from '../../src/http/cursor'
+import { Count, decodeCursor, encodeCursor } from '../../src/http/cursor'
 
 const PLACE = ['ann', 'changes']
 const Pair = t.Tuple([Count, Count])
@@ -15,18 +15,18 @@ function forge(text: string): string {
 }
 
 test('what was sealed comes back', () => {
-  expect(unseal(Pair, PLACE, seal(PLACE, [7, 0]))).toEqual([7, 0])
-  expect(unseal(Pair, PLACE, forge('[7,0]'))).toEqual([7, 0])
+  expect(decodeCursor(Pair, PLACE, encodeCursor(PLACE, [7, 0]))).toEqual([7, 0])
+  expect(decodeCursor(Pair, PLACE, forge('[7,0]'))).toEqual([7, 0])
 })
 
 test.each([
-  ['of another place', seal(['bob', 'changes'], [7, 0])],
-  ['cut', seal(PLACE, [7, 0]).slice(0, -1)],
-  ['changed', seal(PLACE, [7, 0]).replace(/.$/, 'x')],
+  ['of another place', encodeCursor(['bob', 'changes'], [7, 0])],
+  ['cut', encodeCursor(PLACE, [7, 0]).slice(0, -1)],
+  ['changed', encodeCursor(PLACE, [7, 0]).replace(/.$/, 'x')],
   ['nothing', ''],
-  ['no seal', 'W1s3LDBd'],
+  ['no encodeCursor', 'W1s3LDBd'],
 ])('what is %s does not', (_, sealed) => {
-  expect(unseal(Pair, PLACE, sealed)).toBeUndefined()
+  expect(decodeCursor(Pair, PLACE, sealed)).toBeUndefined()
 })
 
 test.each([
@@ -42,5 +42,5 @@ test.each([
   '[9007199254740993,0]',
   'null',
 ])('what was forged with %p in it does not either', (text) => {
-  expect(unseal(Pair, PLACE, forge(text))).toBeUndefined()
+  expect(decodeCursor(Pair, PLACE, forge(text))).toBeUndefined()
 })

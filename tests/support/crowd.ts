@@ -1,6 +1,6 @@
 /** A database as it is after some time: many users, one of them with far more than the others. */
 import { createHash } from 'node:crypto'
-import type { Caller } from '../../src/auth/verify'
+import type { Caller } from '../../src/auth/caller'
 import type { Pool } from '../../src/database/pool'
 
 export interface Crowd {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { Change } from '../../src/sync/model'
-import { purgeTombstones } from '../../src/sync/queries'
 import type { Task } from '../../src/tasks/model'
+import { purgeTombstones } from '../../src/tasks/purge'
 import { testApp } from '../support/app'
 
 const { call, sql } = await testApp()

@@ -2,8 +2,8 @@ import { expect, test } from 'bun:test'
 import fc from 'fast-check'
 import type { Pool } from '../../src/database/pool'
 import type { Change } from '../../src/sync/model'
-import { purgeIdempotencyKeys, purgeTombstones } from '../../src/sync/queries'
 import type { Task } from '../../src/tasks/model'
+import { purgeIdempotencyKeys, purgeTombstones } from '../../src/tasks/purge'
 import { type Answer, type TestApp, testApp } from '../support/app'
 
 /** More of them are played with `FC_RUNS=20000`. */

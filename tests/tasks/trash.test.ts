@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'bun:test'
-import { purgeTombstones } from '../../src/sync/queries'
+import { purgeTombstones } from '../../src/tasks/purge'
 import { testApp } from '../support/app'
 
 const { call, sql } = await testApp()

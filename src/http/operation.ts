@@ -1,0 +1,26 @@
+/** What a route says of itself to the OpenAPI document and to clients: its `detail`. */
+
+/** Request headers in the document. Elysia's own schema of headers would have the headers of every request parsed. */
+export const REQUEST_HEADERS = {
+  'If-Match': 'Only if the task still has one of these ETags; else 412',
+  'If-None-Match': 'Only if it has changed since one of these ETags; else 304',
+  'Last-Event-ID': 'The `id` of the last event that arrived: goes on after it',
+  'Idempotency-Key': '1 to 255 visible ASCII characters: makes it safe to send the request again',
+}
+
+interface Operation {
+  id: string
+  tag: string
+  summary: string
+  description: string
+  headers?: readonly (keyof typeof REQUEST_HEADERS)[]
+  /**
+   * Whether a client may send the request again if its answer was lost: always, only with a body, or only with an
+   * `Idempotency-Key`. Left out: never, unless it is a GET.
+   */
+  repeatable?: 'always' | 'with-body' | 'with-key'
+}
+
+export function operation({ id, tag, headers = [], ...rest }: Operation) {
+  return { operationId: id, tags: [tag], requestHeaders: headers, ...rest }
+}

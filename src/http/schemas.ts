@@ -1,0 +1,98 @@
+/** Schemas that features have in common: text that PostgreSQL can store, numbers in parameters, times, named schemas. */
+import { FormatRegistry, type TSchema } from '@sinclair/typebox'
+import { t } from 'elysia'
+
+// Keywords of our own that any schema may have: `rule` finishes the sentence "title …" in a 422, `documented` replaces the
+// schema in the OpenAPI document, `isNumber` has the text of a parameter converted.
+
+/** Name to schema, in the order of definition: the schemas that the OpenAPI document holds once and refers to. */
+export const components = new Map<string, TSchema>()
+
+/** Names a schema in the OpenAPI document. */
+export function component<S extends TSchema>(name: string, schema: S): S {
+  const named = { ...schema, component: name }
+  components.set(name, named)
+  return named
+}
+
+/** False for text with NUL (PostgreSQL has none) or with lone surrogates (they would change on the way). */
+export function isStorable(text: string): boolean {
+  return !text.includes('\0') && text.isWellFormed()
+}
+
+/** Characters as people and `char_length` count them, not UTF-16 units. */
+export function codePoints(text: string): number {
+  let count = 0
+  for (const _ of text) count++
+  return count
+}
+
+interface TextLimits {
+  min: number
+  max: number
+  /** Refuses text that is only Unicode white space. */
+  notBlank?: boolean
+  description: string
+}
+
+/** A string schema that counts code points and refuses what PostgreSQL cannot store. */
+export function text(name: string, { min, max, notBlank = false, description }: TextLimits) {
+  FormatRegistry.Set(name, (value) => {
+    // a code point is at most two UTF-16 units, so much longer text need not be counted
+    if (value.length > max * 2) return false
+    const length = codePoints(value)
+    return (
+      length >= min && length <= max && isStorable(value) && !(notBlank && /^\p{White_Space}*$/u.test(value))
+    )
+  })
+  const blank = notBlank ? ', and more than white space' : ''
+  return t.String({
+    format: name,
+    rule: `must be a string of ${min === 0 ? 'at most' : `${min} to`} ${max} characters${blank}, without NUL or lone surrogates`,
+    documented: { type: 'string', ...(min > 0 && { minLength: min }), maxLength: max, description },
+  })
+}
+
+/** One of several words. Not `t.UnionEnum`, whose default would fill in an omitted optional. */
+export function oneOf<const T extends readonly string[]>(choices: T, description?: string) {
+  const documented = { type: 'string', enum: choices, ...(description && { description }) }
+  return t.Unsafe<T[number]>(
+    t.Union(
+      choices.map((choice) => t.Literal(choice)),
+      { rule: `must be one of ${choices.join(', ')}`, documented },
+    ),
+  )
+}
+
+/**
+ * A whole number in a query or path. It is checked as text, because a coerced number would accept `1e1`, `0x10` and ` 5`,
+ * and round numbers above 2^53. `input` converts it after validation, so a handler gets a number.
+ */
+export function wholeNumber(pattern: string, rule: string, documented: Record<string, unknown>) {
+  const number = { isNumber: true, documented: { type: 'integer', ...documented } }
+  return t.Unsafe<number>(t.String({ pattern, rule, ...number }))
+}
+
+/**
+ * The fields of an input as an answer has them: the same types, without the rules, which the database's constraints
+ * enforce for what is stored.
+ */
+export function answered<Fields extends Record<string, TSchema>>(fields: Fields): Fields {
+  const plain = Object.entries(fields).map(([name, schema]) => [name, withoutRules(schema)])
+  // the same names and types
+  return Object.fromEntries(plain) as Fields
+}
+
+function withoutRules({ format: _, rule: __, ...schema }: TSchema): TSchema {
+  if (!Array.isArray(schema['anyOf'])) return schema
+  return { ...schema, anyOf: schema['anyOf'].map(withoutRules) }
+}
+
+/** A time in an answer: RFC 3339, in UTC with milliseconds. */
+export const Moment = t.String({ documented: { type: 'string', format: 'date-time' } })
+
+/** For routes without parameters: any parameter is a 422. */
+export const NoQuery = t.Unsafe<Record<string, never>>(t.Object({}, { additionalProperties: false }))
+
+/** For `t.Object`: unknown members are refused. */
+export const strict = { additionalProperties: false }

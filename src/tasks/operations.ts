@@ -1,0 +1,154 @@
+/** The operations on tasks: what each takes, how it answers, and what the document says of it. */
+import { t } from 'elysia'
+import { OWNER_PROBLEMS } from '../auth/guard'
+import { BODY_PROBLEMS } from '../http/body'
+import { input } from '../http/input'
+import { operation } from '../http/operation'
+import { problems } from '../http/problems'
+import {
+  CreatedTask,
+  DeleteQuery,
+  ListQuery,
+  OptionalTaskCompletion,
+  OwnerParams,
+  PAGE_TYPE,
+  PreconditionFailed,
+  TaggedTask,
+  TaskCreate,
+  TaskList,
+  TaskParams,
+  TaskUpdate,
+  TrashList,
+  TrashQuery,
+} from './model'
+
+const tag = 'Tasks'
+
+const LIST_PROBLEMS = [...OWNER_PROBLEMS, 'VALIDATION_ERROR'] as const
+const TASK_PROBLEMS = [...LIST_PROBLEMS, 'TASK_NOT_FOUND'] as const
+
+const changedTask = {
+  200: TaggedTask,
+  412: PreconditionFailed,
+  ...problems(...TASK_PROBLEMS, ...BODY_PROBLEMS),
+}
+
+export const listTasks = {
+  ...input({ params: OwnerParams, query: ListQuery }),
+  response: { 200: TaskList, ...problems(...LIST_PROBLEMS) },
+  detail: operation({
+    id: 'listTasks',
+    tag,
+    summary: 'List tasks',
+    description:
+      'Newest first, unless `sort` and `order` say otherwise. While there are more, the header `Link` leads to the ' +
+      `next page. With \`Accept: ${PAGE_TYPE}\` the answer is a page object instead of an array.`,
+    headers: ['If-None-Match'],
+  }),
+}
+
+export const listTrash = {
+  ...input({ params: OwnerParams, query: TrashQuery }),
+  response: { 200: TrashList, ...problems(...LIST_PROBLEMS) },
+  detail: operation({
+    id: 'listTrash',
+    tag,
+    summary: 'List deleted tasks',
+    description: 'The newest deletion first, with pages as tasks have them.',
+    headers: ['If-None-Match'],
+  }),
+}
+
+export const createTask = {
+  ...input({ params: OwnerParams, body: TaskCreate }),
+  response: { 201: CreatedTask, ...problems(...LIST_PROBLEMS, ...BODY_PROBLEMS, 'IDEMPOTENCY_KEY_REUSED') },
+  detail: operation({
+    id: 'createTask',
+    tag,
+    summary: 'Create a task',
+    description:
+      "A user's first write also makes the user: a valid token is enough to begin. With an `Idempotency-Key`, the " +
+      'same request within 24 hours gets the first answer again.',
+    headers: ['Idempotency-Key'],
+    repeatable: 'with-key',
+  }),
+}
+
+export const readTask = {
+  ...input({ params: TaskParams }),
+  response: { 200: { ...TaggedTask, notModified: true }, ...problems(...TASK_PROBLEMS) },
+  detail: operation({
+    id: 'readTask',
+    tag,
+    summary: 'Read a task',
+    description: 'A task of somebody else answers as one that does not exist.',
+    headers: ['If-None-Match'],
+  }),
+}
+
+export const putTask = {
+  ...input({ params: TaskParams, body: TaskUpdate }),
+  response: changedTask,
+  detail: operation({
+    id: 'putTask',
+    tag,
+    summary: 'Change a task',
+    description: 'The same as `PATCH`: what is left out stays as it is.',
+    headers: ['If-Match'],
+    repeatable: 'always',
+  }),
+}
+
+export const patchTask = {
+  ...input({ params: TaskParams, body: TaskUpdate }),
+  response: changedTask,
+  detail: operation({
+    id: 'patchTask',
+    tag,
+    summary: 'Change a task',
+    description: 'Changes what is sent and leaves the rest; `null` clears the description.',
+    headers: ['If-Match'],
+    repeatable: 'always',
+  }),
+}
+
+export const completeTask = {
+  ...input({ params: TaskParams, body: OptionalTaskCompletion }),
+  response: changedTask,
+  detail: operation({
+    id: 'completeTask',
+    tag,
+    summary: 'Complete a task, or take it back',
+    description: 'Toggles without a body. With one it sets, so that sending it twice does no harm.',
+    headers: ['If-Match'],
+    repeatable: 'with-body',
+  }),
+}
+
+export const restoreTask = {
+  ...input({ params: TaskParams }),
+  response: { 200: TaggedTask, 412: PreconditionFailed, ...problems(...TASK_PROBLEMS) },
+  detail: operation({
+    id: 'restoreTask',
+    tag,
+    summary: 'Bring a task back from the trash',
+    description: 'A task that is not in the trash is answered as it is.',
+    headers: ['If-Match'],
+    repeatable: 'always',
+  }),
+}
+
+export const deleteTask = {
+  ...input({ params: TaskParams, query: DeleteQuery }),
+  response: { 204: t.Void(), 412: PreconditionFailed, ...problems(...TASK_PROBLEMS) },
+  detail: operation({
+    id: 'deleteTask',
+    tag,
+    summary: 'Delete a task',
+    description:
+      'Moves it to the trash, from which it can be restored for some weeks. A second time answers 404. With ' +
+      '`permanent=true` it is gone at once, also from the trash.',
+    headers: ['If-Match'],
+    repeatable: 'always',
+  }),
+}
