@@ -2,6 +2,7 @@ import { afterAll, describe, expect, test } from 'bun:test'
 import { signAccessToken } from '../../src/auth/token'
 import { openPool, type Pool } from '../../src/database/pool'
 import { idempotencyKey } from '../../src/http/idempotency'
+import { toTask } from '../../src/tasks/model'
 import { createTask } from '../../src/tasks/queries'
 import { testApp } from '../support/app'
 
@@ -281,7 +282,11 @@ describe('at once', () => {
       const as = newUser()
       await before(as)
       const { made, answer } = await during(as, (holder) => holder`commit`)
-      expect(answer).toMatchObject({ status: 201, replayed: 'true', text: JSON.stringify(made) })
+      expect(answer).toMatchObject({
+        status: 201,
+        replayed: 'true',
+        text: JSON.stringify(made && toTask(made)),
+      })
       expect((await tasksOf(as)).at(-1)).toBe(made?.id)
     })
 
