@@ -1,11 +1,11 @@
-/** The OpenAPI document: what `@elysiajs/swagger` makes of the routes, corrected to valid OpenAPI 3.1. */
+/** The OpenAPI document: the output of `@elysiajs/swagger`, made valid OpenAPI 3.1. Elysia trap 33 (docs/elysia.md). */
 import type { AnyElysia } from 'elysia'
 import { version } from '../../package.json'
 import { REQUEST_HEADERS } from '../http/operation'
 import { type ErrorCode, type FieldError, Problem } from '../http/problems'
 import { components } from '../http/schemas'
 
-// the plugin's output is not typed closely enough to say more than this
+// the plugin does not type its output more closely
 type Json = Record<string, unknown>
 type Operation = Json & {
   parameters?: Json[]
