@@ -1,11 +1,11 @@
-/** The OpenAPI document: what `@elysiajs/swagger` makes of the routes, corrected to valid OpenAPI 3.1. */
+/** The OpenAPI document: the output of `@elysiajs/swagger`, made valid OpenAPI 3.1. Elysia trap 33 (docs/elysia.md). */
 import type { AnyElysia } from 'elysia'
 import { version } from '../../package.json'
 import { REQUEST_HEADERS } from '../http/operation'
 import { type ErrorCode, type FieldError, Problem } from '../http/problems'
 import { components } from '../http/schemas'
 
-// the plugin's output is not typed closely enough to say more than this
+// the plugin does not type its output more closely
 type Json = Record<string, unknown>
 type Operation = Json & {
   parameters?: Json[]
@@ -27,7 +27,7 @@ const DOCUMENTATION = {
     { name: 'Tasks', description: "The caller's tasks" },
     { name: 'Tasks of a user', description: 'The same tasks and answers, with the owner in the path' },
     { name: 'Account', description: 'The caller, and where they are signed in' },
-    { name: 'Health', description: 'For whoever runs the service' },
+    { name: 'Health', description: 'For operators' },
   ],
 }
 
@@ -56,15 +56,15 @@ export async function openApi(app: AnyElysia): Promise<Json> {
   }
 }
 
-/** From the routes alone: the plugin itself would have to be served, and to mount the app anew, which takes its server. */
+/** Calls a part of the plugin for each route, instead of serving the plugin: Elysia trap 32 (docs/elysia.md). */
 async function generatePaths(app: AnyElysia): Promise<Record<string, Record<string, Operation>>> {
-  // most processes are never asked for the document
+  // loaded late, because most processes are never asked for the document
   const { registerSchemaPath } = await import('@elysiajs/swagger/utils')
   const schema = {}
   for (const { method, path, hooks: hook } of app.routes) {
     if (!hook.detail?.hide) registerSchemaPath({ schema, method, path, hook, models: {} })
   }
-  // a copy without the members that are undefined, which JSON leaves out
+  // a copy without undefined members
   return JSON.parse(JSON.stringify(schema))
 }
 
@@ -108,7 +108,7 @@ function correctOperation(path: string, operation: Operation): Json {
   )
   return {
     ...named,
-    // a 401 may also mean a wrong password; only who wants a token says that it is missing
+    // a 401 may also mean a wrong password, but only a route that needs a token answers TOKEN_MISSING
     security: responses['401']?.codes?.includes('TOKEN_MISSING') ? [{ bearer: [] }] : [],
     ...(ownParameters.length > 0 && { parameters: ownParameters.map(correctParameter) }),
     ...(requestBody && { requestBody: correctBody(requestBody) }),
@@ -122,7 +122,7 @@ function correctOperation(path: string, operation: Operation): Json {
   }
 }
 
-/** Only who names an owner can name another one. */
+/** A path without an owner cannot name another one, so it has no OWNER_MISMATCH. */
 function possible(path: string, responses: Operation['responses']): Operation['responses'] {
   if (path.includes('{user_id}')) return responses
   const entries = Object.entries(responses).flatMap(([status, response]) => {
@@ -133,7 +133,7 @@ function possible(path: string, responses: Operation['responses']): Operation['r
   return Object.fromEntries(entries)
 }
 
-/** Ids of operations are unique, and both addresses have the same routes. */
+/** The routes with the owner in the path are the same as the others, but the id of an operation must be unique. */
 function ofUser({ operationId, tags, ...rest }: Json): Json {
   return {
     ...rest,
@@ -152,7 +152,7 @@ function correctParameter({ schema, description, examples: _, ...rest }: Json): 
   }
 }
 
-/** Every body here is JSON; the plugin lists form data and plain text too. */
+/** Keeps JSON only: Elysia trap 34 (docs/elysia.md). */
 function correctBody({ content }: NonNullable<Operation['requestBody']>): Json {
   const schema = content['application/json']?.schema ?? {}
   const isOptional = isList(schema['anyOf']) && schema['anyOf'].some(isUndefined)
@@ -234,7 +234,7 @@ function isUndefined(schema: Json): boolean {
   return schema['type'] === 'undefined'
 }
 
-/** Our own keywords, and TypeBox's, that are no JSON Schema. */
+/** Keywords that are not JSON Schema: ours, and TypeBox's `$id`. */
 const OWN_KEYWORDS = new Set([
   'rule',
   'documented',
@@ -247,7 +247,7 @@ const OWN_KEYWORDS = new Set([
   '$id',
 ])
 
-/** A schema as JSON Schema has it; named ones become references. */
+/** Makes plain JSON Schema; named schemas become references. */
 function plainSchema(schema: Json, isDefinition = false): Json {
   if (schema['component'] && !isDefinition) return reference(schema['component'])
   if (schema['documented']) return schema['documented'] as Json

@@ -1,5 +1,5 @@
 /// <reference path="./assets.d.ts" />
-/** The pages for people: Swagger UI, ReDoc, and the document that both show. Nothing comes from another host. */
+/** Swagger UI, ReDoc, and the document that both show. Nothing comes from another host: Elysia trap 35 (docs/elysia.md). */
 import { type AnyElysia, Elysia } from 'elysia'
 import redocScript from 'redoc/bundles/redoc.standalone.js' with { type: 'file' }
 import favicon from 'swagger-ui-dist/favicon-32x32.png' with { type: 'file' }
@@ -17,7 +17,7 @@ const TYPES = {
   png: 'image/png',
 } as const
 
-/** A Content-Security-Policy: scripts come from our files, nothing is evaluated, nothing goes to another host. */
+/** A Content-Security-Policy: scripts come from our files, none are evaluated, and nothing goes to another host. */
 function policy(styles: readonly string[], workers: string): string {
   return [
     "default-src 'none'",
@@ -32,20 +32,20 @@ function policy(styles: readonly string[], workers: string): string {
   ].join('; ')
 }
 
-/** What ReDoc writes into `<style>`: nothing, to be filled by script, and the style of its scroll bars. */
+/** Hashes of what ReDoc writes into `<style>`: nothing, which a script fills later, and the style of its scroll bars. */
 const REDOC_STYLES = [
   "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
   "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='",
 ]
 
-/** A script or style of yesterday's release does no harm. */
+/** May be kept for a day: a script or style of the release before does no harm. */
 function asset(type: keyof typeof TYPES, content: string | Blob): Response {
   return new Response(content, {
     headers: { 'content-type': TYPES[type], 'cache-control': 'public, max-age=86400' },
   })
 }
 
-/** Its links are relative, so that it works below whatever path a proxy serves it. */
+/** Its links are relative, so it works below any path of a proxy. */
 function page(contentSecurityPolicy: string, title: string, head: string, body: string) {
   const html = `<!doctype html>
 <html lang="en">
@@ -74,12 +74,12 @@ const SWAGGER_PAGE = page(
   '<div id="ui"></div><script src="docs/assets/swagger-ui.js"></script><script src="docs/assets/swagger-start.js"></script>',
 )
 
-/** In a script of the pages: the service's root address, without a slash at its end, from the script's own address. */
+/** For scripts of the pages: the service's root address without a slash at its end, from the script's own address. */
 const ROOT = "new URL('../..', document.currentScript.src).href.slice(0, -1)"
 
 /**
- * A user who signs in on the page is signed in on the page, as after *Authorize*. The page's policy lets it send requests
- * to its own origin alone, so they go there, even if the document names the public address and the page came from another.
+ * A user who registers or logs in through the page is authorized on it, as after *Authorize*. The page's policy allows
+ * requests to its own origin only, so they go there, even if the document names another public address.
  */
 const SWAGGER_START = `const root = ${ROOT}
 const ui = SwaggerUIBundle({
@@ -102,7 +102,7 @@ const ui = SwaggerUIBundle({
 })`
 
 const REDOC_PAGE = page(
-  // it searches in a worker that it makes out of a text
+  // its search runs in a worker that it makes from text
   policy(REDOC_STYLES, 'blob:'),
   'Taskwell API reference',
   '<link rel="stylesheet" href="docs/assets/redoc.css">',
@@ -110,7 +110,7 @@ const REDOC_PAGE = page(
 )
 const REDOC_START = `Redoc.init(${ROOT} + '/openapi.json', { nativeScrollbars: true }, document.getElementById('redoc'))`
 
-/** ReDoc's footer shows a logo from its vendor's host. */
+/** Replaces the logo in ReDoc's footer, which comes from its vendor's host. */
 async function redocWithoutForeignHosts(): Promise<string> {
   const script = await Bun.file(redocScript).text()
   const logo = Buffer.from(await Bun.file(favicon).bytes()).toString('base64')
@@ -124,13 +124,13 @@ const ASSETS: Record<string, [type: keyof typeof TYPES, make: () => Promise<stri
   'redoc.js': ['js', redocWithoutForeignHosts],
   'redoc.css': ['css', async () => 'body { margin: 0 }'],
   'redoc-start.js': ['js', async () => REDOC_START],
-  // as bytes: for a file, Bun would answer ranges by itself, with errors of its own
+  // as bytes: with a file, Bun would answer range requests itself, with its own errors
   'favicon.png': ['png', async () => new Blob([await Bun.file(favicon).bytes()])],
 }
 
 const DOCUMENT_HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-cache' }
 
-/** Makes it when it is first asked for; a failure is not kept. */
+/** Calls `make` once, when it is first needed; after a failure, again. */
 function once<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined
   return () => {
@@ -142,7 +142,7 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
   }
 }
 
-/** The line of the document that says where the routes are. */
+/** The member of the document that says where the routes are. */
 function servers(url: string): string {
   return `"servers":${JSON.stringify([{ url }])}`
 }

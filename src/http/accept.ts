@@ -1,12 +1,12 @@
-/** What a client can read: the header `Accept` (RFC 9110 section 12.5.1). */
+/** The header `Accept` (RFC 9110 section 12.5.1). */
 
 /**
- * How much a client wants a media type. Of several ranges that match, the most specific one counts. Parameters other than
- * `q` are not compared, because none of our types has any.
+ * How much a client wants a media type. If several ranges match, the most specific one counts. Parameters other than `q`
+ * are not compared, because our types have none.
  *
  * @param accept the header
  * @param type in lower case, without parameters
- * @returns from 0, not at all, to 1
+ * @returns from 0 (not at all) to 1
  */
 export function weightOf(accept: string, type: string): number {
   const ranges = accept.toLowerCase().split(',').map(parseRange)
@@ -18,7 +18,7 @@ export function weightOf(accept: string, type: string): number {
   return 0
 }
 
-/** RFC 9110 section 12.4.2: a weight that is left out, or is none, is 1. */
+/** A weight that is missing or malformed is 1 (RFC 9110 section 12.4.2). */
 function parseRange(range: string): { name: string; weight: number } {
   const [name = '', ...parameters] = range.split(';').map((part) => part.trim())
   const [, weight = '1'] =

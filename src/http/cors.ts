@@ -1,12 +1,9 @@
-/**
- * Which pages may call from a browser: those of the configured origins and, in development, those of this machine; on
- * errors as well.
- */
+/** CORS: pages of the configured origins may call from a browser; in development, also pages on this machine. */
 import { cors as plugin } from '@elysiajs/cors'
 import { Elysia } from 'elysia'
 import type { Settings } from '../settings'
 
-/** Vite, Expo and others each have a port, or a scheme, of their own. */
+/** On any port and with any scheme, because Vite, Expo and others each have their own. */
 const OF_THIS_MACHINE = /^[a-z][a-z\d+.-]*:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/
 
 const EXPOSED = [
@@ -37,21 +34,23 @@ const OF_PREFLIGHTS = {
   'access-control-max-age': '600',
 }
 
-/** Lists in full instead of reflecting: a proxy may keep a preflight's answer, and a reader can see what is allowed. */
+/**
+ * Methods and headers are listed in full, not taken from the request: a proxy may keep the answer to a preflight, and a
+ * reader can see what is allowed.
+ */
 export function cors({ corsOrigins, production }: Pick<Settings, 'corsOrigins' | 'production'>) {
   const listed = new Set(corsOrigins)
   const isAllowed = (origin: string) => listed.has(origin) || (!production && OF_THIS_MACHINE.test(origin))
   return new Elysia({ name: 'cors' })
     .use(
       plugin({
-        // not the list itself: the plugin would also compare it without the scheme
+        // Elysia trap 29 (docs/elysia.md)
         origin: ({ headers }) => isAllowed(headers.get('origin') ?? ''),
-        // said below, and only to a page of another origin
+        // these headers are set below; Elysia trap 31 (docs/elysia.md)
         credentials: false,
         methods: false,
-        // the plugin takes these too, though its types leave them out
         ...({ allowedHeaders: false, exposeHeaders: false } as object),
-        // the plugin's would answer every OPTIONS of every path with 204
+        // Elysia trap 30 (docs/elysia.md)
         preflight: false,
       }),
     )
@@ -61,12 +60,12 @@ export function cors({ corsOrigins, production }: Pick<Settings, 'corsOrigins' |
       set.headers['access-control-expose-headers'] = EXPOSED
       if (!isPreflight(request)) return
       Object.assign(set.headers, OF_PREFLIGHTS)
-      // 204 for every path: a failed preflight would keep the 404 that follows from the page
+      // at any path: if the preflight failed, the page could not read the 404 that follows
       return new Response(null, { status: 204 })
     })
 }
 
-/** Of a request with an origin, https://fetch.spec.whatwg.org/#cors-preflight-fetch */
+/** Asked for requests with an `Origin`: https://fetch.spec.whatwg.org/#cors-preflight-fetch */
 function isPreflight({ method, headers }: Request): boolean {
   return method === 'OPTIONS' && headers.has('access-control-request-method')
 }

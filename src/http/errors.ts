@@ -1,4 +1,4 @@
-/** Where every error becomes an answer. Used first, so that it covers every route and plugin after it. */
+/** Turns every error into an answer. It is used before every route: Elysia trap 1 (docs/elysia.md). */
 import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { Elysia, NotFoundError, ValidationError } from 'elysia'
@@ -8,7 +8,7 @@ import type { Metrics } from '../telemetry/metrics'
 import { invalid, Problem } from './problems'
 import { fieldErrors, PLACES } from './validation'
 
-/** What is used of one of Elysia's routes. */
+/** The used members of Elysia's routes. */
 export interface Route {
   method: string
   /** As it was registered. */
@@ -17,7 +17,7 @@ export interface Route {
 }
 
 interface Deps {
-  /** Where 500s and 503s are logged with their cause, and why a token was refused. */
+  /** Gets 500s and 503s with their cause, and the reason why a token was refused. */
   log: Logger
   metrics: Metrics | undefined
   /** Asked when an input is wrong. */
@@ -26,7 +26,7 @@ interface Deps {
 
 export function errors({ log, metrics, routes }: Deps) {
   return new Elysia({ name: 'errors' }).onError({ as: 'global' }, (context) => {
-    // what else the context holds is made for who names it, or hands all of it on
+    // only what is needed: Elysia trap 21 (docs/elysia.md)
     const { error, set, request, route, params, query, body } = context
     const input = { request, route, params, query, body }
     const problem =
@@ -41,7 +41,7 @@ export function errors({ log, metrics, routes }: Deps) {
       metrics?.refusedToken(refusal.reason)
     }
     set.status = problem.status
-    // what was said of a success that did not come about
+    // the handler may have set these before it failed
     for (const name of ['location', 'link', 'x-total-count']) delete set.headers[name]
     Object.assign(set.headers, problem.headers, {
       'content-type': 'application/problem+json',
@@ -68,10 +68,10 @@ interface Input {
 /** In the order in which Elysia checks them. */
 const PARTS = ['params', 'query', 'body'] as const
 
-/** Elysia stops at the first part that is wrong; whoever sent it wants to know of all. */
+/** Elysia trap 5 (docs/elysia.md): checks the parts behind the first wrong one, too. */
 function fromValidation(error: ValidationError, input: Input, routes: readonly Route[]): Problem {
   const first = PARTS.indexOf(error.type as (typeof PARTS)[number])
-  // an answer of ours that does not fit its schema
+  // an answer that does not fit its schema: Elysia trap 7 (docs/elysia.md)
   if (first === -1) return new Problem('INTERNAL_ERROR', { cause: error })
   const method = input.request.method === 'HEAD' ? 'GET' : input.request.method
   const route = routes.find((each) => each.method === method && each.path === input.route)
@@ -82,10 +82,7 @@ function fromValidation(error: ValidationError, input: Input, routes: readonly R
   return invalid(...faults)
 }
 
-/**
- * The methods that each path refuses with 405, and the header `Allow`. If a pattern such as `/:id` has a method that
- * `/trash` lacks, the router would choose the pattern, so such methods get a route of their own.
- */
+/** @returns the methods that each path refuses with 405, and the header `Allow`: Elysia trap 15 (docs/elysia.md) */
 export function refusedMethods(
   routes: readonly Pick<Route, 'method' | 'path'>[],
 ): { path: string; method: string; allowed: string }[] {
@@ -115,7 +112,7 @@ export function methodNotAllowed(allowed: string) {
   }
 }
 
-/** For what is switched off. */
+/** The handler of a route that is switched off. */
 export function notFound(): never {
   throw new Problem('NOT_FOUND')
 }

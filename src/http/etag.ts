@@ -1,11 +1,11 @@
-/** Entity tags: a task's is its revision, a list's the revision of its owner (RFC 9110 section 8.8.3). */
+/** Entity tags: that of a task is its revision, that of a list the revision of its owner (RFC 9110 section 8.8.3). */
 
-/** A strong tag: the same revision is the same text, to the byte. */
+/** A strong tag: a task of the same revision is the same text, byte for byte. */
 export function taskTag(revision: number): string {
   return `"${revision}"`
 }
 
-/** A weak tag: the same tasks, whatever they look like. @param form tells apart what one address can answer */
+/** A weak tag: the same tasks in another text may have it, too. @param form tells apart the answers of one address */
 export function listTag(revision: number, form: string): string {
   return `W/"${revision}-${form}"`
 }
@@ -13,17 +13,17 @@ export function listTag(revision: number, form: string): string {
 /** RFC 9110 section 8.8.3. */
 const TAGS = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g
 
-/** A list of them; one with anything else in it names none, so that half of `w/"7"` is not taken for a strong tag. */
+/** The tags in a header. If it holds anything else, it has none: else `w/"7"` would be taken for a strong tag. */
 function tagsOf(header: string): string[] {
   return /^[\s,]*$/.test(header.replace(TAGS, '')) ? (header.match(TAGS) ?? []) : []
 }
 
 /**
- * The revisions that `If-Match` lets through. RFC 9110 section 13.1.1 asks for strong comparison, because a weak tag may
- * stand for several states; ours never does. Proxies that compress make `W/"7"` of `"7"`, and refusing that would be a 412
- * for every guarded write behind them.
+ * The revisions that `If-Match` allows. RFC 9110 section 13.1.1 asks for strong comparison, because a weak tag may stand for
+ * several states; ours never does. A proxy that compresses turns `"7"` into `W/"7"`: if we refused that, every guarded
+ * write behind it would be a 412.
  *
- * @returns null if there is no such header, or it is `*`; a tag that is no task's lets nothing through
+ * @returns null for any revision: there is no such header, or it is `*`. A tag that no task can have allows none
  */
 export function matchedRevisions(ifMatch: string | null): number[] | null {
   if (ifMatch === null || ifMatch.trim() === '*') return null
@@ -33,16 +33,16 @@ export function matchedRevisions(ifMatch: string | null): number[] | null {
   })
 }
 
-/** What an answer's status and headers are written to. */
+/** Takes the status and the headers of an answer. */
 export interface Answer {
   status?: number | string
   headers: Record<string, string | number | undefined>
 }
 
 /**
- * RFC 9110 section 15.4.5.
+ * Answers 304 (RFC 9110 section 15.4.5).
  *
- * @returns no body; typed as what would have been answered, so that no other status has to be declared for it
+ * @returns no body; typed as the success: Elysia trap 24 (docs/elysia.md)
  */
 export function notModified<T>(set: Answer, tag: string): T {
   set.status = 304
@@ -50,7 +50,7 @@ export function notModified<T>(set: Answer, tag: string): T {
   return undefined as T
 }
 
-/** Whether `If-None-Match` names the tag; by weak comparison, as section 13.1.2 has it. */
+/** Whether `If-None-Match` names the tag, by weak comparison (RFC 9110 section 13.1.2). */
 export function isNamed(ifNoneMatch: string | null, tag: string): boolean {
   if (ifNoneMatch === null) return false
   if (ifNoneMatch.trim() === '*') return true
@@ -58,12 +58,12 @@ export function isNamed(ifNoneMatch: string | null, tag: string): boolean {
   return tagsOf(ifNoneMatch).some((each) => each.replace(/^W\//, '') === opaque)
 }
 
-/** The revision of the list that the client has, if `If-None-Match` names one of this form. */
+/** @returns the revision of the list that the client has, or null if `If-None-Match` names none of this form */
 export function knownRevision(ifNoneMatch: string | null, form: string): number | null {
   const revisions = tagsOf(ifNoneMatch ?? '').flatMap((tag) => {
     const [, revision, itsForm] = /^(?:W\/)?"(\d{1,15})-(.*)"$/.exec(tag) ?? []
     return revision !== undefined && itsForm === form ? [Number(revision)] : []
   })
-  // of several, the newest is the only one that can still be true
+  // only the newest can still be the present one
   return revisions.length === 0 ? null : Math.max(...revisions)
 }

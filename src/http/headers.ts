@@ -1,21 +1,21 @@
-/** What every answer says to browsers and caches, whatever it is; what a route says itself comes before it. */
+/** The headers of every answer for browsers and caches. A route may set its own values instead. */
 import { Elysia } from 'elysia'
 import type { Settings } from '../settings'
 
-/** All lower case, as everywhere else: one name in two spellings would be sent twice. */
+/** All in lower case, as everywhere: Elysia trap 22 (docs/elysia.md). */
 const HEADERS = {
   'x-content-type-options': 'nosniff',
   'referrer-policy': 'no-referrer',
-  // an answer is data; should a browser show it as a page, then as one that loads nothing and is framed by nobody
+  // an answer is data: a browser that shows it as a page loads nothing, and no other page may frame it
   'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
-  // a browser may keep it, and asks each time whether it still holds; caches that many share keep nothing
+  // a browser may keep it but asks each time whether it is still right; shared caches keep nothing
   'cache-control': 'private, no-cache',
 }
 
-/** A year; not for other hosts below this one, which may belong to somebody else. */
+/** A year, without subdomains, which may belong to somebody else. */
 const TRANSPORT_SECURITY = 'max-age=31536000'
 
-/** Sets them on every answer; behind a proxy that is trusted and has TLS, `Strict-Transport-Security` too. */
+/** Sets the headers on every answer; behind a trusted proxy with TLS, `Strict-Transport-Security` too. */
 export function securityHeaders({ trustedProxyHops }: Pick<Settings, 'trustedProxyHops'>) {
   const plugin = new Elysia({ name: 'security-headers' }).headers(HEADERS)
   if (trustedProxyHops === 0) return plugin
@@ -24,7 +24,7 @@ export function securityHeaders({ trustedProxyHops }: Pick<Settings, 'trustedPro
   })
 }
 
-/** The last entry is what the proxy next to us has seen; those before it can be anybody's. */
+/** Only the last entry is the nearest proxy's; a client can send the others. */
 function isBehindTls({ headers }: Request): boolean {
   return headers.get('x-forwarded-proto')?.split(',').at(-1)?.trim().toLowerCase() === 'https'
 }

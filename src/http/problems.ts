@@ -7,7 +7,7 @@ const CHALLENGE = { 'www-authenticate': 'Bearer error="invalid_token"' }
 /** In seconds; a database or an issuer that restarts is back soon. */
 const RETRY = { 'retry-after': '1' }
 
-/** Stable codes, and what each is answered with. The headers of 401 are those of RFC 6750 section 3. */
+/** The stable codes with their answers. The headers of 401 are those of RFC 6750 section 3. */
 export const PROBLEMS = {
   MALFORMED_JSON: { status: 400, detail: 'The body is not JSON in UTF-8', headers: {} },
   TOKEN_MISSING: {
@@ -147,8 +147,8 @@ type ProblemResponses<C extends ErrorCode> = {
 }
 
 /**
- * What a route's `response` declares besides its success: documents and typed clients know only what is declared.
- * Every route can also fail with a 500.
+ * Makes the `response` entries of a route's problems, always with `INTERNAL_ERROR`. Documents and typed clients know only
+ * what is declared.
  */
 export function problems<const C extends readonly ErrorCode[]>(...codes: C) {
   const byStatus = Map.groupBy<ProblemStatus, ErrorCode>(
@@ -166,33 +166,30 @@ export function problemWith<C extends ErrorCode, Members>(code: C) {
   return problemOf<Body>(code)
 }
 
-/**
- * No schema that Elysia would compile, for each route and status anew: a problem is thrown, and what is thrown it does
- * not check. A route that returned one, against our rule, would be a 500.
- */
+/** A mark, and no schema: Elysia trap 18 (docs/elysia.md). A route that returned a problem would be a 500: throw it. */
 function problemOf<Body>(...codes: ErrorCode[]): TUnsafe<Body> {
   return { codes } as unknown as TUnsafe<Body>
 }
 
 export interface Refusal {
-  /** One of few words. */
+  /** One of a few fixed words, because metrics count by it. */
   reason: string
   [detail: string]: unknown
 }
 
 interface ProblemOptions {
   errors?: FieldError[]
-  /** Besides those that the code always has. */
+  /** In addition to those that the code always has. */
   headers?: Record<string, string>
   /** With PRECONDITION_FAILED: the resource as it is now. */
   current?: unknown
-  /** What made it; logged, never sent. */
+  /** The error behind it; logged, never sent. */
   cause?: unknown
   /** Why a token was refused; logged and counted, never sent. */
   refusal?: Refusal
 }
 
-/** Thrown anywhere, answered in one place (`http/errors.ts`). Its words are our own, never submitted data. */
+/** Can be thrown anywhere; `http/errors.ts` answers it. Its words are our own, never what was sent. */
 export class Problem extends Error {
   readonly code: ErrorCode
   readonly status: ProblemStatus

@@ -1,23 +1,23 @@
 /**
- * Where clients reach the service. A proxy may serve it below a path that it takes off before it passes a request on:
- * routes do not know that path; it is added here to the addresses in answers.
+ * The public address of the service. A proxy may serve it below a path, which it removes from the requests that it
+ * forwards. The routes do not know that path; it is added here to the addresses in answers.
  */
 import { Elysia } from 'elysia'
 import type { Arrival } from '../limits/rate-limiter'
 import type { Settings } from '../settings'
 
 export interface PublicPath {
-  /** What clients put in front of our paths: empty, or such as `/tasks`. Left out: always empty. */
+  /** What clients put in front of our paths: `/tasks`, or nothing. Left out: always nothing. */
   prefix?: (request: Request) => string
-  /** A header of the request that decides it. */
+  /** The request header that the prefix depends on. */
   varyBy?: string
-  /** For the OpenAPI document: the public URL if it is set, else the path. Says in `Vary` if a header decides it. */
+  /** For the OpenAPI document: the public URL if it is set, else the path. Adds to `Vary` if it depends on a header. */
   address(arrival: Arrival): string
 }
 
 type PublicSettings = Pick<Settings, 'publicUrl' | 'trustedProxyHops'>
 
-/** By the setting; without it, and behind a proxy that is trusted, by what the proxy says. */
+/** From `PUBLIC_URL`; without it, from the header of a trusted proxy. */
 export function createPublicPath({ publicUrl, trustedProxyHops }: PublicSettings): PublicPath {
   if (publicUrl !== undefined) {
     const path = new URL(publicUrl).pathname
@@ -38,16 +38,15 @@ export function createPublicPath({ publicUrl, trustedProxyHops }: PublicSettings
 const PREFIX_HEADER = 'X-Forwarded-Prefix'
 const MAX_LENGTH = 200
 
-/** Of RFC 3986's unreserved characters alone, which mean nothing in HTML, in a header or in another URL. */
+/** Only unreserved characters of RFC 3986, which mean nothing in HTML, in a header or in another URL. */
 const PLAIN_PATH = /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~-]+)*\/?$/
 
 /**
- * The path that proxies have taken off. nginx and Caddy set the header, Traefik adds one of its own to any that is
- * there already, and Spring's gateway appends to it: as with `X-Forwarded-For`, the last values are those of our own
- * proxies, and the first of these is the outermost path.
+ * The path that proxies have removed. nginx and Caddy set the header, Traefik adds a second one, and Spring's gateway
+ * appends to it. As with `X-Forwarded-For`, the last values come from our own proxies; the first of these is outermost.
  *
  * @param trustedHops how many proxies in front are ours
- * @returns empty if there is none, or a value is no plain path
+ * @returns an empty text if there is none, or if one of our values is no plain path
  */
 export function forwardedPrefix(header: string | null, trustedHops: number): string {
   if (header === null || header.length > MAX_LENGTH) return ''
@@ -60,16 +59,16 @@ function withoutSlash(path: string): string {
   return path.replace(/\/$/, '')
 }
 
-/** Where an address begins in these headers; one with a host, such as `//host`, is not ours. */
+/** The start of an address in these headers, but not of one with a host, such as `//host`. */
 const OWN_PATH = /(?:^|<)(?=\/(?!\/))/g
 
 /** Puts the prefix in front of every path in `Location` and `Link`. */
 export function publicLinks({ prefix, varyBy }: PublicPath) {
   const plugin = new Elysia({ name: 'public-links' })
   if (!prefix) return plugin
-  // around all hooks, so that it has the last word on every answer
+  // around all hooks, so it sees the headers that they have set
   return plugin.wrap((handle) => async (request: Request) => {
-    // typed as a function, which it is not
+    // Elysia trap 23 (docs/elysia.md)
     const answer = (await handle(request)) as unknown as Response
     const { headers } = answer
     const location = headers.get('location')

@@ -1,14 +1,11 @@
-/** Writes answers as JSON text, so that the text can be kept. */
+/** Writes answers as JSON text that can be kept: Elysia trap 25 (docs/elysia.md). */
 import type { TSchema } from '@sinclair/typebox'
 import { type TypeCheck, TypeCompiler } from '@sinclair/typebox/compiler'
 import { ValidationError } from 'elysia'
 
-/**
- * @returns a function that writes a value as JSON, and throws the error that Elysia would for one which is not of the
- *   schema
- */
+/** @returns a function that writes a value as JSON; it throws ValidationError, as Elysia does, if the schema does not fit */
 export function writer<Schema extends TSchema>(schema: Schema): (value: Schema['static']) => string {
-  // made with the first answer, as Elysia makes its own
+  // compiled with the first answer, as Elysia does with its own
   let check: TypeCheck<Schema> | undefined
   return (value) => {
     check ??= TypeCompiler.Compile(schema)
