@@ -13,7 +13,7 @@ import { createPublicPath, publicLinks } from './http/public-path'
 import { requests } from './http/requests'
 import { createServerState, type ServerState } from './http/server-state'
 import { type Counter, createCounter } from './limits/counter'
-import { countUnrouted, createRateLimiter, forAnonymous } from './limits/rate-limiter'
+import { countUnrouted, createRateLimiter, limitAnonymous } from './limits/rate-limiter'
 import { health } from './monitoring/health'
 import { metricsRoute } from './monitoring/metrics'
 import type { Settings } from './settings'
@@ -28,10 +28,10 @@ export interface Deps {
   settings: Settings
   database: Database
   log: Logger
-  /** What follows is for who has to end or to watch it; left out, the app makes its own. */
+  /** These may be given by a caller that watches or ends them; left out, the app makes its own. */
   live?: Live
-  limits?: Counter
-  places?: StreamSlots
+  counter?: Counter
+  slots?: StreamSlots
   serverState?: ServerState
   /** Left out, there are none. */
   metrics?: Metrics | undefined
@@ -40,62 +40,66 @@ export interface Deps {
 
 const ME = '/api/v1/users/me'
 
-/** Puts the service together; does no I/O. */
+/** Puts the service together; does no I/O. `docs/architecture.md` follows a request through it. */
 export function createApp({
   settings,
   database,
   log,
   live = createLive(database.sql, log),
-  limits = createCounter(settings),
-  places = createStreamSlots(),
+  counter = createCounter(settings),
+  slots = createStreamSlots(),
   serverState = createServerState(settings.maxConnections),
   metrics,
   tracing = new Elysia(),
 }: Deps) {
-  const rateLimiter = createRateLimiter({
-    limits,
-    metrics,
-    serverState,
-    trustedProxyHops: settings.trustedProxyHops,
-  })
+  const { trustedProxyHops, requestTimeoutMs: requestTimeout, metricsToken } = settings
+  const rateLimiter = createRateLimiter({ counter, metrics, serverState, trustedProxyHops })
   const services = { database, verify: createVerify(settings), rateLimiter, serverState, metrics }
+  const pageCache = createPageCache()
   const publicPath = createPublicPath(settings)
-  const pages = createPageCache()
-  const tasks = taskRoutes(services, { cache: pages, onChange: live.changed })
-  const sync = syncRoutes(services, live, places)
+  const tasks = taskRoutes(services, { cache: pageCache, onChange: live.changed })
+  const sync = syncRoutes(services, live, slots)
+
+  // a hook reaches only the routes after it, so the order is the way of a request (Elysia trap 1, docs/elysia.md)
   const api = new Elysia({
-    // unknown keys are refused, not dropped
+    // Elysia trap 2
     normalize: false,
-    // each route when it is first asked for: a few milliseconds then, where all of them would take memory and the start
+    // Elysia trap 17
     precompile: false,
-    // on, Elysia looks for the path behind the fourth letter of the host, and hosts may be shorter
+    // Elysia trap 19
     handler: { standardHostname: false },
   })
     .use(tracing)
+    // errors: counted for their address if no route has done it, then answered
     .use(countUnrouted(rateLimiter))
     .use(errors({ log, metrics, routes: (): readonly Route[] => app.routes }))
-    .use(requests({ log, serverState, metrics, requestTimeout: settings.requestTimeoutMs }))
+    // around everything that follows: the request's id and deadline, its log line and its metrics
+    .use(requests({ log, serverState, metrics, requestTimeout }))
+    // the path of a proxy, in `Location` and `Link`
     .use(publicLinks(publicPath))
+    // headers of every answer, before any route can fail
     .use(securityHeaders(settings))
     .use(cors(settings))
+    // routes: each group begins with its guard
     .use(health({ database, serverState, rateLimiter }))
     .use(new Elysia({ prefix: '/api/v1/todos' }).use(tasks).use(sync))
     .use(new Elysia({ prefix: '/api/:user_id/tasks' }).use(tasks).use(sync))
-    .use(new Elysia({ prefix: ME }).use(userRoutes(services, pages.forget)))
+    .use(new Elysia({ prefix: ME }).use(userRoutes(services, pageCache.forget)))
     .use(accounts(settings, services))
   const app = api
-    .use(new Elysia().use(forAnonymous(rateLimiter)).use(docs(api, publicPath)))
-    .use(metrics ? metricsRoute(metrics, settings.metricsToken, rateLimiter) : new Elysia())
+    .use(new Elysia().use(limitAnonymous(rateLimiter)).use(docs(api, publicPath)))
+    .use(metrics ? metricsRoute(metrics, metricsToken, rateLimiter) : new Elysia())
 
+  // last, when all paths are known
   for (const { method, path, allowed } of refusedMethods(app.routes)) {
     app.route(method, path, methodNotAllowed(allowed), { detail: { hide: true } })
   }
-  // alone among what accounts add, it shares its path with something that stays: not 405, but gone like the rest
+  // without accounts this route is 404 like the others of accounts, though its path has other methods
   if (!settings.accounts) app.patch(`${ME}/`, notFound, { detail: { hide: true } })
   return app
 }
 
-/** Typed as always there, for the typed client; where they are off, nothing is at their paths. */
+/** With accounts off there are no such routes. Their types stay, for the typed client. */
 function accounts(settings: Settings, services: Services) {
   const routes = new Elysia()
     .use(new Elysia({ prefix: '/api/v1/auth' }).use(signInRoutes(services, settings)))

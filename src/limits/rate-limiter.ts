@@ -29,14 +29,14 @@ export interface RateLimiter {
 }
 
 interface Deps {
-  limits: Counter
+  counter: Counter
   /** How many entries of `X-Forwarded-For` are proxies' of ours. */
   trustedProxyHops: number
   metrics: Metrics | undefined
   serverState: ServerState
 }
 
-export function createRateLimiter({ limits, trustedProxyHops, metrics, serverState }: Deps): RateLimiter {
+export function createRateLimiter({ counter, trustedProxyHops, metrics, serverState }: Deps): RateLimiter {
   const addressOf = ({ request }: Arrival) =>
     clientAddress(
       serverState.server?.requestIP(request)?.address,
@@ -44,7 +44,7 @@ export function createRateLimiter({ limits, trustedProxyHops, metrics, serverSta
       trustedProxyHops,
     )
   async function take({ request, set }: Arrival, policy: Policy, key: string, points = 1) {
-    const budget = await limits.take(policy, key, points)
+    const budget = await counter.take(policy, key, points)
     contextOf(request).isCounted = true
     addLimit(set.headers, budget)
     return () => {
@@ -69,15 +69,15 @@ export function createRateLimiter({ limits, trustedProxyHops, metrics, serverSta
 }
 
 /** For pages that everybody may see. */
-export function forAnonymous(rateLimiter: RateLimiter) {
-  return new Elysia({ name: 'for-strangers' }).derive({ as: 'scoped' }, async ({ request, set }) => {
+export function limitAnonymous(rateLimiter: RateLimiter) {
+  return new Elysia({ name: 'limit-anonymous' }).derive({ as: 'scoped' }, async ({ request, set }) => {
     await rateLimiter.anonymous({ request, set })
   })
 }
 
 /** Counts what was answered before anybody asked for whom: paths and methods that there are not. */
 export function countUnrouted(rateLimiter: RateLimiter) {
-  return new Elysia({ name: 'count-rest' }).onError({ as: 'global' }, async ({ error, request, set }) => {
+  return new Elysia({ name: 'count-unrouted' }).onError({ as: 'global' }, async ({ error, request, set }) => {
     await rateLimiter.unrouted({ request, set }, error instanceof Problem && error.status === 503)
   })
 }
