@@ -47,8 +47,8 @@ export const SIGNED_IN_PROBLEMS = [
 export const OWNER_PROBLEMS = [...SIGNED_IN_PROBLEMS, 'OWNER_MISMATCH', 'DATABASE_UNAVAILABLE'] as const
 
 /**
- * Gives the routes after it `caller` and `sql`. A derive, because it runs before the body is read and before validation:
- * a request without a good token gets 401 and learns nothing else.
+ * Gives the routes after it `caller` and `sql`. A derive (Elysia traps 3 and 4, docs/elysia.md) runs before the body is
+ * read and before validation, so a request without a good token gets 401 and learns nothing else.
  */
 export function signedIn(services: Services) {
   return new Elysia({ name: 'signed-in' }).derive({ as: 'scoped' }, async ({ request, set }) => {
@@ -68,7 +68,7 @@ export function signedInOwner(services: Services) {
     const { request, set } = context
     const caller = await identify(services, { request, set })
     const refuseTooMany = await services.rateLimiter.user({ request, set }, caller.id)
-    // a path without parameters has no `params` at all, and their schema wants an object
+    // Elysia trap 16
     context.params ??= {}
     const { user_id: named = 'me' }: { user_id?: string } = context.params
     if (named !== 'me' && named !== caller.id) throw new Problem('OWNER_MISMATCH')

@@ -11,17 +11,17 @@ import { Problem } from '../http/problems'
 /** All in milliseconds. */
 export const FETCH_DEADLINE = 3000
 const MAX_AGE = 600_000
-/** Between two look-ups of key ids that are not known, so that forged ids do not become load on the issuer. */
+/** Between two fetches for unknown key ids, so that forged ids put no load on the issuer. */
 const UNKNOWN_KEY_COOLDOWN = 30_000
-/** Between two tries to refresh keys that are old, while the issuer is down. */
+/** Between two tries to refresh old keys while the issuer is down. */
 const REFRESH_COOLDOWN = 30_000
-/** Between two tries while there are no keys at all: short, because nobody can sign in meanwhile. */
+/** Between two tries while there are no keys yet. It is short, because no token can be verified until then. */
 const FIRST_KEYS_COOLDOWN = 1000
 
 export type FindKey = (header: JWSHeaderParameters, token: FlattenedJWSInput) => Promise<CryptoKey>
 
 export interface RemoteKeysOptions {
-  /** Called when the keys have changed, so that what was verified with the old ones can be forgotten. */
+  /** Called when the keys have changed, so that tokens verified with the old ones can be forgotten. */
   onChange: () => void
   /** The clock, in milliseconds. */
   now?: () => number
@@ -32,7 +32,7 @@ export interface RemoteKeysOptions {
 /**
  * The keys at one JWKS address (RFC 7517).
  *
- * @returns a look-up that throws Problem KEYS_UNAVAILABLE while no keys were ever had, and jose's
+ * @returns a function that finds a key. It throws Problem KEYS_UNAVAILABLE until the keys were fetched once, and jose's
  *   `JWKSNoMatchingKey` for a key that the issuer does not have
  */
 export function remoteKeys(
@@ -56,7 +56,7 @@ export function remoteKeys(
     find = loaded
     return loaded
   }
-  /** All who wait share one fetch. */
+  /** Requests that wait at the same time share one fetch. */
   function loadOnce(): Promise<FindKey> {
     loading ??= load().finally(() => {
       loading = undefined
@@ -98,11 +98,11 @@ async function fetchKeys(url: string, deadline: number): Promise<string> {
   return response.text()
 }
 
-/** Several addresses as one. All are asked at once: one that is down, or slow, must not hold up the keys of another. */
+/** Asks several addresses at once, so that one that is down or slow does not delay the keys of another. */
 export function anyOf(sources: readonly FindKey[]): FindKey {
   return (header, token) =>
     Promise.any(sources.map((find) => find(header, token))).catch(({ errors: failures }: AggregateError) => {
-      // "cannot be fetched" says more than "has no such key": the missing one may be there
+      // one that could not be fetched may have the key that the others lack
       throw failures.find((failure) => failure instanceof Problem) ?? failures[0]
     })
 }

@@ -1,9 +1,9 @@
-/** The SQL of who is calling. */
+/** The SQL that the guard and the features need of a user's row. */
 import type { Batchable } from '../database/batch'
 import type { Sql } from '../database/sql'
 import type { Caller } from './caller'
 
-/** Whether the caller's token is older than the end of its user. */
+/** Whether the caller has been deleted since the token was issued. */
 export async function isDeleted(sql: Sql, { id, issuedAt }: Caller): Promise<boolean> {
   const [deleted] = await sql<{ id: string }[]>`
     -- isDeleted
@@ -12,7 +12,7 @@ export async function isDeleted(sql: Sql, { id, issuedAt }: Caller): Promise<boo
 }
 
 /**
- * The same of a row that has been read.
+ * The same for a row that has been read.
  *
  * @param refuseTokensUntil in seconds since 1970; null: no token is refused
  */
@@ -25,12 +25,12 @@ export interface UserState {
   revision: number
   /** The newest revision among the tombstones that have been purged. */
   purged_revision: number
-  /** The row's own version: after a restore from a backup, a revision may stand for other tasks than before. */
+  /** PostgreSQL's version of the row. After a restore from a backup a revision may stand for other tasks than before. */
   version: string | null
   refuse_tokens_until: number | null
 }
 
-/** @returns those that there are */
+/** @returns the users that exist */
 export async function findUsers(
   sql: Sql,
   ids: readonly string[],

@@ -1,8 +1,8 @@
-/** Why a token is refused: the answer says little, so operators find it in the log (at `debug`) and in the metrics. */
+/** Why a token is refused. The answer says little; the log (at `debug`) and the metrics have the reason. */
 import { errors } from 'jose'
 import { type ErrorCode, Problem } from '../http/problems'
 
-/** The words of the log and the metrics, each with what the client is told. */
+/** The reason in the log and the metrics, and the code in the answer. */
 const CODES = {
   missing: 'TOKEN_MISSING',
   not_a_jwt: 'TOKEN_NOT_JWT',
@@ -52,7 +52,7 @@ export function reasonOf(error: unknown): RefusalReason {
   return 'malformed'
 }
 
-/** What an unverified token says of itself: its sender may have made it up. Nothing else of it is kept. */
+/** What an unverified token says, for the log. Its sender may have made it up. */
 export function describeToken(token: string): RefusalDetails['found'] {
   const [header, payload] = token.split('.', 2).map(decodePart)
   return {
@@ -80,6 +80,6 @@ const MAX_TEXT = 200
 function toText(value: unknown): string | undefined {
   if (value === undefined) return undefined
   const text = typeof value === 'string' ? value : JSON.stringify(value)
-  // terminals act on control characters, and not all of them are escaped in JSON
+  // terminals act on control characters, and JSON does not escape all of them
   return text.slice(0, MAX_TEXT).replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '\ufffd')
 }

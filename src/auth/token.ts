@@ -8,7 +8,7 @@ export type TokenSettings = Pick<Settings, 'secret' | 'jwtExpireMinutes' | 'issu
  * Signs an access token (HS256).
  *
  * @param subject the user's id
- * @param sessionId where the user signed in; becomes the claim `sid`
+ * @param sessionId becomes the claim `sid`
  * @throws Error if there is no shared secret
  */
 export function signAccessToken(
@@ -23,7 +23,7 @@ export function signAccessToken(
     sub: subject,
     iss,
     ...(aud && { aud }),
-    // an id of its own, for two tokens of one session and one second are still two
+    // so that two tokens of one session and one second differ
     ...(sessionId && { sid: sessionId, jti: crypto.randomUUID() }),
     iat: true,
     exp: `${jwtExpireMinutes}m`,

@@ -1,4 +1,4 @@
-/** From a bearer token to the user who sent it. Which keys are trusted comes from settings, never from the token. */
+/** Verifies bearer tokens. The settings say which keys are trusted, never the token. */
 import { decodeProtectedHeader, type JWTPayload, jwtVerify } from 'jose'
 import { Problem } from '../http/problems'
 import { codePoints, isStorable } from '../http/schemas'
@@ -7,21 +7,21 @@ import type { Caller } from './caller'
 import { anyOf, FETCH_DEADLINE, remoteKeys } from './keys'
 import { describeToken, type RefusalReason, reasonOf, refuseToken } from './refusal'
 
-/** Known tokens are answered at once. */
+/** A remembered token gives its caller at once, without a promise. */
 export type Verify = (authorization: string | null) => Caller | Promise<Caller>
 
-/** In seconds; for clocks that differ. */
+/** In seconds, because clocks differ. */
 const CLOCK_TOLERANCE = 5
 /** In characters. */
 const MAX_TOKEN = 8192
-/** How many verified tokens are remembered: an EdDSA check costs 0.2 ms, a look-up nothing. */
+/** How many verified tokens are remembered; verifying one costs 0.2 ms. */
 const MAX_REMEMBERED = 10_000
-/** In seconds; then a token is checked again, so that it does not long outlive a key that was withdrawn. */
+/** In seconds. Then a token is verified again, because its key may have been withdrawn. */
 const REMEMBERED_FOR = 600
 
 const JWKS_ALGORITHMS = ['EdDSA', 'ES256', 'ES512', 'RS256', 'PS256']
 
-/** Other types are other things: Better Auth signs sign-out notices and its session cache too. */
+/** Better Auth also signs sign-out notices and its session cache, which are no access tokens. */
 const TOKEN_TYPE = /^(?:at\+)?jwt$/i
 
 type AuthSettings = Pick<Settings, 'secret' | 'jwks' | 'issuers' | 'audiences'> &
@@ -29,7 +29,7 @@ type AuthSettings = Pick<Settings, 'secret' | 'jwks' | 'issuers' | 'audiences'> 
 
 interface Verified {
   caller: Caller
-  /** How long this may be remembered, in seconds since 1970. */
+  /** Until when this may be remembered, in seconds since 1970. */
   until: number
 }
 
@@ -51,21 +51,21 @@ export function createVerify(settings: AuthSettings): Verify {
   }
   async function verify(header: string): Promise<Caller> {
     const token = bearerToken(header)
-    // the same for every way to write it: nobody fills the memory with one token
+    // one spelling for all, so that one token cannot fill the memory
     const usual = `Bearer ${token}`
     const known = recall(usual)
     if (known) return known
-    // should the keys change during the check, then its outcome goes into the map that is no longer read
+    // if the keys change meanwhile, the outcome goes into a map that is no longer read
     const memory = remembered
     memory.delete(usual)
     const verified = await check(token)
-    // a Map keeps the order of insertion: the first is the one remembered longest
+    // a Map keeps the order of insertion, so the first is the oldest
     const [oldest] = memory.size < MAX_REMEMBERED ? [] : memory.keys()
     if (oldest !== undefined) memory.delete(oldest)
     memory.set(usual, verified)
     return verified.caller
   }
-  // by the whole header: to look at its form costs more than all else that a known token needs
+  // by the whole header: parsing it costs more than the rest of the look-up
   return (authorization) => recall(authorization ?? '') ?? verify(authorization ?? '')
 }
 
@@ -84,7 +84,7 @@ function bearerToken(authorization: string): string {
 function createCheck(settings: AuthSettings, forget: () => void) {
   const { secret, jwks, issuers, audiences, requestTimeoutMs = Number.POSITIVE_INFINITY } = settings
   const secretKey = secret === undefined ? undefined : new TextEncoder().encode(secret)
-  // so that there is time left for the answer
+  // leaves time for the answer
   const deadline = Math.min(FETCH_DEADLINE, requestTimeoutMs / 2)
   const findKey = jwks && anyOf(jwks.urls.map((url) => remoteKeys(url, { onChange: forget, deadline })))
   const common = { clockTolerance: CLOCK_TOLERANCE, requiredClaims: ['exp'] }
@@ -122,7 +122,7 @@ function isSymmetric(algorithm: string | undefined): boolean {
   return algorithm?.startsWith('HS') ?? false
 }
 
-/** Only what is set is checked. */
+/** A claim is checked only if its setting is set. */
 function bind(
   issuers: readonly string[] = [],
   audiences: readonly string[] = [],
@@ -133,18 +133,18 @@ function bind(
   }
 }
 
-/** In seconds since 1970: the year 10000, which no time in RFC 3339 reaches. */
+/** In seconds since 1970: the year 10000, beyond the times of RFC 3339. */
 const LAST_MOMENT = 253_402_300_800
 
 const UUID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/i
 
-/** @returns undefined if the token does not say whose it is */
+/** @returns undefined if the token names no user */
 function toVerified({ sub, userId, exp, iat, sid }: JWTPayload): Verified | undefined {
   const subject: unknown = sub === undefined || sub === '' ? userId : sub
   if (typeof subject !== 'string' || subject === '' || codePoints(subject) > 255 || !isStorable(subject)) {
     return undefined
   }
-  // `requiredClaims` has seen to it that `exp` is there
+  // `requiredClaims` makes sure that `exp` is there
   const expires = (exp ?? 0) + CLOCK_TOLERANCE
   const caller = {
     id: subject,

@@ -1,4 +1,4 @@
-/** Reads a JSON body: late, so that nobody makes the server parse before it knows who they are. */
+/** Reads a JSON body. It is read after authentication, so that a request without a token is not parsed. */
 
 import { invalid, Problem } from './problems'
 import { inTime } from './request-context'
@@ -6,13 +6,13 @@ import { inTime } from './request-context'
 /** In bytes. */
 const MAX_BODY = 64 * 1024
 
-/** Elysia prints what fails validation with indentation: a few KiB of brackets would become gigabytes. */
+/** Elysia trap 9 (docs/elysia.md). */
 const MAX_DEPTH = 32
 
 // application/merge-patch+json is what PATCH means here (RFC 7396), and other +json types differ only in name
 const JSON_TYPE = /^application\/(?:[\w.-]+\+)?json$/
 
-/** What can go wrong before a body is validated. */
+/** The problems of a body that has not been validated yet. */
 export const BODY_PROBLEMS = [
   'MALFORMED_JSON',
   'REQUEST_TIMEOUT',
@@ -37,10 +37,7 @@ export async function readJson(request: Request): Promise<unknown> {
   return value
 }
 
-/**
- * Elysia turns the value of a field that fails validation to text, and fails itself where an object has a `toString` of
- * its own. Below the root, where that is a field like any other, no schema takes an object.
- */
+/** Elysia trap 10 (docs/elysia.md). Below the root no schema takes an object. */
 function forgetToString(value: unknown, isRoot = true): void {
   if (typeof value !== 'object' || value === null) return
   if (!isRoot && Object.hasOwn(value, 'toString')) Reflect.deleteProperty(value, 'toString')
@@ -60,7 +57,7 @@ function isDeeperThan(levels: number, value: unknown): boolean {
   return levels === 0 || Object.values(value).some((each) => isDeeperThan(levels - 1, each))
 }
 
-/** A sender that goes away in the middle is not a fault of ours. */
+/** A client that goes away in the middle has sent malformed JSON: it is no failure of the server. */
 async function readBytes(request: Request): Promise<Uint8Array> {
   try {
     if (request.headers.has('content-length')) return new Uint8Array(await request.arrayBuffer())
@@ -70,7 +67,7 @@ async function readBytes(request: Request): Promise<Uint8Array> {
   }
 }
 
-/** A chunked body does not say how long it will be. */
+/** A chunked body does not say how long it is, so it is measured while it arrives. */
 async function readChunks({ body }: Request): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let size = 0
@@ -89,6 +86,6 @@ function checkMediaType(headers: Headers): void {
   const isUtf8 = charset === undefined || /^charset=("?)utf-?8\1$/.test(charset)
   const isPlain = (headers.get('content-encoding') ?? 'identity').toLowerCase() === 'identity'
   if (JSON_TYPE.test(type.trim()) && isUtf8 && isPlain) return
-  // RFC 9110 section 12.5.3: says which coding would have been taken
+  // RFC 9110 section 12.5.3: says which coding is accepted
   throw new Problem('UNSUPPORTED_MEDIA_TYPE', isPlain ? {} : { headers: { 'accept-encoding': 'identity' } })
 }

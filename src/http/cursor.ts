@@ -3,7 +3,7 @@ import { hash } from 'node:crypto'
 import { type TSchema, Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 
-/** An id or a revision in a cursor; Elysia's own integers accept text as well. */
+/** An id or a revision. TypeBox's own integer: Elysia trap 11 (docs/elysia.md). */
 export const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
 
 const CHECKSUM_LENGTH = 16

@@ -1,5 +1,5 @@
 /**
- * Requests that may be sent again because the first answer was lost, after
+ * Keys that make it safe to send a request again, after
  * https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/. Unlike there, the key is any visible
  * ASCII text, not a quoted string of structured fields, and one on another request is 422.
  */
@@ -15,7 +15,7 @@ export interface IdempotencyKey {
 /**
  * @param body as it was validated
  * @returns undefined if the request has no key
- * @throws Problem VALIDATION_ERROR for a key that is none
+ * @throws Problem VALIDATION_ERROR for a malformed key
  */
 export function idempotencyKey(request: Request, path: string, body: unknown): IdempotencyKey | undefined {
   const key = request.headers.get('idempotency-key')

@@ -52,7 +52,7 @@ function numbersOf(schema: TSchema | undefined): string[] {
   return Object.keys(properties).filter((name) => properties[name]?.['isNumber'])
 }
 
-/** What is too large for a number becomes the largest safe one, which no task has as its id. */
+/** Elysia trap 12 (docs/elysia.md). A number above 2^53 becomes the largest safe one, which is the id of no task. */
 function convert(values: Record<string, unknown>, names: readonly string[]): void {
   for (const name of names) {
     if (values[name] !== undefined) values[name] = Math.min(Number(values[name]), Number.MAX_SAFE_INTEGER)

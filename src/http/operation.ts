@@ -1,6 +1,6 @@
 /** What a route says of itself to the OpenAPI document and to clients: its `detail`. */
 
-/** Request headers in the document. Elysia's own schema of headers would have the headers of every request parsed. */
+/** Request headers in the document. Not a schema of headers: Elysia trap 27 (docs/elysia.md). */
 export const REQUEST_HEADERS = {
   'If-Match': 'Only if the task still has one of these ETags; else 412',
   'If-None-Match': 'Only if it has changed since one of these ETags; else 304',

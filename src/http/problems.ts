@@ -3,85 +3,58 @@ import type { TUnsafe } from '@sinclair/typebox'
 import { t } from 'elysia'
 import { component, oneOf } from './schemas'
 
-const CHALLENGE = { 'www-authenticate': 'Bearer error="invalid_token"' }
-/** In seconds; a database or an issuer that restarts is back soon. */
+/** RFC 6750 section 3. */
+const BEARER = { 'www-authenticate': 'Bearer' }
+const INVALID_TOKEN = { 'www-authenticate': 'Bearer error="invalid_token"' }
+/** In seconds: a database or an issuer that restarts is back soon. */
 const RETRY = { 'retry-after': '1' }
 
-/** The stable codes with their answers. The headers of 401 are those of RFC 6750 section 3. */
+function entry<const Status extends number>(
+  status: Status,
+  detail: string,
+  headers: Record<string, string> = {},
+) {
+  return { status, detail, headers }
+}
+
+/** Stable codes, and the answer to each. */
 export const PROBLEMS = {
-  MALFORMED_JSON: { status: 400, detail: 'The body is not JSON in UTF-8', headers: {} },
-  TOKEN_MISSING: {
-    status: 401,
-    detail: 'Send the header Authorization: Bearer <token>',
-    headers: { 'www-authenticate': 'Bearer' },
-  },
-  TOKEN_EXPIRED: { status: 401, detail: 'The token has expired', headers: CHALLENGE },
-  TOKEN_INVALID: { status: 401, detail: 'The token is not valid', headers: CHALLENGE },
-  TOKEN_NOT_JWT: {
-    status: 401,
-    detail: 'The token is not a JWT; a Better Auth session token is exchanged for one at /api/auth/token',
-    headers: CHALLENGE,
-  },
-  INVALID_CREDENTIALS: {
-    status: 401,
-    detail: 'The e-mail address or the password is wrong',
-    headers: { 'www-authenticate': 'Bearer' },
-  },
-  OWNER_MISMATCH: { status: 403, detail: 'The path names another user than the token', headers: {} },
-  WRONG_PASSWORD: { status: 403, detail: 'The current password is wrong', headers: {} },
-  ACCOUNT_NOT_FOUND: {
-    status: 404,
-    detail: 'The user has no account here: another issuer looks after e-mail and password',
-    headers: {},
-  },
-  SESSION_NOT_FOUND: { status: 404, detail: 'There is no such session', headers: {} },
-  TASK_NOT_FOUND: { status: 404, detail: 'There is no such task', headers: {} },
-  NOT_FOUND: { status: 404, detail: 'There is nothing at this path', headers: {} },
-  METHOD_NOT_ALLOWED: { status: 405, detail: 'The header Allow has the methods of this path', headers: {} },
-  EMAIL_TAKEN: { status: 409, detail: 'There is an account with this e-mail address', headers: {} },
-  REQUEST_TIMEOUT: {
-    status: 408,
-    detail: 'The request did not arrive in time',
-    // RFC 9110 section 15.5.9
-    headers: { connection: 'close' },
-  },
-  CURSOR_EXPIRED: {
-    status: 410,
-    detail: 'Changes since this cursor have been purged: start anew, without one',
-    headers: {},
-  },
-  PRECONDITION_FAILED: {
-    status: 412,
-    detail: 'The task has changed since; `current` is what it is now',
-    headers: {},
-  },
-  PAYLOAD_TOO_LARGE: { status: 413, detail: 'The body is larger than 65536 bytes', headers: {} },
-  UNSUPPORTED_MEDIA_TYPE: {
-    status: 415,
-    detail: 'The body must be application/json in UTF-8, and not compressed',
-    headers: {},
-  },
-  IDEMPOTENCY_KEY_REUSED: {
-    status: 422,
-    detail: 'The Idempotency-Key was used for another request',
-    headers: {},
-  },
-  VALIDATION_ERROR: { status: 422, detail: 'The request has fields that are not valid', headers: {} },
-  RATE_LIMITED: {
-    status: 429,
-    detail: 'Too many requests; try again later',
-    headers: { 'retry-after': '60' },
-  },
-  INTERNAL_ERROR: { status: 500, detail: 'Internal server error', headers: {} },
-  DATABASE_UNAVAILABLE: { status: 503, detail: 'The database cannot be used at the moment', headers: RETRY },
-  KEYS_UNAVAILABLE: { status: 503, detail: "The token issuer's keys cannot be fetched", headers: RETRY },
-  OVERLOADED: {
-    status: 503,
-    detail: 'Too many requests are under way',
-    headers: RETRY,
-  },
-  SHUTTING_DOWN: { status: 503, detail: 'This process is about to stop', headers: RETRY },
-} as const
+  MALFORMED_JSON: entry(400, 'The body is not JSON in UTF-8'),
+  TOKEN_MISSING: entry(401, 'Send the header Authorization: Bearer <token>', BEARER),
+  TOKEN_EXPIRED: entry(401, 'The token has expired', INVALID_TOKEN),
+  TOKEN_INVALID: entry(401, 'The token is not valid', INVALID_TOKEN),
+  TOKEN_NOT_JWT: entry(
+    401,
+    'The token is not a JWT; a Better Auth session token is exchanged for one at /api/auth/token',
+    INVALID_TOKEN,
+  ),
+  INVALID_CREDENTIALS: entry(401, 'The e-mail address or the password is wrong', BEARER),
+  OWNER_MISMATCH: entry(403, 'The path names another user than the token'),
+  WRONG_PASSWORD: entry(403, 'The current password is wrong'),
+  ACCOUNT_NOT_FOUND: entry(
+    404,
+    'The user has no account here: another issuer looks after e-mail and password',
+  ),
+  SESSION_NOT_FOUND: entry(404, 'There is no such session'),
+  TASK_NOT_FOUND: entry(404, 'There is no such task'),
+  NOT_FOUND: entry(404, 'There is nothing at this path'),
+  METHOD_NOT_ALLOWED: entry(405, 'The header Allow has the methods of this path'),
+  EMAIL_TAKEN: entry(409, 'There is an account with this e-mail address'),
+  // RFC 9110 section 15.5.9
+  REQUEST_TIMEOUT: entry(408, 'The request did not arrive in time', { connection: 'close' }),
+  CURSOR_EXPIRED: entry(410, 'Changes since this cursor have been purged: start anew, without one'),
+  PRECONDITION_FAILED: entry(412, 'The task has changed since; `current` is what it is now'),
+  PAYLOAD_TOO_LARGE: entry(413, 'The body is larger than 65536 bytes'),
+  UNSUPPORTED_MEDIA_TYPE: entry(415, 'The body must be application/json in UTF-8, and not compressed'),
+  IDEMPOTENCY_KEY_REUSED: entry(422, 'The Idempotency-Key was used for another request'),
+  VALIDATION_ERROR: entry(422, 'The request has fields that are not valid'),
+  RATE_LIMITED: entry(429, 'Too many requests; try again later', { 'retry-after': '60' }),
+  INTERNAL_ERROR: entry(500, 'Internal server error'),
+  DATABASE_UNAVAILABLE: entry(503, 'The database cannot be used at the moment', RETRY),
+  KEYS_UNAVAILABLE: entry(503, "The token issuer's keys cannot be fetched", RETRY),
+  OVERLOADED: entry(503, 'Too many requests are under way', RETRY),
+  SHUTTING_DOWN: entry(503, 'This process is about to stop', RETRY),
+}
 
 export type ErrorCode = keyof typeof PROBLEMS
 type StatusOf<C extends ErrorCode> = (typeof PROBLEMS)[C]['status']

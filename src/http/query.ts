@@ -8,7 +8,7 @@ export function queryOf({ url }: Request): URLSearchParams {
 }
 
 /**
- * Refuses a parameter that was sent twice: it would not be clear which one counts.
+ * Refuses a parameter that was sent twice (Elysia trap 14, docs/elysia.md).
  *
  * @param parsed the query as Elysia has parsed it
  * @throws Problem VALIDATION_ERROR

@@ -53,7 +53,7 @@ export function text(name: string, { min, max, notBlank = false, description }: 
   })
 }
 
-/** One of several words. Not `t.UnionEnum`, whose default would fill in an omitted optional. */
+/** One of several words. Not `t.UnionEnum`: Elysia trap 13 (docs/elysia.md). */
 export function oneOf<const T extends readonly string[]>(choices: T, description?: string) {
   const documented = { type: 'string', enum: choices, ...(description && { description }) }
   return t.Unsafe<T[number]>(
@@ -65,8 +65,8 @@ export function oneOf<const T extends readonly string[]>(choices: T, description
 }
 
 /**
- * A whole number in a query or path. It is checked as text, because a coerced number would accept `1e1`, `0x10` and ` 5`,
- * and round numbers above 2^53. `input` converts it after validation, so a handler gets a number.
+ * A whole number in a query or path. It is checked as text (Elysia trap 11, docs/elysia.md); `input` converts it after
+ * validation, so a handler gets a number.
  */
 export function wholeNumber(pattern: string, rule: string, documented: Record<string, unknown>) {
   const number = { isNumber: true, documented: { type: 'integer', ...documented } }

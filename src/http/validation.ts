@@ -12,7 +12,7 @@ export const PLACES = { body: 'body', query: 'query', params: 'path' } as const
 export function fieldErrors(place: FieldError['in'], errors: Iterable<ValueError>): FieldError[] {
   const found = new Map<string, FieldError>()
   for (const error of flatten(errors)) {
-    // the first error of a field says most: TypeBox goes on to say that what is missing also has the wrong type
+    // the first error of a field says most: of a missing field TypeBox also says that its type is wrong
     if (found.has(error.path)) continue
     const pointer =
       place === 'body' ? error.path : error.path.slice(1).replaceAll('~1', '/').replaceAll('~0', '~')
@@ -22,7 +22,7 @@ export function fieldErrors(place: FieldError['in'], errors: Iterable<ValueError
   return [...found.values()]
 }
 
-/** A union fails as a whole; what is wrong with its first form is what the sender wants to know. */
+/** A union fails as a whole; the errors of its first form say what is wrong. */
 function* flatten(errors: Iterable<ValueError>): Iterable<ValueError> {
   for (const error of errors) {
     const [first] = error.type === ValueErrorType.Union && !hasRule(error.schema) ? error.errors : []

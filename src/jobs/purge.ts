@@ -1,4 +1,4 @@
-/** Deletes what has expired, in the background. */
+/** Deletes expired rows in the background. */
 import type { Logger } from 'pino'
 import { purgeRefreshTokens, purgeSessions } from '../accounts/purge'
 import type { Sql } from '../database/sql'
@@ -9,9 +9,9 @@ import { purgeIdempotencyKeys, purgeTombstones } from '../tasks/purge'
 const INTERVAL = 3_600_000
 
 /**
- * Purges now and every hour, batch after batch. Several processes do not wait for one another.
+ * Purges now and every hour, batch after batch. Several processes may do so at once.
  *
- * @returns what stops it, after the batch under way
+ * @returns a function that stops it after the present batch
  */
 export function startPurging(sql: Sql, log: Logger, { trashDays }: Pick<Settings, 'trashDays'>): () => void {
   const batches = [
