@@ -85,7 +85,11 @@ export function createApp({
     .use(accounts(settings, services))
   const app = api
     .use(new Elysia().use(forAnonymous(rateLimiter)).use(docs(api, publicPath)))
-    .use(metrics ? metricsRoute(metrics, settings.metricsToken, rateLimiter) : new Elysia())
+    .use(
+      metrics && settings.metricsPort === undefined
+        ? metricsRoute(metrics, settings.metricsToken, rateLimiter)
+        : new Elysia(),
+    )
 
   for (const { method, path, allowed } of refusedMethods(app.routes)) {
     app.route(method, path, methodNotAllowed(allowed), { detail: { hide: true } })
