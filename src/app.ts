@@ -52,7 +52,7 @@ export function createApp({
   metrics,
   tracing = new Elysia(),
 }: Deps) {
-  const { trustedProxyHops, requestTimeoutMs: requestTimeout, metricsToken } = settings
+  const { trustedProxyHops, requestTimeoutMs: requestTimeout, metricsPort, metricsToken } = settings
   const rateLimiter = createRateLimiter({ counter, metrics, serverState, trustedProxyHops })
   const services = { database, verify: createVerify(settings), rateLimiter, serverState, metrics }
   const pageCache = createPageCache()
@@ -88,7 +88,10 @@ export function createApp({
     .use(accounts(settings, services))
   const app = api
     .use(new Elysia().use(limitAnonymous(rateLimiter)).use(docs(api, publicPath)))
-    .use(metrics ? metricsRoute(metrics, metricsToken, rateLimiter) : new Elysia())
+    // a worker has its metrics at a port of its own
+    .use(
+      metrics && metricsPort === undefined ? metricsRoute(metrics, metricsToken, rateLimiter) : new Elysia(),
+    )
 
   // last, when all paths are known
   for (const { method, path, allowed } of refusedMethods(app.routes)) {

@@ -43,7 +43,7 @@ async function runServer(): Promise<void> {
 /** Each command loads what it needs: a supervisor serves nothing itself. */
 async function start(loaded: Settings, log: Logger, stopRequested: Promise<unknown>) {
   if (loaded.workers === 1) return (await import('./server')).serve(loaded, log)
-  return (await import('./workers/serve')).serveWithWorkers(loaded, log, stopRequested)
+  return (await import('./cli/supervisor')).serveWithWorkers(loaded, log, stopRequested)
 }
 
 function welcome(url: string, { accounts, secret, publicUrl }: Settings): string {
@@ -77,11 +77,7 @@ function print(text: string): void {
 async function run([command = 'serve', ...args]: readonly string[]): Promise<void> {
   if (command === 'serve') return runServer()
   if (command === 'token') return printToken(args[0])
-  if (command === 'worker') {
-    // before the service is loaded, which takes a while; when it takes too long, the supervisor ends it
-    const stopRequested = nextSignal({ isPatient: true })
-    return (await import('./workers/worker')).runWorker(args[0], settings, stopRequested)
-  }
+  if (command === 'worker') return (await import('./cli/worker')).runWorker(args, settings)
   const { db, health } = await import('./cli/commands')
   if (command === 'db') return db(args, () => loadDatabaseSettings(environment()))
   if (command === 'health') return health(settings())

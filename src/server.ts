@@ -1,30 +1,24 @@
 /** From settings to a listening server, and back to nothing. */
+import type { AnyElysia } from 'elysia'
 import type { Logger } from 'pino'
-import { type App, createApp } from './app'
+import { createApp } from './app'
 import { openDatabase } from './database/database'
 import { provideDatabase } from './embedded/provide'
-import { createServerState, type ServerState } from './http/server-state'
+import { createServerState } from './http/server-state'
 import { startPurging } from './jobs/purge'
 import { createCounter } from './limits/counter'
+import { createMetricsApp } from './monitoring/metrics'
 import type { Settings } from './settings'
 import { createLive } from './sync/live'
-import { createStreamSlots } from './sync/stream-slots'
+import { createStreamSlots, MAX_STREAMS } from './sync/stream-slots'
 import { cannotListen, urlOf } from './system/listening'
 import { startTracing } from './telemetry/tracing'
-import type { Sharing } from './workers/sharing'
 
 export interface Server {
   /** Where it listens, for people. */
   url: string
   /** Answers what was accepted, for ten seconds at most, and ends all that was started. */
   stop(): Promise<void>
-}
-
-const ALONE: Sharing = {
-  limits: (own) => own,
-  places: (own) => own,
-  live: (own) => own,
-  metrics: (own) => own,
 }
 
 /** In milliseconds, from the signal. */
@@ -37,12 +31,12 @@ const GRACE = 1000
  * Starts the embedded database where no other is configured, brings that one up to date, and listens. A configured
  * database is neither migrated nor waited for: migrating is a step of its own, and `/ready` tells the state.
  *
- * @param sharing for one of several processes on one port
+ * @param processes how many share the port, this one among them; a user's streams are divided among them
  * @throws Error for a port that is taken, or an embedded database that does not start
  */
-export async function serve(settings: Settings, log: Logger, sharing = ALONE): Promise<Server> {
+export async function serve(settings: Settings, log: Logger, processes = 1): Promise<Server> {
   const provided = await provideDatabase(settings, log)
-  const metrics = await collectMetrics(settings, sharing)
+  const metrics = await collectMetrics(settings)
   const tracing = settings.otelEndpoint
     ? await startTracing({
         otelEndpoint: settings.otelEndpoint,
@@ -60,31 +54,39 @@ export async function serve(settings: Settings, log: Logger, sharing = ALONE): P
       tracing?.statement(statement)
     },
   })
-  const live = sharing.live(createLive(database.sql, log))
-  const shared = await shareCounts(settings, log)
-  const ownLimits = createCounter(settings, { shared })
-  // Redis counts for other machines as well
-  const limits = shared ? ownLimits : sharing.limits(ownLimits)
-  const places = sharing.places(createStreamSlots())
+  const live = createLive(database.sql, log)
+  const counter = createCounter(settings, { shared: await shareCounts(settings, log) })
+  const slots = createStreamSlots(Math.ceil(MAX_STREAMS / processes))
   const serverState = createServerState(settings.maxConnections)
   const app = createApp({
     settings,
     database,
     log,
     live,
-    counter: limits,
-    slots: places,
+    counter,
+    slots,
     serverState,
     metrics,
     tracing: tracing?.plugin,
   })
+  const { metricsPort = 0 } = settings
+  const metricsApp =
+    metrics && metricsPort ? createMetricsApp({ settings, log, counter, metrics }) : undefined
   const endAll = async () => {
-    await Promise.all([database.end(), limits.close(), tracing?.stop()])
+    await metricsApp?.server?.stop(true)
+    await Promise.all([database.end(), counter.close(), tracing?.stop()])
     await provided.stop()
   }
-  const server = await listen(app, serverState, settings, sharing !== ALONE).catch(async (cause) => {
+  const listenAll = async () => {
+    if (metricsApp) listen(metricsApp, { ...settings, port: metricsPort }, false, 'METRICS_PORT')
+    const server = listen(app, settings, processes > 1)
+    // without it, streams would be cut when idle, and all clients would share the limits of one address
+    if (serverState.server !== server) throw new Error('The service has no server')
+    return server
+  }
+  const server = await listenAll().catch(async (error) => {
     await endAll()
-    throw cannotListen(settings, cause)
+    throw error
   })
   metrics?.watch({
     poolSize: settings.databasePoolSize,
@@ -110,32 +112,35 @@ export async function serve(settings: Settings, log: Logger, sharing = ALONE): P
   }
 }
 
-/** @throws Error if it cannot */
-async function listen(
-  app: App,
-  serverState: ServerState,
-  { host, port, keepAliveSeconds }: Settings,
+/** @throws Error that names the settings at fault */
+function listen(
+  app: AnyElysia,
+  { host, port, keepAliveSeconds }: Pick<Settings, 'host' | 'port' | 'keepAliveSeconds'>,
   reusePort: boolean,
+  names?: string,
 ) {
-  app.listen({
-    hostname: host,
-    port,
-    // on, a second server could take half of the first one's connections, silently: the supervisor looks beforehand
-    reusePort,
-    idleTimeout: keepAliveSeconds,
-    // Bun's own 413 has no body, so its limit lies far above ours
-    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
-  })
-  // without it, streams would be cut when idle, and all clients would share the limits of one address
-  if (app.server === null || serverState.server !== app.server) throw new Error('The service has no server')
-  return app.server
+  try {
+    app.listen({
+      hostname: host,
+      port,
+      // on, a second server could take half of the first one's connections, silently: the supervisor looks beforehand
+      reusePort,
+      idleTimeout: keepAliveSeconds,
+      // Bun's own 413 has no body, so its limit lies far above ours
+      maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+    })
+    if (app.server === null) throw new Error('there is no server')
+    return app.server
+  } catch (cause) {
+    throw cannotListen({ host, port }, cause, names)
+  }
 }
 
 /** Loaded only where they are wanted, as the client of Redis is. */
-async function collectMetrics({ metrics }: Settings, sharing: Sharing) {
+async function collectMetrics({ metrics }: Settings) {
   if (!metrics) return undefined
   const { createMetrics } = await import('./telemetry/metrics')
-  return sharing.metrics(createMetrics())
+  return createMetrics()
 }
 
 /** The client of Redis costs memory, and the start time, so it is loaded only where it is wanted. */

@@ -49,6 +49,8 @@ export interface Settings {
   /** How long a connection may be idle; a proxy in front should give up its own sooner. */
   keepAliveSeconds: number
   metrics: boolean
+  /** Where `/metrics` is, if not on `port`. */
+  metricsPort: number | undefined
   /** What `/metrics` asks for, if anything. */
   metricsToken: string | undefined
   /** Where traces go, if anywhere. */
@@ -259,6 +261,15 @@ function readWorkers(read: Reader, poolSize: number, { platform, cores }: Machin
   return workers
 }
 
+/** A port that several processes share would give the metrics of a random one, so each process has its own. */
+function readMetricsPort(read: Reader, isOn: boolean, workers: number): number | undefined {
+  // the n-th worker has the n-th port
+  if (read.text('METRICS_PORT')) return read.integer('METRICS_PORT', 1, 1, 65_536 - workers)
+  if (isOn && workers > 1)
+    read.faults.push('METRICS_PORT: is needed with METRICS=on and more than one of WORKERS')
+  return undefined
+}
+
 /**
  * Reads and checks the whole environment.
  *
@@ -279,6 +290,8 @@ export function loadSettings(
   const secret = readSecret(read)
   const jwks = readJwks(read)
   const databasePoolSize = read.integer('DATABASE_POOL_SIZE', 10, 1, 1000)
+  const workers = readWorkers(read, databasePoolSize, machine)
+  const metrics = read.oneOf('METRICS', ['on', 'off'], 'off') === 'on'
   const accounts = read.oneOf('ACCOUNTS', ['on', 'off'], jwks ? 'off' : 'on') === 'on'
   if (production && secret === undefined && jwks === undefined) {
     read.faults.push(
@@ -294,7 +307,7 @@ export function loadSettings(
     port: read.integer('PORT', 8000, 0, 65535),
     databaseUrl,
     databasePoolSize,
-    workers: readWorkers(read, databasePoolSize, machine),
+    workers,
     databasePrepare: read.oneOf('DATABASE_PREPARE', ['on', 'off'], 'on') === 'on',
     dataDir,
     jwks,
@@ -313,7 +326,8 @@ export function loadSettings(
     requestTimeoutMs: read.integer('REQUEST_TIMEOUT_MS', 10_000, 100, 600_000),
     maxConnections: read.integer('MAX_CONNECTIONS', 10_000, 1, 1_000_000),
     keepAliveSeconds: read.integer('KEEP_ALIVE_SECONDS', 10, 1, 255),
-    metrics: read.oneOf('METRICS', ['on', 'off'], 'off') === 'on',
+    metrics,
+    metricsPort: readMetricsPort(read, metrics, workers),
     metricsToken: read.text('METRICS_TOKEN'),
     otelEndpoint: read.url('OTEL_EXPORTER_OTLP_ENDPOINT', HTTP),
   }

@@ -11,6 +11,7 @@ import { urlOf } from '../src/system/listening'
 import { createLog } from '../src/telemetry/log'
 import { linesTo, testSettings } from './support/app'
 import { blockWrites, testDatabase } from './support/database'
+import { quietPort } from './support/quiet-port'
 
 const { url: databaseUrl } = await testDatabase()
 const log = createLog({ logLevel: 'silent', production: false })
@@ -53,6 +54,25 @@ describe('a server', () => {
     const server = await serve(testSettings({ ...local, ...nowhere, DATABASE_URL: databaseUrl }), log)
     expect((await fetch(`${server.url}/ready`)).status).toBe(200)
     await server.stop()
+  })
+
+  test('has its metrics on a port of their own if it is told to, until it is stopped', async () => {
+    const own = { METRICS: 'on', METRICS_PORT: String(await quietPort()) }
+    const server = await serve(testSettings({ ...local, ...own, DATABASE_URL: databaseUrl }), log)
+    const metrics = `http://127.0.0.1:${own.METRICS_PORT}/metrics`
+    expect(await (await fetch(metrics)).text()).toContain('taskwell_database_pool_size 10\n')
+    await server.stop()
+    await expect(fetch(metrics)).rejects.toThrow()
+  })
+
+  test('whose port for metrics is taken fails', async () => {
+    const first = await serve(testSettings({ ...local, DATABASE_URL: databaseUrl }), log)
+    const taken = { METRICS: 'on', METRICS_PORT: new URL(first.url).port }
+    const second = serve(testSettings({ ...local, ...taken, DATABASE_URL: databaseUrl }), log)
+    await expect(second).rejects.toThrow(
+      `METRICS_PORT: cannot listen on 127.0.0.1, port ${taken.METRICS_PORT}`,
+    )
+    await first.stop()
   })
 
   test('with a port that is taken fails, and leaves the folder of its database free', async () => {

@@ -50,6 +50,7 @@ describe('an empty environment', () => {
       maxConnections: 10_000,
       keepAliveSeconds: 10,
       metrics: false,
+      metricsPort: undefined,
       metricsToken: undefined,
       otelEndpoint: undefined,
     })
@@ -379,5 +380,26 @@ describe('workers', () => {
     expect(of({ WORKERS: 'auto' }, mac)).toBe(1)
     expect(of({ WORKERS: '1' }, mac)).toBe(1)
     expect(() => of({ WORKERS: '2' }, mac)).toThrow('WORKERS: more than 1 works on Linux only')
+  })
+
+  test.each([
+    ['', '1', undefined],
+    ['9464', '1', 9464],
+    ['65534', '2', 65_534],
+  ])('METRICS_PORT=%s with WORKERS=%s is %p', (METRICS_PORT, WORKERS, port) => {
+    const env = { JWT_SECRET_KEY: SECRET, METRICS_PORT, WORKERS }
+    expect(loadSettings(env, none, linux).metricsPort).toBe(port)
+  })
+
+  test.each([
+    ['1', '0', /METRICS_PORT: must be a whole number from 1 to 65535$/],
+    ['2', '65535', /METRICS_PORT: must be a whole number from 1 to 65534$/],
+    ['2', '', /METRICS_PORT: is needed with METRICS=on/],
+  ])('WORKERS=%s with METRICS_PORT=%s is at fault', (WORKERS, METRICS_PORT, fault) => {
+    expect(() => of({ METRICS: 'on', METRICS_PORT, WORKERS })).toThrow(fault)
+  })
+
+  test('need no METRICS_PORT without metrics', () => {
+    expect(of({ WORKERS: '2' })).toBe(2)
   })
 })

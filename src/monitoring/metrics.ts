@@ -1,9 +1,16 @@
 /** Where Prometheus reads. Apart from what it reads, which is loaded only where it is wanted. */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { Elysia } from 'elysia'
+import type { Logger } from 'pino'
+import { errors, methodNotAllowed } from '../http/errors'
+import { securityHeaders } from '../http/headers'
 import { Problem } from '../http/problems'
+import { requests } from '../http/requests'
 import { NoQuery } from '../http/schemas'
-import type { RateLimiter } from '../limits/rate-limiter'
+import { createServerState } from '../http/server-state'
+import type { Counter } from '../limits/counter'
+import { countUnrouted, createRateLimiter, type RateLimiter } from '../limits/rate-limiter'
+import type { Settings } from '../settings'
 import type { Metrics } from '../telemetry/metrics'
 
 /**
@@ -30,6 +37,27 @@ export function metricsRoute(metrics: Metrics, token: string | undefined, rateLi
     },
     { query: NoQuery, detail: { hide: true } },
   )
+}
+
+interface Deps {
+  settings: Settings
+  log: Logger
+  counter: Counter
+  metrics: Metrics
+}
+
+/** What METRICS_PORT serves: `/metrics` and nothing else. No proxy is in front, so none is believed. */
+export function createMetricsApp({ settings, log, counter, metrics }: Deps) {
+  const serverState = createServerState(settings.maxConnections)
+  const rateLimiter = createRateLimiter({ counter, metrics, serverState, trustedProxyHops: 0 })
+  const route = metricsRoute(metrics, settings.metricsToken, rateLimiter)
+  return new Elysia({ normalize: false, handler: { standardHostname: false } })
+    .use(countUnrouted(rateLimiter))
+    .use(errors({ log, metrics, routes: () => route.routes }))
+    .use(requests({ log, serverState, metrics, requestTimeout: settings.requestTimeoutMs }))
+    .use(securityHeaders({ trustedProxyHops: 0 }))
+    .use(route)
+    .all('/metrics', methodNotAllowed('GET, HEAD'))
 }
 
 /** @throws Problem unless the header has the token */

@@ -32,7 +32,7 @@ export function createEventsHandler({ serverState }: Services, live: Live, slots
     const position = positionOf(caller.id, request.headers.get('last-event-id'), query.since)
     const read = await readChanges(sql, caller, position, 0)
     refuseLost(caller, read, position)
-    const leave = await slots.take(caller.id)
+    const leave = slots.take(caller.id)
     if (leave === undefined) throw new Problem('RATE_LIMITED')
     if (request.method === 'HEAD') {
       leave()

@@ -9,7 +9,11 @@ export function urlOf(host: string, port: number): string {
 }
 
 /** Says which settings are at fault. */
-export function cannotListen({ host, port }: Pick<Settings, 'host' | 'port'>, cause: unknown): Error {
+export function cannotListen(
+  { host, port }: Pick<Settings, 'host' | 'port'>,
+  cause: unknown,
+  names = 'HOST and PORT',
+): Error {
   const reason = cause instanceof Error ? cause.message : cause
-  return new Error(`HOST and PORT: cannot listen on ${host}, port ${port}: ${reason}`, { cause })
+  return new Error(`${names}: cannot listen on ${host}, port ${port}: ${reason}`, { cause })
 }

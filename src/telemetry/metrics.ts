@@ -16,20 +16,8 @@ export interface Metrics {
   /** What is read when somebody asks. */
   watch(state: State): void
   render(): Promise<string>
-  /** The same, to be added to that of other processes. */
-  snapshot(): Promise<Snapshot>
   contentType: string
 }
-
-/** As prom-client writes it in JSON; its own types know less. */
-export interface Metric {
-  name: string
-  help: string
-  type: string
-  values: { value: number; labels: Record<string, string | number>; metricName?: string }[]
-}
-
-export type Snapshot = Metric[]
 
 interface State {
   poolSize: number
@@ -127,7 +115,6 @@ export function createMetrics(): Metrics {
     page: (kept) => pages.inc({ kept }),
     watch: (state) => watch(registry, state),
     render: () => registry.metrics(),
-    snapshot: async () => (await registry.getMetricsAsJSON()) as unknown as Snapshot,
     contentType: registry.contentType,
   }
 }

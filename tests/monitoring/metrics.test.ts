@@ -2,9 +2,11 @@ import { describe, expect, test } from 'bun:test'
 import { register as globalRegistry } from 'prom-client'
 import { version } from '../../package.json'
 import { createApp } from '../../src/app'
+import { createCounter } from '../../src/limits/counter'
+import { createMetricsApp } from '../../src/monitoring/metrics'
 import { createLog } from '../../src/telemetry/log'
 import { createMetrics, type Metrics } from '../../src/telemetry/metrics'
-import { testSettings } from '../support/app'
+import { linesTo, testSettings, toAnswer } from '../support/app'
 import { testDatabase } from '../support/database'
 
 const ROUTE = '/api/v1/todos/:id'
@@ -226,5 +228,53 @@ describe('GET /metrics', () => {
     const answer = await ask('s3cret', authorization === undefined ? {} : { authorization })
     expect(answer.status).toBe(401)
     expect(await answer.json()).toMatchObject({ error_code: code })
+  })
+})
+
+describe('METRICS_PORT', () => {
+  const lines: string[] = []
+  const log = createLog({ logLevel: 'info', production: true }, linesTo(lines))
+  const metrics = createMetrics()
+  const settings = testSettings({ METRICS_PORT: '9464', METRICS_TOKEN: 's3cret', RATE_LIMIT_PER_MINUTE: '3' })
+  const app = createMetricsApp({ settings, log, limits: createCounter(settings), metrics })
+  const authorization = 'Bearer s3cret'
+  const ask = async (path: string, method = 'GET', headers: Record<string, string> = { authorization }) =>
+    toAnswer(await app.handle(new Request(`http://localhost${path}`, { method, headers })))
+
+  test('has the metrics, with a line in the log, and counts itself', async () => {
+    await ask('/metrics')
+    const { status, headers, body } = await ask('/metrics', 'GET', {
+      authorization,
+      'x-request-id': 'scrape',
+    })
+    expect(status).toBe(200)
+    expect(headers.get('x-content-type-options')).toBe('nosniff')
+    expect(parse(body).get('taskwell_http_requests_total{method="GET",route="/metrics",status="200"}')).toBe(
+      1,
+    )
+    const logged = lines.map((line) => JSON.parse(line))
+    expect(logged).toContainEqual(expect.objectContaining({ request_id: 'scrape', status: 200 }))
+  })
+
+  test.each([
+    ['GET', '/metrics?name=x', 422, 'VALIDATION_ERROR'],
+    ['POST', '/metrics', 405, 'METHOD_NOT_ALLOWED'],
+    ['GET', '/ready', 404, 'NOT_FOUND'],
+    ['GET', '/api/v1/todos', 404, 'NOT_FOUND'],
+  ])('answers %s %s with %i', async (method, path, status, error_code) => {
+    expect(await ask(path, method)).toMatchObject({ status, body: { error_code } })
+  })
+
+  test('refuses whoever asks too often without the token, and not Prometheus', async () => {
+    const statuses: number[] = []
+    for (let n = 0; n < 5; n++) statuses.push((await ask('/metrics', 'GET', {})).status)
+    expect(statuses.at(-1)).toBe(429)
+    expect((await ask('/metrics')).status).toBe(200)
+  })
+
+  test('takes them from the port of the service', async () => {
+    const service = createApp({ settings, database, log, metrics })
+    const headers = { authorization }
+    expect((await service.handle(new Request('http://localhost/metrics', { headers }))).status).toBe(404)
   })
 })

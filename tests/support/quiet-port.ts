@@ -5,10 +5,14 @@ import { createServer } from 'node:net'
 const FIRST = 10_000
 const LAST = 30_000
 
-/** @returns a port of 127.0.0.1 that nobody uses at the moment, and that nobody is given who asks for any port */
-export async function quietPort(): Promise<number> {
-  const port = FIRST + Math.floor(Math.random() * (LAST - FIRST))
-  return (await isFree(port)) ? port : quietPort()
+/**
+ * @param count how many ports are needed, one after the other
+ * @returns the first; nothing uses them at the moment, and no program that asks for any port is given one of them
+ */
+export async function quietPort(count = 1): Promise<number> {
+  const first = FIRST + Math.floor(Math.random() * (LAST - FIRST))
+  const areFree = await Promise.all(Array.from({ length: count }, (_, i) => isFree(first + i)))
+  return areFree.includes(false) ? quietPort(count) : first
 }
 
 function isFree(port: number): Promise<boolean> {

@@ -1,30 +1,32 @@
-/** Stands in for a worker: `bun stand-in-worker.ts <what it does> <number>`. */
-import { appendFileSync } from 'node:fs'
+/** Stands in for a worker: `bun stand-in-worker.ts <what it does> worker <number> <how many>`. */
+import { appendFileSync, readFileSync } from 'node:fs'
 
-const [, , behaviour, number] = process.argv
+const [, , behaviour = '', , number] = process.argv
+
+/** The times of this worker's starts, which the test reads too. */
+const file = `${process.env['STARTS']}-${number}`
+appendFileSync(file, `${Date.now()}\n`)
+const isFirstStart = readFileSync(file, 'utf8').trim().split('\n').length === 1
 
 const behaviours: Record<string, () => void> = {
-  ready: () => process.send?.({ type: 'ready' }),
+  ready: () => process.send?.('ready'),
   'ready, and does not end': () => {
     process.on('SIGTERM', () => {})
-    process.send?.({ type: 'ready' })
+    process.send?.('ready')
   },
   'fails if it is the second': () => {
-    if (number !== '2') return process.send?.({ type: 'ready' })
-    process.send?.({ type: 'failed', message: 'HOST is wrong' })
+    if (number !== '2') return process.send?.('ready')
+    process.send?.({ failure: 'HOST is wrong' })
     process.exit(1)
   },
   'ends before it is ready': () => process.exit(3),
   'is ready once': () => {
-    // whoever starts it again sees that it has been here
-    appendFileSync(process.env['FILE'] ?? '', 'x')
-    if (process.env['STARTS'] === '1') process.send?.({ type: 'ready' })
-    else process.send?.({ type: 'failed', message: 'the port is gone' })
+    process.send?.(isFirstStart ? 'ready' : { failure: 'the port is gone' })
     setTimeout(() => process.exit(4), 20)
   },
 }
 
-behaviours[behaviour ?? '']?.()
+behaviours[behaviour]?.()
 process.on('disconnect', () => process.exit())
 // as long as nobody ends it
 setInterval(() => {}, 1000)

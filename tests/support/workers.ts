@@ -8,7 +8,7 @@ export function workersOf({ child }: Pick<ServerProcess, 'child'>): Map<number, 
   const children = read(`/proc/${child.pid}/task/${child.pid}/children`).trim().split(' ')
   return new Map(
     children.flatMap((pid): [number, number][] => {
-      const [, number] = /\0worker\0(\d+)\0$/.exec(read(`/proc/${pid}/cmdline`)) ?? []
+      const [, number] = /\0worker\0(\d+)\0\d+\0$/.exec(read(`/proc/${pid}/cmdline`)) ?? []
       return number === undefined ? [] : [[Number(number), Number(pid)]]
     }),
   )
