@@ -236,7 +236,7 @@ describe('METRICS_PORT', () => {
   const log = createLog({ logLevel: 'info', production: true }, linesTo(lines))
   const metrics = createMetrics()
   const settings = testSettings({ METRICS_PORT: '9464', METRICS_TOKEN: 's3cret', RATE_LIMIT_PER_MINUTE: '3' })
-  const app = createMetricsApp({ settings, log, limits: createCounter(settings), metrics })
+  const app = createMetricsApp({ settings, log, counter: createCounter(settings), metrics })
   const authorization = 'Bearer s3cret'
   const ask = async (path: string, method = 'GET', headers: Record<string, string> = { authorization }) =>
     toAnswer(await app.handle(new Request(`http://localhost${path}`, { method, headers })))
