@@ -9,6 +9,7 @@ import { testSettings } from '../support/app'
 import { describeInBrowser, INSECURE_HOST } from '../support/browser'
 import { testDatabase } from '../support/database'
 import { startFrontend } from '../support/frontend'
+import { until } from '../support/time'
 
 /** What the site's page puts there. */
 declare const client: Client
@@ -39,9 +40,6 @@ describeInBrowser('tabs of one origin', async (browser) => {
   async function openStreams(): Promise<number> {
     const metrics = await (await fetch(`${server.url}/metrics`)).text()
     return Number(/^taskwell_streams_open (\d+)$/m.exec(metrics)?.[1])
-  }
-  async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-    while (!(await isTrue())) await Bun.sleep(20)
   }
 
   /** Tabs in which one user, who has just signed up, follows all tasks, and the same user's client elsewhere. */

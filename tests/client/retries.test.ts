@@ -4,6 +4,7 @@ import { signAccessToken } from '../../src/auth/token'
 import { allTasks, type Client, type ClientOptions, createClient, type Task } from '../../src/client/index'
 import { SECRET, testSettings } from '../support/app'
 import { testDatabase } from '../support/database'
+import { hurry, turns } from '../support/time'
 
 const { url: databaseUrl, sql } = await testDatabase()
 const settings = testSettings()
@@ -33,8 +34,6 @@ async function addressOf(output: ReadableStream<Uint8Array>): Promise<string> {
 afterEach(() => {
   jest.useRealTimers()
 })
-
-const turn = setImmediate
 
 interface Attempt {
   method: string
@@ -100,21 +99,7 @@ async function user(options: ClientOptions = {}) {
   return { id, client: connect({}), connect }
 }
 
-/** Lets the time until the next timer pass at once where nothing is under way, until the call has its answer. */
-async function hurried<T>(call: () => Promise<T>): Promise<T> {
-  jest.useFakeTimers()
-  let isOver = false
-  const answer = call().finally(() => {
-    isOver = true
-  })
-  answer.catch(() => {})
-  while (!isOver) {
-    await new Promise((done) => turn(done))
-    if (underWay === 0 && jest.getTimerCount() > 0) jest.advanceTimersToNextTimer()
-  }
-  jest.useRealTimers()
-  return answer
-}
+const hurried = <T>(call: () => Promise<T>) => hurry(call, () => underWay > 0)
 
 async function create({ api }: Client, title = 'Buy milk'): Promise<Task> {
   const { data, error } = await api.v1.todos.post({ title })
@@ -376,8 +361,8 @@ describe('between two attempts', () => {
       const { attempts, fetcher } = line(fate)
       jest.useFakeTimers()
       const call = createClient(url, { fetcher }).api.v1.todos.get({ fetch: { signal: controller.signal } })
-      while (attempts.length === 0) await new Promise((done) => turn(done))
-      for (let n = 0; n < 20; n++) await new Promise((done) => turn(done))
+      while (attempts.length === 0) await turns(1)
+      await turns(20)
       controller.abort()
       expect((await call).error?.value.error_code as string).toBe('NO_ANSWER')
       expect({ attempts: attempts.length, timers: jest.getTimerCount() }).toEqual({ attempts: 1, timers: 0 })

@@ -1,15 +1,18 @@
-import { afterAll, afterEach, describe, expect, setSystemTime, test } from 'bun:test'
+import { afterAll, afterEach, describe, expect, jest, setSystemTime, test } from 'bun:test'
 import fc from 'fast-check'
 import { decodeJwt } from 'jose'
 import { signAccessToken } from '../../src/auth/token'
 import { type Client, type ClientOptions, createClient, type TokenStorage } from '../../src/client/index'
 import { testApp } from '../support/app'
+import { type MemoryStorage, memoryStorage } from '../support/memory-storage'
+import { hurry, hurryUntil, until } from '../support/time'
 
 const env = { RATE_LIMIT_PER_MINUTE: '1000000', AUTH_RATE_LIMIT_PER_MINUTE: '1000000' }
 const { app, settings, sql } = await testApp(env)
 app.listen({ hostname: '127.0.0.1', port: 0 })
 afterAll(() => app.stop(true))
 afterEach(() => {
+  jest.useRealTimers()
   setSystemTime()
 })
 
@@ -27,6 +30,22 @@ interface Sent {
 }
 type Intercept = (sent: Sent, deliver: () => Promise<Response>) => Promise<Response>
 
+/** Requests that are on the way to the server or back. */
+let underWay = 0
+const isUnderWay = () => underWay > 0
+const hurried = <T>(call: () => Promise<T>) => hurry(call, isUnderWay)
+
+async function deliver(url: string, init: RequestInit): Promise<Response> {
+  underWay++
+  try {
+    const response = await fetch(url, init)
+    await response.clone().arrayBuffer()
+    return response
+  } finally {
+    underWay--
+  }
+}
+
 /** Remembers what was sent; `intercept` may keep it from the server, or its answer from the client. */
 function recorder(intercept: Intercept = (_, deliver) => deliver()) {
   const sent: Sent[] = []
@@ -35,7 +54,7 @@ function recorder(intercept: Intercept = (_, deliver) => deliver()) {
     const { pathname: path } = new URL(requested)
     const request = { path, token: authorization?.replace('Bearer ', ''), body: init.body }
     sent.push(request)
-    return intercept(request, () => fetch(requested, init))
+    return intercept(request, () => deliver(requested, init))
   }
   return {
     sent,
@@ -46,35 +65,8 @@ function recorder(intercept: Intercept = (_, deliver) => deliver()) {
   }
 }
 
-interface Stored {
-  user: string
-  access: string
-  refresh: string
-  renewAt: number
-}
-
-/** Like `localStorage`; what is in it can be read and changed. */
-function memory() {
-  const content = new Map<string, string>()
-  return {
-    content,
-    getItem: (key: string) => content.get(key) ?? null,
-    setItem: (key: string, value: string) => void content.set(key, value),
-    removeItem: (key: string) => void content.delete(key),
-    tokens(): Stored {
-      const [text = ''] = content.values()
-      return JSON.parse(text)
-    },
-    change(changes: Partial<Stored>) {
-      const changed = JSON.stringify({ ...this.tokens(), ...changes })
-      for (const key of content.keys()) content.set(key, changed)
-    },
-  }
-}
-type Memory = ReturnType<typeof memory>
-
-/** The same behind promises, as IndexedDB is. */
-function slow({ getItem, setItem, removeItem }: Memory, milliseconds = 1): TokenStorage {
+/** A storage behind promises, as IndexedDB is. */
+function slow({ getItem, setItem, removeItem }: MemoryStorage, milliseconds = 1): TokenStorage {
   const after =
     <Args extends unknown[], Result>(work: (...args: Args) => Result) =>
     async (...args: Args) => {
@@ -88,7 +80,7 @@ const newEmail = () => `${crypto.randomUUID()}@example.com`
 
 /** A user who has just signed up, in a page whose storage is `storage`. */
 async function signedUp({ intercept, ...options }: ClientOptions & { intercept?: Intercept } = {}) {
-  const storage = memory()
+  const storage = memoryStorage()
   const recorded = recorder(intercept)
   const client = createClient(url, { storage, fetcher: recorded.fetcher, ...options })
   const account = { email: newEmail(), password: PASSWORD }
@@ -117,14 +109,14 @@ async function whoIs({ api }: Client): Promise<string> {
 }
 
 /** Has the server call the access token expired, unexpectedly for the client. */
-async function expire(storage: Memory): Promise<void> {
+async function expire(storage: MemoryStorage): Promise<void> {
   const { user, access } = storage.tokens()
   const sessionId = String(decodeJwt(access)['sid'])
   storage.change({ access: await signAccessToken(user, { ...settings, jwtExpireMinutes: -1 }, sessionId) })
 }
 
 /** The same, but the client knows it, as after a night. */
-async function sleepOver(storage: Memory): Promise<void> {
+async function sleepOver(storage: MemoryStorage): Promise<void> {
   await expire(storage)
   storage.change({ renewAt: Date.now() - 1 })
 }
@@ -203,7 +195,7 @@ describe('signing in', () => {
 
   test('lets every call after it carry the token, and no call for tokens', async () => {
     const { account } = await signedUp()
-    const { client, sent } = open(memory())
+    const { client, sent } = open(memoryStorage())
     const { data } = await client.signIn(account)
     await client.api.v1.todos.post({ title: 'Buy milk' })
     await client.api({ user_id: 'me' }).tasks.get()
@@ -245,7 +237,9 @@ describe('signing in', () => {
 
   test("with somebody else's page for an answer signs nobody in", async () => {
     const { account } = await signedUp()
-    const { client } = open(memory(), async ({ path }, deliver) => (path === LOGIN ? hotel() : deliver()))
+    const { client } = open(memoryStorage(), async ({ path }, deliver) =>
+      path === LOGIN ? hotel() : deliver(),
+    )
     await client.signIn(account)
     expect(await whoIs(client)).toBe('TOKEN_MISSING')
   })
@@ -320,7 +314,7 @@ describe('signing out', () => {
   })
 
   test('when nobody is signed in does nothing', async () => {
-    const { client, sent } = open(memory())
+    const { client, sent } = open(memoryStorage())
     await client.signOut()
     expect(sent).toEqual([])
   })
@@ -495,7 +489,7 @@ describe('an access token that the server calls expired', () => {
       return response
     })
     const first = whoIs(client)
-    while (calls().length === 0) await Bun.sleep(1)
+    await until(() => calls().length > 0)
     expect(await whoIs(client)).toBe(user.id)
     late.resolve()
     expect(await first).toBe(user.id)
@@ -534,7 +528,7 @@ describe('an access token that the server calls expired', () => {
       return response
     })
     const post = page.client.api.v1.todos.post({ title: "Ann's" })
-    while (page.calls().length === 0) await Bun.sleep(1)
+    await until(() => page.calls().length > 0)
     await meanwhile(page.client)
     await page.client.signIn(bob.account)
     late.resolve()
@@ -559,8 +553,7 @@ const NO_REFRESH_ANSWERS: [string, () => Promise<Response>][] = [
   ],
 ]
 
-// each waits a second for its second try
-describe.concurrent('a refresh', () => {
+describe('a refresh', () => {
   test.each(NO_REFRESH_ANSWERS)('with %s makes the call a 503, and signs nobody out', async (_, answer) => {
     const { storage, user } = await signedUp()
     await sleepOver(storage)
@@ -569,13 +562,13 @@ describe.concurrent('a refresh', () => {
     const { client, count } = open(storage, ({ path }, deliver) =>
       isDown && path === REFRESH ? answer() : deliver(),
     )
-    const { data, error } = await client.api.v1.todos.get()
+    const { data, error } = await hurried(() => client.api.v1.todos.get())
     expect(data).toBeNull()
     expect(error?.value).toMatchObject({ status: 503, error_code: 'NO_ANSWER' })
     expect(count(REFRESH)).toBeGreaterThan(1)
     expect(storage.tokens()).toEqual(before)
     isDown = false
-    expect(await whoIs(client)).toBe(user.id)
+    expect(await hurried(() => whoIs(client))).toBe(user.id)
   })
 
   test('while the whole server is down is the same', async () => {
@@ -583,9 +576,9 @@ describe.concurrent('a refresh', () => {
     await sleepOver(storage)
     let isDown = true
     const { client } = open(storage, (_, deliver) => (isDown ? Promise.reject(new Error('gone')) : deliver()))
-    expect(await whoIs(client)).toBe('NO_ANSWER')
+    expect(await hurried(() => whoIs(client))).toBe('NO_ANSWER')
     isDown = false
-    expect(await whoIs(client)).toBe(user.id)
+    expect(await hurried(() => whoIs(client))).toBe(user.id)
   })
 
   test.each([
@@ -599,11 +592,11 @@ describe.concurrent('a refresh', () => {
       const response = await deliver()
       return path === REFRESH && lost++ === 0 ? lose() : response
     })
-    expect(await whoIs(client)).toBe(user.id)
+    expect(await hurried(() => whoIs(client))).toBe(user.id)
     expect(sent.map(({ path }) => path)).toEqual([REFRESH, REFRESH, ME])
     await pastTheGrace(user.id)
     await sleepOver(storage)
-    expect(await whoIs(open(storage).client)).toBe(user.id)
+    expect(await hurried(() => whoIs(open(storage).client))).toBe(user.id)
   })
 
   test('that gets no answer at all is given up, and tried again', async () => {
@@ -619,7 +612,7 @@ describe.concurrent('a refresh', () => {
       )
     }
     const client = createClient(url, { storage, fetcher })
-    expect(await whoIs(client)).toBe(user.id)
+    expect(await hurried(() => whoIs(client))).toBe(user.id)
     expect(recorded.count(REFRESH)).toBe(1)
   })
 
@@ -630,13 +623,13 @@ describe.concurrent('a refresh', () => {
     const fetcher = async (requested: string, init: RequestInit) => {
       const response = await recorded.fetcher(requested, init)
       if (!requested.endsWith(REFRESH)) return response
-      // longer than the first try is given
-      await Bun.sleep(4500)
+      // longer than the first try may take
+      await new Promise((done) => setTimeout(done, 4500))
       init.signal?.throwIfAborted()
       return response
     }
     const client = createClient(url, { storage, fetcher })
-    expect(await whoIs(client)).toBe(user.id)
+    expect(await hurried(() => whoIs(client))).toBe(user.id)
     expect(recorded.count(REFRESH)).toBe(2)
   })
 })
@@ -696,8 +689,8 @@ describe('a session that was ended elsewhere', () => {
 
 describe('the storage', () => {
   test.each([
-    ['like `localStorage`', (storage: Memory) => storage],
-    ['behind promises', (storage: Memory) => slow(storage)],
+    ['like `localStorage`', (storage: MemoryStorage) => storage],
+    ['behind promises', (storage: MemoryStorage) => slow(storage)],
   ])('%s keeps who is signed in, through renewals, until they sign out', async (_, kind) => {
     const { storage, account, user } = await signedUp()
     const page = () => open(kind(storage)).client
@@ -977,7 +970,7 @@ describe('of two tabs', () => {
   })
 
   test('one in which nobody is signed in leaves whoever has signed in in the other', async () => {
-    const storage = memory()
+    const storage = memoryStorage()
     const empty = open(storage)
     expect(await whoIs(empty.client)).toBe('TOKEN_MISSING')
     const { account, user } = await signedUp()
@@ -997,7 +990,7 @@ describe('of two tabs', () => {
 })
 
 /** The storage of a tab that can be closed: from then on it neither reads nor writes. */
-function mortal(storage: Memory) {
+function mortal(storage: MemoryStorage) {
   let isOpen = true
   const guard =
     <Args extends unknown[], Result>(work: (...args: Args) => Result) =>
@@ -1020,7 +1013,7 @@ const LAG = 200
  * Storages of tabs that see only after a while what another tab has written, as Chromium's processes do. What two of
  * them do at once, both begin.
  */
-function farApart({ content }: Memory, count: number): TokenStorage[] {
+function farApart({ content }: MemoryStorage, count: number): TokenStorage[] {
   const views = Array.from({ length: count }, () => new Map(content))
   const show = (view: Map<string, string>, key: string) => {
     const text = content.get(key)
@@ -1064,30 +1057,35 @@ async function wakingAtOnce(count: number, before = async (_: string) => {}) {
   await sleepOver(storage)
   const tabs = farApart(storage, count).map((each) => open(each, intercept))
   await before(user.id)
+  jest.useFakeTimers()
   const seen = Promise.all(tabs.map(({ client }) => whoIs(client)))
-  await until(() => held.length === count)
+  await hurryUntil(() => held.length === count, isUnderWay)
   const withStatus = (status: number) => held.filter((answer) => answer.status === status)
   return { storage, user, tabs, seen, held, granted: withStatus(200), refused: withStatus(401) }
 }
 
-const until = async (holds: () => boolean) => {
-  while (!holds()) await Bun.sleep(1)
+/** Lets so many milliseconds pass at once. */
+async function pass(milliseconds: number): Promise<void> {
+  let isOver = false
+  setTimeout(() => {
+    isOver = true
+  }, milliseconds)
+  await hurryUntil(() => isOver, isUnderWay)
 }
 
-const leaseIn = ({ content }: Memory) => JSON.parse(content.get(`taskwell ${url} lease`) ?? '{}')
+const leaseIn = ({ content }: MemoryStorage) => JSON.parse(content.get(`taskwell ${url} lease`) ?? '{}')
 
 /** All are signed in, have one storage, and stay so. */
 async function expectAllSignedIn({ storage, user, tabs, seen }: Awaited<ReturnType<typeof wakingAtOnce>>) {
-  expect(await seen).toEqual(tabs.map(() => user.id))
+  expect(await hurried(() => seen)).toEqual(tabs.map(() => user.id))
   // later requests have to be answered as they come
   for (const { client } of [...tabs, ...tabs]) {
     expect(storage.tokens().user).toBe(user.id)
-    expect(await whoIs(client)).toBe(user.id)
+    expect(await hurried(() => whoIs(client))).toBe(user.id)
   }
 }
 
-// they wait for the lease, each for its own
-describe.concurrent('of many tabs that send one token at once, without Web Locks', () => {
+describe('of many tabs that send one token at once, without Web Locks', () => {
   const ORDERS: [string, (granted: HeldAnswer[], refused: HeldAnswer[]) => HeldAnswer[][]][] = [
     ['first', (granted, refused) => [refused, granted]],
     ['last', (granted, refused) => [granted, refused]],
@@ -1104,7 +1102,7 @@ describe.concurrent('of many tabs that send one token at once, without Web Locks
     for (const answers of order(woken.granted, woken.refused)) {
       for (const { pass } of answers) pass()
       // until all have seen what these tabs write
-      await Bun.sleep(LAG + 50)
+      await pass(LAG + 50)
     }
     await expectAllSignedIn(woken)
   })
@@ -1112,9 +1110,9 @@ describe.concurrent('of many tabs that send one token at once, without Web Locks
   test('one that was refused waits for as long as another one is at it', async () => {
     const woken = await wakingAtOnce(3)
     for (const { pass } of woken.refused) pass()
-    await until(() => leaseIn(woken.storage).asks)
+    await hurryUntil(() => leaseIn(woken.storage).asks, isUnderWay)
     // for longer than it would wait for others to say something, and less than they wait for their answer
-    await Bun.sleep(1700)
+    await pass(1700)
     expect(woken.storage.tokens().user).toBe(woken.user.id)
     for (const { pass } of woken.granted) pass()
     await expectAllSignedIn(woken)
@@ -1126,7 +1124,7 @@ describe.concurrent('of many tabs that send one token at once, without Web Locks
     })
     expect(held.map(({ status }) => status)).toEqual([401, 401, 401, 401])
     for (const { pass } of held) pass()
-    expect(await seen).toEqual(tabs.map(() => 'TOKEN_MISSING'))
+    expect(await hurried(() => seen)).toEqual(tabs.map(() => 'TOKEN_MISSING'))
     expect(storage.content.size).toBe(0)
     expect(tabs.map(({ count }) => count(REFRESH))).toEqual([1, 1, 1, 1])
   })

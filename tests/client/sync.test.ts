@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { decodeJwt } from 'jose'
 import { signAccessToken } from '../../src/auth/token'
 import {
   allTasks,
@@ -18,6 +19,8 @@ import { openPool } from '../../src/database/pool'
 import { freePort, startEmbedded } from '../../src/embedded/server'
 import { SECRET, testSettings, UNLIMITED } from '../support/app'
 import { testDatabase } from '../support/database'
+import { memoryStorage } from '../support/memory-storage'
+import { turns, until } from '../support/time'
 
 const MAIN = join(import.meta.dir, '../../src/main.ts')
 const settings = testSettings()
@@ -51,10 +54,6 @@ async function serve(port: number, env: Record<string, string>) {
   const url = `http://127.0.0.1:${port}`
   await until(async () => (await fetch(`${url}/health`).catch(() => undefined))?.ok === true)
   return { url, child }
-}
-
-async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isTrue())) await new Promise((done) => setTimeout(done, 5))
 }
 
 const { url } = await serve(await freePort(), { DATABASE_URL: databaseUrl })
@@ -216,20 +215,14 @@ describe('then', () => {
       if (requested.includes('/events')) tokens.push(new Headers(init.headers).get('authorization') ?? '')
       return fetch(requested, init)
     }
-    const kept = new Map<string, string>()
-    const storage = {
-      getItem: (key: string) => kept.get(key) ?? null,
-      setItem: (key: string, value: string) => void kept.set(key, value),
-      removeItem: (key: string) => void kept.delete(key),
-    }
+    const storage = memoryStorage()
     const options = { storage, fetcher }
     await createClient(url, options).signUp({ email, password: 'correct horse battery staple' })
-    const [[key, text] = ['', '']] = kept
-    const stored = JSON.parse(text)
-    const { sid } = JSON.parse(atob(stored.access.split('.')[1]))
+    const { user: id, access: first } = storage.tokens()
+    const { sid } = decodeJwt<{ sid: string }>(first)
     // the server ends the stream at once, and soon takes the token no more; the client does not know it before
-    const access = await signAccessToken(stored.user, { ...settings, jwtExpireMinutes: -3 / 60 }, sid)
-    kept.set(key, JSON.stringify({ ...stored, access }))
+    const access = await signAccessToken(id, { ...settings, jwtExpireMinutes: -3 / 60 }, sid)
+    storage.change({ access })
     const client = createClient(url, options)
     const { store, sync } = follow(client)
     await sync.ready
@@ -249,28 +242,23 @@ const silent = (opened: AbortSignal[]) => async (_: string, signal: AbortSignal)
     start: (controller) => signal.addEventListener('abort', () => controller.error(signal.reason)),
   })
 }
-const turn = setImmediate
-const settled = async () => {
-  for (let n = 0; n < 50; n++) await new Promise((done) => turn(done))
-}
-
 describe('a connection', () => {
   test('that says nothing for 45 seconds is given up for a new one', async () => {
     jest.useFakeTimers()
     const opened: AbortSignal[] = []
     const { stop, ended } = createSync(source(silent(opened)), new Map(), {})
-    await settled()
+    await turns()
     jest.advanceTimersByTime(44_999)
-    await settled()
+    await turns()
     expect(opened.map(({ aborted }) => aborted)).toEqual([false])
     jest.advanceTimersByTime(1)
-    await settled()
+    await turns()
     jest.advanceTimersByTime(400)
-    await settled()
+    await turns()
     expect(opened.map(({ aborted }) => aborted)).toEqual([true, false])
     stop()
     await ended
-    await settled()
+    await turns()
     expect(jest.getTimerCount()).toBe(0)
   })
 
@@ -291,11 +279,11 @@ describe('a connection', () => {
       new Map(),
       {},
     )
-    await settled()
+    await turns()
     for (let n = 0; n < 10; n++) {
       jest.advanceTimersByTime(15_000)
       beat()
-      await settled()
+      await turns()
     }
     expect(opened).toBe(1)
     stop()
@@ -310,9 +298,9 @@ describe('a connection', () => {
     }
     const { stop } = createSync(source(silent([]), hang), new Map(), {})
     jest.advanceTimersByTime(45_000)
-    await settled()
+    await turns()
     jest.advanceTimersByTime(5000)
-    await settled()
+    await turns()
     expect(reads).toBe(2)
     stop()
   })
@@ -326,7 +314,7 @@ describe('a connection', () => {
     }
     const { stop } = createSync(source(open), new Map(), {})
     for (let n = 0; n < 600; n++) {
-      await settled()
+      await turns()
       jest.advanceTimersByTime(100)
     }
     stop()

@@ -1,9 +1,11 @@
 import { afterAll, afterEach, describe, expect, jest, test } from 'bun:test'
 import { signAccessToken } from '../../src/auth/token'
-import { type Change, createClient, RequestError, type Task, type TokenStorage } from '../../src/client/index'
+import { type Change, createClient, RequestError, type Task } from '../../src/client/index'
 import { type ChangeSource, createSync, type SyncOptions } from '../../src/client/sync'
 import { shareBetweenTabs, userOf } from '../../src/client/tabs'
 import { testApp } from '../support/app'
+import { memoryStorage } from '../support/memory-storage'
+import { turns, until } from '../support/time'
 
 const { app, settings } = await testApp()
 app.listen({ port: 0, hostname: '127.0.0.1' })
@@ -18,25 +20,11 @@ afterAll(async () => {
   await app.stop(true)
 })
 
-async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isTrue())) await new Promise((done) => setTimeout(done, 5))
-}
-
-/** As `localStorage`, which all tabs of an origin have in common. */
-function createStorage(): TokenStorage {
-  const kept = new Map<string, string>()
-  return {
-    getItem: (key) => kept.get(key) ?? null,
-    setItem: (key, value) => void kept.set(key, value),
-    removeItem: (key) => void kept.delete(key),
-  }
-}
-
 const newAccount = () => ({ email: `${crypto.randomUUID()}@example.com`, password: 'correct horse battery' })
 
 /** A user who has signed up in a browser, and elsewhere has a client that shares nothing with it. */
 async function browserOf(account = newAccount()) {
-  const storage = createStorage()
+  const storage = memoryStorage()
   const { data } = await createClient(url, { storage }).signUp(account)
   const id = String(data?.user.id)
   const elsewhere = createClient(url, { token: await signAccessToken(id, settings) })
@@ -129,7 +117,7 @@ describe('tabs of one user', () => {
 
   test('decide each for itself: a refused token ends the sync of its own tab alone', async () => {
     const { id, create } = await browserOf()
-    const storage = createStorage()
+    const storage = memoryStorage()
     const good = await signAccessToken(id, settings)
     const given = { token: good }
     const reader = openTab({ storage, token: () => given.token })
@@ -319,11 +307,10 @@ function withLocks() {
 }
 
 describe('on the channel', () => {
-  const turn = setImmediate
   /** Until messages, and what they lead to, have gone to and fro. */
   async function settled(): Promise<void> {
     for (let n = 0; n < 3; n++) {
-      for (let turns = 0; turns < 20; turns++) await new Promise((done) => turn(done))
+      await turns(20)
       await delivery()
     }
   }
