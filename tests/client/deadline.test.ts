@@ -18,7 +18,7 @@ const server = { port: Number(app.server?.port), url: `http://127.0.0.1:${app.se
 /** What becomes of an attempt. */
 interface Fate {
   meet: (socket: Socket) => void
-  /** After which of these the client only waits. */
+  /** From then on the client only waits for the time to pass. */
   waitsAfter: 'request' | 'headers' | 'answer'
 }
 
@@ -47,7 +47,7 @@ const arrives: Fate = {
   waitsAfter: 'answer',
 }
 
-/** A server with a fate for each connection, the last one for all further ones, and what sends requests to it. */
+/** A server with a fate for each connection (the last fate is for all further ones), and a fetcher that sends to it. */
 async function line(...fates: Fate[]) {
   const sockets: Socket[] = []
   let sent = 0
@@ -83,7 +83,7 @@ async function line(...fates: Fate[]) {
     },
     isUnderWay: () => underWay > 0,
     isWaiting: () => sent > 0 && underWay === 0,
-    /** Ends the connections, which would be used again. */
+    /** Ends the connections: otherwise the next request would use one of them. */
     cut() {
       for (const socket of sockets) socket.destroy()
     },
@@ -106,7 +106,7 @@ const making: typeof reading = ['making', ({ api }) => api.v1.todos.post({ title
 describe('on a connection that', () => {
   const FATES: [string, Fate][] = [
     ['never answers', silent],
-    ['stalls in the midst of an answer', stalls],
+    ['stalls in the middle of an answer', stalls],
   ]
   const cases = FATES.flatMap(([name, fate]) =>
     [reading, making, toggling].map(([what, act]) => [name, what, fate, act] as const),
@@ -119,11 +119,11 @@ describe('on a connection that', () => {
       status: 503,
       value: { status: 503, error_code: 'NO_ANSWER', detail: expect.stringContaining('within') },
     })
-    // half of the time is for the second attempt
+    // the first attempt got half of the time
     expect(connections()).toBe(what === 'toggling' ? 1 : 2)
   })
 
-  test('never answers, a call without a second attempt waits for all of the time', async () => {
+  test('never answers, a call without a second attempt may take all of the time', async () => {
     const { url, connections, fetcher, isUnderWay } = await line(silent)
     const { client } = await clientOf(url, { fetcher, timeoutMs: 5000, retries: 0 })
     const { error } = await hurry(() => client.api.v1.todos.get(), isUnderWay)
@@ -133,15 +133,15 @@ describe('on a connection that', () => {
 
   test.each([
     ['never answers', silent],
-    ['stalls in the midst of an answer', stalls],
-    ['breaks off in the midst of an answer', breaksOff],
+    ['stalls in the middle of an answer', stalls],
+    ['breaks off in the middle of an answer', breaksOff],
   ])('%s, a task is made at the second attempt, once', async (_, fate) => {
     const { url, attempts, connections, fetcher, isUnderWay } = await line(fate, arrives)
     const { id, client } = await clientOf(url, { fetcher })
     jest.useFakeTimers()
     const call = client.api.v1.todos.post({ title: 'Buy milk' })
     await hurryUntil(() => attempts() === 2, isUnderWay)
-    // the server has timers of its own
+    // from here on the server needs its own timers
     jest.useRealTimers()
     const { status } = await call
     const made = await sql<{ title: string }[]>`select title from tasks where user_id = ${id}`
@@ -152,14 +152,14 @@ describe('on a connection that', () => {
     })
   })
 
-  test('breaks off in the midst of an answer, a call that cannot be repeated ends with NO_ANSWER', async () => {
+  test('breaks off in the middle of an answer, a call that cannot be repeated ends with NO_ANSWER', async () => {
     const { url } = await line(breaksOff)
     const { client } = await clientOf(url, {})
     const { error } = await client.api.v1.todos({ id: 1 }).complete.patch()
     expect(error?.value.error_code as string).toBe('NO_ANSWER')
   })
 
-  test('never answers, new tokens are not waited for beyond the deadline, and nobody is signed out', async () => {
+  test('never answers, a call waits for new tokens until its deadline, and the user stays signed in', async () => {
     const storage = memoryStorage()
     const { url, cut } = await line(arrives, silent)
     const account = { email: `${crypto.randomUUID()}@example.com`, password: 'correct horse battery' }
@@ -175,7 +175,7 @@ describe('on a connection that', () => {
 
   test.each([
     ['never answers', silent],
-    ['stalls in the midst of an answer', stalls],
+    ['stalls in the middle of an answer', stalls],
   ])('%s, the signal of the caller ends a call at once', async (_, fate) => {
     const aborting = new AbortController()
     const { url, connections, fetcher, isWaiting } = await line(fate)
@@ -189,10 +189,10 @@ describe('on a connection that', () => {
   })
 })
 
-describe('without an answer for long', () => {
+describe('without an answer', () => {
   const never = () => new Promise<Response>(() => {})
 
-  /** When a call that nobody answers ends, in seconds. */
+  /** After how many seconds a call without an answer ends. */
   async function endOf(options: ClientOptions): Promise<number> {
     jest.useFakeTimers()
     const begun = Date.now()
@@ -211,7 +211,7 @@ describe('without an answer for long', () => {
     return (Date.now() - begun) / 1000
   }
 
-  test('a call ends after thirty seconds, also where what sends it does not heed signals', async () => {
+  test('a call ends after thirty seconds, also if its fetcher ignores the signal', async () => {
     expect(await endOf({})).toBe(30)
   })
 
@@ -219,11 +219,11 @@ describe('without an answer for long', () => {
     expect(await endOf({ timeoutMs: 5000 })).toBe(5)
   })
 
-  test('a call whose token does not come ends as well', async () => {
+  test('a call whose token never comes ends as well', async () => {
     expect(await endOf({ token: () => new Promise<string>(() => {}) })).toBe(30)
   })
 
-  test('a call waits for ever if that is wanted', async () => {
+  test('a call with an infinite `timeoutMs` waits for ever', async () => {
     jest.useFakeTimers()
     const answer = Promise.withResolvers<Response>()
     const asked = Promise.withResolvers<void>()
@@ -242,7 +242,7 @@ describe('without an answer for long', () => {
     expect((await call).data).toEqual([])
   })
 
-  test('what comes too late is let go of', async () => {
+  test('the body of an answer that comes too late is cancelled', async () => {
     const late = Promise.withResolvers<Response>()
     const cancelled = Promise.withResolvers<void>()
     const { api } = createClient(server.url, { fetcher: () => late.promise, timeoutMs: 20, retries: 0 })
@@ -253,7 +253,7 @@ describe('without an answer for long', () => {
   })
 })
 
-describe('a stream of events', () => {
+describe('an event stream', () => {
   async function opened(options: ClientOptions, signal?: AbortSignal) {
     const { client, elsewhere } = await clientOf(server.url, options)
     const { response } = await client.api.v1.todos.events.get(signal ? { fetch: { signal } } : {})
@@ -288,21 +288,21 @@ describe('a stream of events', () => {
     await expect(drain()).rejects.toThrow(/abort/i)
   })
 
-  test('that never begins is no answer', async () => {
+  test('that never begins is a call without an answer', async () => {
     const { url } = await line(silent)
     const { client } = await clientOf(url, { timeoutMs: 200 })
     expect((await client.api.v1.todos.events.get()).error?.value.error_code as string).toBe('NO_ANSWER')
   })
 })
 
-describe('a fault in making a request is no outage:', () => {
+describe('a fault in making a request rejects the call:', () => {
   const bad = { headers: { 'x-note': 'two\nlines' } } as object
 
   test.each<[string, (client: Client) => Promise<unknown>]>([
     ['reading', ({ api }) => api.v1.todos.get(bad)],
     ['making', ({ api }) => api.v1.todos.post({ title: 'Buy milk' }, bad)],
     ['signing in', (client) => client.signIn({ email: 'ann@example.com', password: 'x' }, bad)],
-  ])('%s with a header that cannot be sent rejects', async (_, act) => {
+  ])('%s with a header that cannot be sent', async (_, act) => {
     let sent = 0
     const fetcher = async () => {
       sent++
@@ -313,7 +313,7 @@ describe('a fault in making a request is no outage:', () => {
     expect(sent).toBe(0)
   })
 
-  test('a `fetcher` that throws before it sends rejects with what it throws', async () => {
+  test('a `fetcher` that throws before it sends', async () => {
     const fault = new ReferenceError('XMLHttpRequest is not defined')
     const fetcher = () => {
       throw fault

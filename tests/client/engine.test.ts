@@ -9,7 +9,7 @@ afterAll(() => app.stop(true))
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
-test('an engine with little more than `fetch` makes, renews, lists, changes, follows and ends', async () => {
+test('the client works in an engine that has little more than `fetch`', async () => {
   const program = `
     const storage = memoryStorage()
     const [url, email] = args
@@ -96,7 +96,7 @@ describe('an id', () => {
     }
   })
 
-  test('without `crypto` begins with the time, so that a poor generator repeats none', () => {
+  test('without `crypto` begins with the time, so that a poor random generator repeats no id', () => {
     provide(undefined)
     using _ = spyOn(Math, 'random').mockReturnValue(0)
     try {
