@@ -1,5 +1,5 @@
 /** Sends requests again if that does no harm and there is time left. */
-import type { Repeatable } from '../http/repeatable'
+import type { Repeatable } from '../http/operation'
 import { REPEATABLE } from './repeatable'
 import { pathBelow, type Send } from './send'
 import { uuid } from './uuid'

@@ -1,7 +1,7 @@
 /** The OpenAPI document: the output of `@elysiajs/swagger`, made valid OpenAPI 3.1. Elysia trap 33 (docs/elysia.md). */
 import type { AnyElysia } from 'elysia'
 import { version } from '../../package.json'
-import { type Repeatable, REQUEST_HEADERS } from '../http/operation'
+import { REQUEST_HEADERS, type Repeatable } from '../http/operation'
 import { type ErrorCode, type FieldError, Problem } from '../http/problems'
 import { components } from '../http/schemas'
 
