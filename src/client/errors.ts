@@ -1,4 +1,4 @@
-/** What a call gives that did not succeed. */
+/** What a failed call gives. */
 import type { ProblemBody } from '../http/problems'
 
 /** Stands in for an answer that never came, so that a failed call always has a problem to read. */
@@ -8,7 +8,7 @@ export interface NoAnswer extends Omit<ProblemBody, 'error_code'> {
   error_code: 'NO_ANSWER'
 }
 
-/** In the shape of any other problem. */
+/** @returns a response in the shape of any other problem */
 export function noAnswer(cause: unknown): Response {
   const problem: NoAnswer = {
     type: 'about:blank',
@@ -20,15 +20,15 @@ export function noAnswer(cause: unknown): Response {
     request_id: '',
   }
   const headers = { 'content-type': 'application/problem+json' }
-  // `Response.json` is too new for many an engine
+  // older engines have no `Response.json`
   return new Response(JSON.stringify(problem), { status: 503, headers })
 }
 
-/** An answer that is no success, or none at all. */
+/** The server has answered with a problem, or not at all. */
 export class RequestError extends Error {
   override readonly name = 'RequestError'
   readonly status: number
-  /** What is wrong; undefined where the answer came from somebody else, such as a proxy. */
+  /** What is wrong; undefined if the answer came from another server, such as a proxy. */
   readonly problem: ProblemBody | NoAnswer | undefined
 
   /** @param value the answer's body */

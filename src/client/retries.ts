@@ -1,23 +1,19 @@
-/** Sends requests again where that does no harm, until there is no time left. */
-import { whole, within } from './deadline'
-import { pause } from './pause'
+/** Sends requests again if that does no harm and there is time left. */
+import type { Repeatable } from '../http/operation'
+import { REPEATABLE } from './repeatable'
+import { pathBelow, type Send } from './send'
 import { uuid } from './uuid'
-
-/** As `fetch`, but an answer that never came is a 503. */
-export type Send = (url: string, init: RequestInit) => Promise<Response>
+import { backoff, pause, readWhole, within } from './wait'
 
 /** In milliseconds. */
 const FIRST_DELAY = 300
 /** In milliseconds; if the server asks for more, its answer is returned instead. */
 const LONGEST_DELAY = 10_000
 
-/** What the server makes safe to repeat, by path: tasks, whose creation has an idempotency key. */
-const TASKS = /^\/api\/(?:v1\/todos|[^/]+\/tasks)(?:[/?]|$)/
-
-/** Answers after which it is unknown whether an earlier one, that was lost, has done the same already. */
+/** Answers to requests that an earlier attempt, whose answer was lost, may have carried out already. */
 const uncertain = new WeakSet<Response>()
 
-/** Whether the request may have been carried out before, by an attempt whose answer was lost. */
+/** Whether the request may have been carried out already, by an attempt whose answer was lost. */
 export function isUncertain(response: Response): boolean {
   return uncertain.has(response)
 }
@@ -27,31 +23,26 @@ export interface RetryOptions {
   retries: number
   /** In milliseconds: how long a call may take, with all its attempts. */
   timeoutMs: number
-  /** The server's address, which may have a path that looks like one of the server's own. */
+  /** The server's address, which may have a path. */
   root: string
 }
 
-/** @returns the path, and the query, of an address below the server's own */
-export function pathBelow(root: string, url: string): string {
-  const withoutSlash = root.replace(/\/$/, '')
-  return url.slice(url.indexOf(withoutSlash) + withoutSlash.length)
-}
-
 /**
- * A request that was refused for now (429), or that may or may not have been carried out (503, which stands for a lost
- * connection as well), is sent again if a second time changes nothing. What makes a task gets a key for that.
+ * Sends a request again after a 429, which refuses it for now, and after a 503, which also stands for a lost connection,
+ * if the route is repeatable. A request that makes something gets an `Idempotency-Key` first.
  *
- * An attempt after which there can be another one is given half of the time.
+ * An attempt that another one can follow gets half of the time.
  */
-export function retrying(send: Send, { retries, timeoutMs, root }: RetryOptions): Send {
+export function withRetries(send: Send, { retries, timeoutMs, root }: RetryOptions): Send {
   return async (url, init) => {
-    const path = pathBelow(root, url)
-    const request = withKey(path, init)
+    const repeatable = repeatableOf(String(init.method), pathBelow(root, url))
+    const request = repeatable === 'with-key' ? withKey(init) : init
+    const isRepeatable = repeatable === 'with-body' ? Boolean(init.body) : repeatable !== undefined
     const end = performance.now() + timeoutMs
     let isLost = false
     for (let attempt = 0; ; attempt++) {
       const left = end - performance.now()
-      const mayRepeat = attempt < retries && isRepeatable(path, request)
+      const mayRepeat = attempt < retries && isRepeatable
       const delayAfter = (response: Response) =>
         mayRepeat ? delayBefore(attempt, response, end - performance.now()) : undefined
       let delay: number | undefined
@@ -61,17 +52,17 @@ export function retrying(send: Send, { retries, timeoutMs, root }: RetryOptions)
         async (signal) => {
           const answer = await send(url, { ...request, signal })
           delay = delayAfter(answer)
-          return delay === undefined ? whole(answer) : answer
+          return delay === undefined ? readWhole(answer) : answer
         },
       )
-      // none may have come, or not all of it
+      // the time may have ended before the answer was there, or the answer may have broken off
       delay ??= delayAfter(response)
       const isDone = isLost && isDeleted(request, response)
       if (!isDone && (delay === undefined || init.signal?.aborted)) {
         if (isLost) uncertain.add(response)
         return response
       }
-      // one that has broken off cannot be cancelled
+      // a body that has broken off cannot be cancelled
       await response.body?.cancel().catch(() => {})
       if (isDone) return new Response(null, { status: 204 })
       isLost ||= response.status === 503
@@ -80,14 +71,32 @@ export function retrying(send: Send, { retries, timeoutMs, root }: RetryOptions)
   }
 }
 
-function withKey(path: string, init: RequestInit): RequestInit {
-  if (init.method !== 'POST' || !TASKS.test(path)) return init
+/** @returns undefined for a route that is never repeated */
+function repeatableOf(method: string, path: string): Repeatable | undefined {
+  if (method === 'GET' || method === 'HEAD') return 'always'
+  const [, , repeatable] =
+    REPEATABLE.find(([each, pattern]) => each === method && matches(pattern, path)) ?? []
+  return repeatable
+}
+
+/** Segment by segment: `:name` stands for any one segment. */
+function matches(pattern: string, path: string): boolean {
+  const [withoutQuery = ''] = path.split('?')
+  const segments = withoutQuery.replace(/\/$/, '').split('/')
+  const wanted = pattern.split('/')
+  return (
+    segments.length === wanted.length &&
+    wanted.every((segment, n) => segment.startsWith(':') || segment === segments[n])
+  )
+}
+
+function withKey(init: RequestInit): RequestInit {
   const headers = new Headers(init.headers)
   if (!headers.has('idempotency-key')) headers.set('idempotency-key', uuid())
   return { ...init, headers }
 }
 
-/** It was there before the first time, so that one has deleted it. */
+/** After a lost answer: the task was there before the first attempt, so the first attempt has deleted it. */
 function isDeleted({ method }: RequestInit, { status }: Response): boolean {
   return method === 'DELETE' && status === 404
 }
@@ -98,15 +107,7 @@ function isDeleted({ method }: RequestInit, { status }: Response): boolean {
  */
 function delayBefore(attempt: number, { status, headers }: Response, left: number): number | undefined {
   if (status !== 429 && status !== 503) return undefined
-  // between half of it and all of it, so that clients that failed together do not come back together
-  const backoff = FIRST_DELAY * 2 ** attempt * (0.5 + Math.random() / 2)
   const asked = Number(headers.get('retry-after') ?? 0) * 1000
-  const delay = Math.max(backoff, asked)
+  const delay = Math.max(backoff(attempt, FIRST_DELAY), asked)
   return delay <= LONGEST_DELAY && delay < left ? delay : undefined
-}
-
-function isRepeatable(path: string, { method, body }: RequestInit): boolean {
-  if (method === 'GET' || method === 'HEAD') return true
-  // without a body, `complete` toggles
-  return TASKS.test(path) && (method !== 'PATCH' || Boolean(body))
 }

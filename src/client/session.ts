@@ -1,8 +1,10 @@
-/** Keeps a user of the typed client signed in: holds the tokens, and renews them in time, once for all who wait. */
-import { ALONE, type Hold, withLock } from './lease'
-import { pause } from './pause'
+/** Keeps a user signed in: holds the tokens, and renews them in time, once for all requests that wait. */
+import { ALONE, type Hold } from './lease'
+import { withLock } from './locks'
+import { parseStored, type TokenStorage } from './storage'
+import { pause } from './wait'
 
-/** What `register`, `login` and `refresh` answer, as far as it matters here. */
+/** What `register`, `login` and `refresh` answer, as far as the session reads it. */
 export interface TokenAnswer {
   access_token: string
   refresh_token: string
@@ -11,40 +13,30 @@ export interface TokenAnswer {
   user: { id: string }
 }
 
-/**
- * Where tokens outlive the page: `localStorage`, or anything like it that all tabs share. Not `sessionStorage`: a
- * duplicated tab gets a copy, and once one of the two has renewed, the other's tokens end the session of both.
- */
-export interface TokenStorage {
-  getItem(key: string): string | null | Promise<string | null>
-  setItem(key: string, value: string): unknown
-  removeItem(key: string): unknown
-}
-
 export interface SessionOptions {
-  /** Names what is kept, and the lock that other tabs ask for. */
+  /** The name of what is stored, and of the lock that tabs ask for. */
   key: string
   /**
-   * Calls `refresh`, and gives up after so many milliseconds.
+   * Asks the server for new tokens, and gives up after so many milliseconds.
    *
-   * @returns the new tokens, 'refused' if the token is not good, 'unknown' if there was no such answer
+   * @returns the new tokens, 'refused' if the refresh token is not good, 'unknown' if there was no such answer
    */
   refresh: (refreshToken: string, milliseconds: number) => Promise<TokenAnswer | 'refused' | 'unknown'>
-  /** None: the tokens are gone with the page. */
+  /** Without one, the tokens are gone with the page. */
   storage: TokenStorage | undefined
 }
 
 export interface Session {
   /** Takes the tokens of a user who has just signed in. */
   start(answer: TokenAnswer): Promise<void>
-  /** Forgets the tokens, here and in the storage. @returns the refresh token, with which to tell the server */
+  /** Forgets the tokens, here and in the storage. @returns the refresh token, with which the session ends on the server */
   end(): Promise<string | undefined>
-  /** @returns an access token that is good for a while, as far as can be known; undefined if nobody is signed in */
+  /** @returns an access token that is good for a while, as far as this clock knows; undefined if nobody is signed in */
   accessToken(): Promise<string | undefined>
   /**
    * Renews an access token that the server has called expired.
    *
-   * @returns another one; undefined if nobody is signed in any more, or it was none of this session's
+   * @returns a new one; undefined if nobody is signed in any more, or if the expired one was not this session's
    * @throws NotRenewed if the server could not be asked: the user stays signed in
    */
   renew(expired: string): Promise<string | undefined>
@@ -54,27 +46,30 @@ export interface Session {
 export class NotRenewed extends Error {}
 
 interface Tokens {
-  /** Whose they are. */
+  /** The user's id. */
   user: string
   access: string
   refresh: string
-  /** In milliseconds since 1970, by the clock of this machine alone: it need not agree with the server's. */
+  /** In milliseconds since 1970, by the clock of this machine, which need not agree with the server's. */
   renewAt: number
 }
 
 /** In milliseconds: how long before its end a token is renewed, or a tenth of its life if that is shorter. */
 const MARGIN = 30_000
-/** In milliseconds. The second try comes before the server takes a token that comes back for a stolen one, after 10 s. */
+/**
+ * In milliseconds: how long the first try may take, and when the second one follows. For 10 s the server lets a used
+ * refresh token try again; after that it takes it for a stolen one, and ends the session.
+ */
 const REFRESH_DEADLINE = 4000
 const RETRY_AFTER = 1000
-/** In milliseconds. The pair that the second try gets is the last there is: worth waiting for. */
+/** In milliseconds. There is no third try, so the second one may take long. */
 const RETRY_DEADLINE = 30_000
-/** In milliseconds: for how long a renewal that got no answer stands for another one. */
+/** In milliseconds: for so long after a renewal without an answer, no other one is tried for an expired token. */
 const JUST_NOW = 5000
 
 export function createSession({ key, refresh, storage }: SessionOptions): Session {
   let tokens: Tokens | undefined
-  /** Access tokens of the same user before, which requests under way may have been sent with. */
+  /** The user's earlier access tokens: requests that are under way may carry them. */
   const superseded = new Set<string>()
   let loading: Promise<void> | undefined
   let renewing: Promise<boolean> | undefined
@@ -85,7 +80,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
   async function load(): Promise<void> {
     tokens = parse(await storage?.getItem(key))
   }
-  function loaded(): Promise<void> {
+  function ensureLoaded(): Promise<void> {
     loading ??= load().catch((error: unknown) => {
       loading = undefined
       throw error
@@ -98,53 +93,54 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
     else await storage?.removeItem(key)
   }
   /**
-   * Whoever signed in or out here meanwhile knows better than a renewal; so does another tab, which may have renewed,
-   * or ended, what both had.
+   * Takes what another tab has stored meanwhile: renewed tokens, or none.
+   *
+   * @returns whether this tab has other tokens than the known ones, so that what a renewal has got is out of date
    */
-  async function isOvertaken(known: Tokens): Promise<boolean> {
+  async function takeNewer(known: Tokens): Promise<boolean> {
     const stored = parse(await storage?.getItem(key))
     if (tokens !== known) return true
     if (!storage || stored?.refresh === known.refresh) return false
     superseded.add(known.access)
-    // if another user has signed in, this page still shows the previous one
+    // if another user has signed in there, this page still shows the previous user's data: it gets no tokens
     tokens = stored?.user === known.user ? stored : undefined
     return true
   }
-  /** @returns whether the server could be asked; 'contested' if it refused, but another tab may be getting new tokens */
+  /** @returns whether the server could be asked; 'contested' if it refused while another tab may be getting new tokens */
   async function renewLocked(hold: Hold): Promise<boolean | 'contested'> {
     const before = tokens
     if (!before) return true
     const answer = before.refresh === refused ? 'refused' : await refreshTwice(before)
-    if (await isOvertaken(before)) return true
+    if (await takeNewer(before)) return true
     if (answer === 'unknown') {
       failedAt = Date.now()
       return false
     }
     if (answer === 'refused') {
       refused = before.refresh
-      // of tabs that send one token at once, the server refuses all but two
+      // if several tabs send the same token at once, the server accepts two of them and refuses the others
       if (!(await hold.isAlone())) return 'contested'
-      if (await isOvertaken(before)) return true
+      if (await takeNewer(before)) return true
     }
     superseded.add(before.access)
     await save(answer === 'refused' ? undefined : toTokens(answer))
     return true
   }
-  /** An answer that got lost has used the token up, but for the next seconds the server lets it try again. */
+  /** A lost answer has used the token up, but for some seconds the server accepts it once more. */
   async function refreshTwice(before: Tokens) {
     const answer = await refresh(before.refresh, REFRESH_DEADLINE)
     if (answer !== 'unknown') return answer
     await pause(RETRY_AFTER)
-    // a tab that has slept meanwhile would send a token that is long used, and end the session of all
-    if (await isOvertaken(before)) return answer
+    // a tab that has slept meanwhile would send a token that was used long ago, and end the session of all tabs
+    if (await takeNewer(before)) return answer
     return refresh(before.refresh, RETRY_DEADLINE)
   }
   async function renewShared(): Promise<boolean> {
     const known = tokens
     if (!storage) return (await renewLocked(ALONE)) !== false
     const isRenewed = async () => {
-      if (tokens) await isOvertaken(tokens)
-      // of a tab that has slept for long, the tokens that another one has left may be due as well
+      if (tokens) await takeNewer(tokens)
+      // after a long sleep, the tokens that another tab has stored may be due as well
       return tokens !== known && !isDue(tokens)
     }
     for (;;) {
@@ -152,7 +148,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
       if (outcome !== 'contested') return outcome !== false
     }
   }
-  /** All who wait share one call, in other tabs too. */
+  /** All requests that wait share one renewal, also those of other tabs. */
   function renewOnce(): Promise<boolean> {
     renewing ??= renewShared().finally(() => {
       renewing = undefined
@@ -162,23 +158,23 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
 
   return {
     async start(answer) {
-      // or what is still being read would take the place of these
-      await loaded()
+      // otherwise what is still being read would replace these tokens
+      await ensureLoaded()
       superseded.clear()
       await save(toTokens(answer))
     },
     async end() {
-      await loaded()
+      await ensureLoaded()
       const ended = tokens
       if (!ended) return undefined
       tokens = undefined
       const stored = parse(await storage?.getItem(key))
-      // in another tab somebody else may have signed in
+      // another user may have signed in in another tab
       if (stored?.user === ended.user) await storage?.removeItem(key)
       return ended.refresh
     },
     async accessToken() {
-      await loaded()
+      await ensureLoaded()
       if (isDue(tokens)) await renewOnce()
       return tokens?.access
     },
@@ -187,7 +183,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
       if (tokens?.access === expired && (hasJustFailed || !(await renewOnce()))) {
         throw new NotRenewed('the tokens could not be renewed')
       }
-      // one that was never ours is none of our business
+      // a token that was never this session's is not replaced
       return superseded.has(expired) ? tokens?.access : undefined
     },
   }
@@ -207,14 +203,8 @@ function toTokens({ access_token, refresh_token, expires_in, user }: TokenAnswer
   }
 }
 
-/** A storage holds whatever was put there. */
 function parse(text: string | null | undefined): Tokens | undefined {
-  try {
-    const stored = JSON.parse(text ?? '')
-    const { user, access, refresh, renewAt } = stored
-    const areTexts = [user, access, refresh].every((each) => typeof each === 'string')
-    return areTexts && typeof renewAt === 'number' ? stored : undefined
-  } catch {
-    return undefined
-  }
+  const { user, access, refresh, renewAt } = parseStored(text)
+  if (typeof user !== 'string' || typeof access !== 'string' || typeof refresh !== 'string') return undefined
+  return typeof renewAt === 'number' ? { user, access, refresh, renewAt } : undefined
 }

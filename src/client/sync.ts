@@ -1,11 +1,11 @@
-/** Keeps a map of tasks up to date: reads what is there, then what changes, as it happens. */
+/** Keeps a map of tasks up to date: reads all tasks, then each change as it happens. */
 import { createParser } from 'eventsource-parser'
 import type { Change } from '../sync/model'
 import type { Task } from '../tasks/model'
 import { RequestError } from './errors'
-import { pause } from './pause'
+import { backoff, pause } from './wait'
 
-/** A `Map`, or what behaves like one, such as the reactive maps of user interfaces. */
+/** A `Map`, or anything that behaves like one, such as the reactive maps of user interfaces. */
 export interface TaskStore {
   get(id: number): Task | undefined
   set(id: number, task: Task): unknown
@@ -14,21 +14,21 @@ export interface TaskStore {
 }
 
 export interface SyncOptions {
-  /** Where an earlier `sync` of the same store has got to, if the store outlived it; left out: the store begins anew. */
+  /** The `cursor` of an earlier `sync` of the same store. Without it, the store is filled anew. */
   cursor?: string
-  /** Called after each change that the store has taken. */
+  /** Called after each change of the store. */
   onChange?: (change: Change) => void
 }
 
 export interface Sync {
-  /** Resolves once the store has all that the server had; rejects if that never comes. */
+  /** Resolves once the store has all tasks that the server had; rejects if the synchronization ends before. */
   ready: Promise<void>
   /**
-   * Resolves after `stop`; rejects with what `onChange` throws, and with RequestError for an answer that trying again
-   * does not change, such as a 401.
+   * Resolves after `stop`; rejects with what `onChange` throws, and with RequestError for an answer that will not be
+   * better the next time, such as a 401.
    */
   ended: Promise<void>
-  /** How far the store is; keep it beside a store that outlives the page. */
+  /** How far the store has got: store it beside a store that outlives the page. */
   readonly cursor: string | undefined
   stop(): void
 }
@@ -39,31 +39,33 @@ export interface ChangeSource {
     since: string | undefined,
     signal: AbortSignal,
   ): Promise<{ changes: Change[]; cursor: string; has_more: boolean }>
-  /** The events since; undefined if `fetch` gives no streams here. @throws RequestError */
+  /** The stream of later events; undefined if `fetch` gives no streams here. @throws RequestError */
   open(since: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array> | undefined>
 }
 
-/** A change with the cursor after it; or 'gap', if changes may have been missed and have to be read. */
+/** A change and the cursor after it; or 'gap' if changes may have been missed and have to be read. */
 export type ChangeEvent = { change: Change; cursor: string } | 'gap'
 
-/** Opens the store's own stream, from where the store is by then. */
+/** Opens a stream of this tab's own, which begins at the store's cursor. */
 export type OpenEvents = (signal: AbortSignal) => AsyncIterable<ChangeEvent>
 
 /**
- * Gives a store its events: from its own stream, or from another tab's.
+ * Gives a store its events, from a stream of its own or from another tab.
  *
- * @param heard has to be called at every sign of life
+ * @param heard must be called at every sign of life
  */
 export type Share = (open: OpenEvents, signal: AbortSignal, heard: () => void) => AsyncIterable<ChangeEvent>
 
-/** All in milliseconds. The server says something every 15 s: after three times that, the connection is dead. */
+/** In milliseconds. The server sends something every 15 s: after three times that, the connection is dead. */
 const SILENCE = 45_000
+/** In milliseconds, before the next connection. */
 const FIRST_DELAY = 200
 const LONGEST_DELAY = 5000
-/** In milliseconds, between reads where there are no streams. */
+/** In milliseconds, between reads without streams. */
 const POLL_DELAY = 5000
 const LONGEST_POLL_DELAY = 60_000
 
+/** Starts to keep the store up to date. @param share left out: the store has a stream of its own */
 export function createSync(
   source: ChangeSource,
   store: TaskStore,
@@ -73,27 +75,27 @@ export function createSync(
   const { onChange = () => {} } = options
   const stopping = new AbortController()
   let settle: { ready(): void; failed(reason: Error): void } | undefined
-  // not `Promise.withResolvers`, which React Native lacks
+  // React Native has no `Promise.withResolvers`
   const ready = new Promise<void>((resolve, reject) => {
     settle = { ready: resolve, failed: reject }
   })
-  // without this, a caller that ignores `ready` would get an unhandled rejection
+  // a caller may ignore `ready`: its rejection must not count as unhandled
   ready.catch(() => {})
   let cursor = options.cursor
-  /** The newest revision taken so far; 0: none. */
+  /** The newest revision that has arrived so far; 0 if none has. */
   let revision = 0
   let isPolling = false
   let failures = 0
   let fault: { error: unknown } | undefined
 
-  /** Takes all that has come since the cursor; without one, all that is there, and nothing else stays in the store. */
+  /** Reads all changes since the cursor; without a cursor all tasks, and drops what else is in the store. */
   async function catchUp(): Promise<void> {
     const isNew = cursor === undefined
     if (isNew) revision = 0
     const seen = new Set<number>()
     let since = cursor
     for (let hasMore = true; hasMore; ) {
-      const page = await attentive((signal) => source.read(since, signal))
+      const page = await watch((signal) => source.read(since, signal))
       refuseStopped()
       for (const change of page.changes) {
         seen.add(change.id)
@@ -105,7 +107,7 @@ export function createSync(
     if (isNew) for (const id of [...store.keys()]) if (!seen.has(id)) forget(id)
     cursor = since
   }
-  /** @param isNew whatever the store has is older; else the caller may have put a newer one there, after a write */
+  /** @param isNew what the store has is older; otherwise the caller may have stored a newer task after a write */
   function take(change: Change, isNew = false): void {
     revision = Math.max(revision, change.revision)
     if (!isNew && (store.get(change.id)?.revision ?? 0) >= change.revision) return
@@ -113,7 +115,7 @@ export function createSync(
     else store.set(change.id, change)
     tell(change)
   }
-  /** A fault of the caller's is no lost connection. */
+  /** Remembers what `onChange` throws, so that it does not count as a lost connection. */
   function tell(change: Change): void {
     try {
       onChange(change)
@@ -122,18 +124,18 @@ export function createSync(
       throw error
     }
   }
-  /** Of what has gone while nobody looked, no change tells. */
+  /** Drops a task that was deleted so long ago that no change tells of it. */
   function forget(id: number): void {
     const revision = store.get(id)?.revision ?? 0
     store.delete(id)
     tell({ id, revision, deleted: true })
   }
-  /** Takes events until the connection ends. */
+  /** Takes events until the stream ends. */
   function follow(): Promise<void> {
-    return attentive(async (signal, heard) => {
-      for await (const event of share((stream) => ownEvents(stream, heard), signal, heard)) {
+    return watch(async (signal, heard) => {
+      for await (const event of share((stream) => readStream(stream, heard), signal, heard)) {
         refuseStopped()
-        // another tab's event may be older than the cursor; without a known revision, only the server can tell
+        // an event of another tab may be older than the cursor: without a revision to compare, ask the server
         if (event === 'gap' || revision === 0) await catchUp()
         else if (event.change.revision > revision) {
           take(event.change)
@@ -142,24 +144,24 @@ export function createSync(
       }
     })
   }
-  async function* ownEvents(signal: AbortSignal, heard: () => void): AsyncGenerator<ChangeEvent> {
+  async function* readStream(signal: AbortSignal, heard: () => void): AsyncGenerator<ChangeEvent> {
     if (cursor === undefined) return
     const body = await source.open(cursor, signal)
-    yield* body ? eventsOf(body, heard) : polls(heard)
+    yield* body ? readEvents(body, heard) : poll(heard)
   }
-  async function* polls(heard: () => void): AsyncGenerator<ChangeEvent> {
+  async function* poll(heard: () => void): AsyncGenerator<ChangeEvent> {
     for (isPolling = true; ; failures = 0) {
-      await pause(delayAfter(failures, POLL_DELAY, LONGEST_POLL_DELAY), stopping.signal)
+      await pause(backoff(failures, POLL_DELAY, LONGEST_POLL_DELAY), stopping.signal)
       heard()
       yield 'gap'
     }
   }
   function refuseStopped(): void {
-    // not `throwIfAborted`, which React Native lacks
+    // React Native has no `throwIfAborted`
     if (stopping.signal.aborted) throw new Error('the synchronization was stopped')
   }
-  /** Breaks off what has been silent for too long, or is under way when all is to stop. */
-  async function attentive<T>(work: (signal: AbortSignal, heard: () => void) => Promise<T>): Promise<T> {
+  /** Aborts the work when it has been silent for too long, and when the synchronization is stopped. */
+  async function watch<T>(work: (signal: AbortSignal, heard: () => void) => Promise<T>): Promise<T> {
     const connection = new AbortController()
     const giveUp = () => connection.abort()
     stopping.signal.addEventListener('abort', giveUp)
@@ -191,14 +193,14 @@ export function createSync(
         if (fault) throw fault.error
         if (stopping.signal.aborted) return
         const status = error instanceof RequestError ? error.status : 503
-        // what has happened since then is forgotten: begin anew
+        // the server no longer has the changes since the cursor: begin anew
         if (status === 410) cursor = undefined
         else if (status < 500 && status !== 429) throw error
       }
       // a connection that ends at once counts as a failure
       const hasLasted = !isPolling && performance.now() - begun > LONGEST_DELAY
       failures = hasLasted ? 0 : failures + 1
-      await pause(delayAfter(failures, FIRST_DELAY, LONGEST_DELAY), stopping.signal)
+      await pause(backoff(failures, FIRST_DELAY, LONGEST_DELAY), stopping.signal)
     }
   }
   const ended = run().finally(() => settle?.failed(new Error('the synchronization has ended')))
@@ -213,12 +215,7 @@ export function createSync(
   }
 }
 
-/** Between half of it and all of it, so that clients that were cut off together do not come back together. */
-function delayAfter(failures: number, first: number, longest: number): number {
-  return Math.min(first * 2 ** failures, longest) * (0.5 + Math.random() / 2)
-}
-
-async function* eventsOf(body: ReadableStream<Uint8Array>, heard: () => void): AsyncGenerator<ChangeEvent> {
+async function* readEvents(body: ReadableStream<Uint8Array>, heard: () => void): AsyncGenerator<ChangeEvent> {
   const events: ChangeEvent[] = []
   const parser = createParser({
     onEvent: ({ id, data }) => events.push({ change: JSON.parse(data), cursor: id ?? '' }),

@@ -1,20 +1,22 @@
 /**
- * Decides which tab reads for all: tabs of one origin, with the same server and user, share one event stream.
+ * Tabs of one origin, with the same server and user, share one event stream: one tab, the reader, reads for all.
  *
- * They talk on a `BroadcastChannel` that is named after the server and the user:
+ * The tabs talk on a `BroadcastChannel` that is named after the server and the user:
  *
  * - `claim`: this tab will read, unless within 1.5 s the reader answers, or a tab with a lower id claims too. A tab
- *   claims when it joins, when the reader leaves, and when it has not heard the reader for 1.5 to 3 s.
- * - `beat`: the reader's answer to a claim. It needs no timer, because browsers slow down the timers of hidden tabs.
+ *   claims when it joins, when the reader leaves, and when it has not heard from the reader for 1.5 to 3 s.
+ * - `beat`: the reader's answer to a claim. The reader needs no timer, because browsers slow down the timers of hidden
+ *   tabs.
  * - `event`: what the reader got from the server. Events are numbered, and a beat repeats the last number.
  * - `bye`: the reader was stopped, or its stream has ended.
  *
- * A tab that gets the Web Lock of the channel's name reads at once: the browser passes it on when a tab closes or
- * crashes. Over plain http there are no locks, and claims alone decide. Of two readers the one with the lower id stays.
+ * A tab that gets the Web Lock of the channel's name reads at once: the browser passes the lock on when a tab closes or
+ * crashes. Over plain http there are no locks, and claims alone decide. Of two readers, the one with the lower id stays.
  * If a number is missing, or the reader is new, a tab first reads the changes from the server ('gap'). So the server has
- * accepted its token before it takes anything from another tab.
+ * accepted the tab's own token before the tab takes anything from another one.
  */
 import { webLocks } from './locks'
+import type { TokenStorage } from './storage'
 import type { ChangeEvent, OpenEvents, Share } from './sync'
 
 type Message =
@@ -23,20 +25,18 @@ type Message =
   | { kind: 'beat'; from: string; count: number }
   | { kind: 'event'; from: string; count: number; event: ChangeEvent }
 
-/** A tab's inbox, in order: messages of the reader, the order to read, the order to stop. */
+/** What a tab has to do, in order: take a message of the reader, read for all, or stop. */
 type Item =
   | Exclude<Message, { kind: 'claim' | 'bye' }>
   | { kind: 'read'; until: AbortSignal }
   | { kind: 'stop' }
 
-/** In milliseconds, and up to twice as long, so that not all tabs claim at once. */
+/** In milliseconds: how long a tab waits for the reader before it claims. Up to twice as long, so that not all tabs claim at once. */
 const SILENCE = 1500
 /** In milliseconds: how long a claim waits for an answer. */
 const ANSWER = 1500
 
-/**
- * @param identify names the server and the user who is signed in; undefined if the user is unknown: nothing is shared
- */
+/** @param identify names the server and the signed-in user; undefined if the user is unknown: then nothing is shared */
 export function shareBetweenTabs(identify: () => Promise<string | undefined>): Share {
   return async function* share(open, signal, heard) {
     const name = await identify()
@@ -68,7 +68,7 @@ export function shareBetweenTabs(identify: () => Promise<string | undefined>): S
   }
 }
 
-/** Reads for all tabs, until the stream ends, another tab reads, or somebody else has signed in here. */
+/** Reads for all tabs, until the stream ends, another tab reads, or another user has signed in here. */
 async function* read(
   tab: Tab,
   open: OpenEvents,
@@ -76,7 +76,7 @@ async function* read(
   isSameUser: () => Promise<boolean>,
 ): AsyncGenerator<ChangeEvent> {
   try {
-    // this tab may have read more since its first beat: the others have to read as far
+    // this tab may have read changes since its first beat that the other tabs have not
     tab.tell('gap')
     for await (const event of open(until)) {
       if (!(await isSameUser()) || until.aborted) return
@@ -97,7 +97,7 @@ function joinTabs(name: string, signal: AbortSignal, heard: () => void) {
   const inbox: Item[] = []
   let wake = () => {}
   let timer: ReturnType<typeof setTimeout> | undefined
-  /** There while this tab reads. */
+  /** Set while this tab reads for all. */
   let reading: AbortController | undefined
   let count = 0
 
@@ -130,17 +130,17 @@ function joinTabs(name: string, signal: AbortSignal, heard: () => void) {
     reading = undefined
   }
   channel.onmessage = ({ data }: { data: Message }) => {
-    const isStronger = data.from < id
+    const isLower = data.from < id
     if (data.kind === 'claim') {
       if (reading) beat()
-      else if (isStronger) wait()
+      else if (isLower) wait()
       return
     }
     if (data.kind === 'bye') {
       if (!reading) claim()
       return
     }
-    if (reading && !isStronger) return beat()
+    if (reading && !isLower) return beat()
     stopReading()
     heard()
     wait()
@@ -178,17 +178,29 @@ function joinTabs(name: string, signal: AbortSignal, heard: () => void) {
   }
 }
 
-/** Keeps the lock, once it is ours, until the signal. */
+/** Calls `begin` when this tab gets the lock, and keeps the lock until the signal is aborted. */
 function whileLocked(name: string, signal: AbortSignal, begin: () => void): void {
   const held = async () => {
     if (signal.aborted) return
     begin()
     await new Promise<void>((release) => signal.addEventListener('abort', () => release()))
   }
-  // it fails if the signal comes first, or if the page may not have locks: claims decide then
+  // rejects if the signal is aborted first, or if the page may not use locks: then claims decide
   webLocks()
     ?.request(name, { signal }, held)
     .catch(() => {})
+}
+
+/** @returns what names a client's tabs; undefined if there can be no other tabs, or the token does not name its user */
+export async function nameOfTabs(
+  url: string,
+  storage: TokenStorage | undefined,
+  currentToken: () => Promise<string | null | undefined>,
+): Promise<string | undefined> {
+  // a server that uses the client has neither a storage nor a document
+  const hasTabs = typeof BroadcastChannel === 'function' && (storage || typeof document === 'object')
+  const user = hasTabs ? userOf(await currentToken()) : undefined
+  return user && `taskwell events ${url} ${user}`
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The OpenAPI document: the output of `@elysiajs/swagger`, made valid OpenAPI 3.1. Elysia trap 33 (docs/elysia.md). */
 import type { AnyElysia } from 'elysia'
 import { version } from '../../package.json'
-import { REQUEST_HEADERS } from '../http/operation'
+import { REQUEST_HEADERS, type Repeatable } from '../http/operation'
 import { type ErrorCode, type FieldError, Problem } from '../http/problems'
 import { components } from '../http/schemas'
 
@@ -10,6 +10,7 @@ type Json = Record<string, unknown>
 type Operation = Json & {
   parameters?: Json[]
   requestHeaders?: (keyof typeof REQUEST_HEADERS)[]
+  repeatable?: Repeatable
   requestBody?: { content: Record<string, { schema: Json }> }
   responses: Record<string, Json & { content?: Record<string, { schema: Json }>; codes?: ErrorCode[] }>
 }
@@ -98,9 +99,14 @@ function headerParameter(name: keyof typeof REQUEST_HEADERS): Json {
 }
 
 function correctOperation(path: string, operation: Operation): Json {
-  const { parameters: generated = [], requestBody, responses, requestHeaders = [], ...rest } = operation
-  // for our own client
-  delete rest['repeatable']
+  const {
+    parameters: generated = [],
+    requestBody,
+    responses,
+    requestHeaders = [],
+    repeatable,
+    ...rest
+  } = operation
   const parameters = [...generated, ...requestHeaders.map(headerParameter)]
   const named = path.startsWith('/api/{user_id}/') ? ofUser(rest) : rest
   const ownParameters = parameters.filter(
@@ -108,6 +114,7 @@ function correctOperation(path: string, operation: Operation): Json {
   )
   return {
     ...named,
+    ...(repeatable && { 'x-repeatable': repeatable }),
     // a 401 may also mean a wrong password, but only a route that needs a token answers TOKEN_MISSING
     security: responses['401']?.codes?.includes('TOKEN_MISSING') ? [{ bearer: [] }] : [],
     ...(ownParameters.length > 0 && { parameters: ownParameters.map(correctParameter) }),

@@ -8,17 +8,17 @@ export const REQUEST_HEADERS = {
   'Idempotency-Key': '1 to 255 visible ASCII characters: makes it safe to send the request again',
 }
 
+/** `with-body`: without a body, the second time takes the first one back. `with-key`: with an `Idempotency-Key`. */
+export type Repeatable = 'always' | 'with-body' | 'with-key'
+
 interface Operation {
   id: string
   tag: string
   summary: string
   description: string
   headers?: readonly (keyof typeof REQUEST_HEADERS)[]
-  /**
-   * Whether a client may send the request again if its answer was lost: always, only with a body, or only with an
-   * `Idempotency-Key`. Left out: never, unless it is a GET.
-   */
-  repeatable?: 'always' | 'with-body' | 'with-key'
+  /** Whether a client may send the request again if its answer was lost. Left out: never, unless it is a GET or HEAD. */
+  repeatable?: Repeatable
 }
 
 export function operation({ id, tag, headers = [], ...rest }: Operation) {

@@ -7,7 +7,7 @@ import { testApp } from '../support/app'
 import { describeInBrowser } from '../support/browser'
 import { startFrontend } from '../support/frontend'
 
-/** What the site's page puts there. */
+/** A global of the page. */
 declare const client: Client
 
 describeInBrowser('the client in pages', async (browser) => {
@@ -23,7 +23,7 @@ describeInBrowser('the client in pages', async (browser) => {
   const api = `http://127.0.0.1:${app.server?.port}`
   frontend.showClientOf(api)
 
-  /** A browser of its own, in which somebody has just signed up. */
+  /** A browser in which a user has just signed up. */
   async function signedUp() {
     const context = await browser.newContext()
     const requests: string[] = []
@@ -44,7 +44,7 @@ describeInBrowser('the client in pages', async (browser) => {
     return page
   }
 
-  /** The id of who is signed in, or why there is nobody. */
+  /** The id of the signed-in user, or the error code. */
   function whoIs(page: Page): Promise<string> {
     return page.evaluate(async () => {
       const { data, error } = await client.api.v1.users.me.get()
@@ -52,7 +52,7 @@ describeInBrowser('the client in pages', async (browser) => {
     })
   }
 
-  /** Lets the access token in the storage have ended, as after a night. */
+  /** Makes the access token in the storage expire, as after a night. */
   async function sleepOver(page: Page): Promise<void> {
     const stored = await page.evaluate(() => Object.entries(localStorage))
     const [[key, text] = ['', '']] = stored
@@ -63,7 +63,7 @@ describeInBrowser('the client in pages', async (browser) => {
     await page.evaluate((entry) => localStorage.setItem(...entry), [key, slept] as [string, string])
   }
 
-  /** Keeps answers of `refresh` on the way until `pass` is called. */
+  /** Holds answers of `refresh` back until `pass` is called. */
   async function holdRefresh(context: BrowserContext) {
     const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
     const { promise: passed, resolve: pass } = Promise.withResolvers<void>()
@@ -77,7 +77,7 @@ describeInBrowser('the client in pages', async (browser) => {
     return { reached, pass }
   }
 
-  test('who has signed in stays so when the page is loaded anew, and in other tabs', async () => {
+  test('a user stays signed in when the page is loaded again, and in other tabs', async () => {
     const { context, tab, user } = await signedUp()
     await tab.reload()
     expect([await whoIs(tab), await whoIs(await open(context))]).toEqual([user, user])
@@ -95,12 +95,12 @@ describeInBrowser('the client in pages', async (browser) => {
     pass()
     expect(await seen).toEqual([user, user])
     expect(count('POST /api/v1/auth/refresh')).toBe(1)
-    // neither was sent with the token that had expired
+    // neither tab has sent the expired token
     expect(count('GET /api/v1/users/me')).toBe(2)
     await context.close()
   })
 
-  test('a page that is loaded anew during a renewal goes on', async () => {
+  test('a page that is loaded again during a renewal goes on', async () => {
     const { context, tab, user, count } = await signedUp()
     await sleepOver(tab)
     await tab.reload()

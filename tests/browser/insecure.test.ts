@@ -5,10 +5,10 @@ import { testApp } from '../support/app'
 import { describeInBrowser, INSECURE_HOST } from '../support/browser'
 import { startFrontend } from '../support/frontend'
 
-/** What the site's page puts there. */
+/** A global of the page. */
 declare const client: Client
 
-describeInBrowser('a page of plain http on a network', async (browser) => {
+describeInBrowser('a page over plain http', async (browser) => {
   const frontend = await startFrontend(INSECURE_HOST)
   const { app } = await testApp({ CORS_ORIGINS: frontend.url })
   app.listen({ port: 0, hostname: '127.0.0.1' })
@@ -16,7 +16,7 @@ describeInBrowser('a page of plain http on a network', async (browser) => {
     await app.stop(true)
   })
   const answered: number[] = []
-  // renewals that succeed are answered late, after all that fail
+  // a renewal that succeeds is answered after those that fail
   const proxy = Bun.serve({
     port: 0,
     hostname: '127.0.0.1',
@@ -33,7 +33,7 @@ describeInBrowser('a page of plain http on a network', async (browser) => {
   afterAll(() => proxy.stop(true))
   frontend.showClientOf(`http://${INSECURE_HOST}:${proxy.port}`)
 
-  /** Tabs of one browser, in the first of which somebody has just signed up. */
+  /** Tabs of one browser; in the first one a user has just signed up. */
   async function tabsOf(count: number) {
     const context = await browser.newContext()
     const tabs: Page[] = []
@@ -57,7 +57,7 @@ describeInBrowser('a page of plain http on a network', async (browser) => {
       return entries.map(([, text]) => text).join()
     }, 'taskwell http')
 
-  test('lacks what only secure contexts have', async () => {
+  test('has no Web Locks and no `randomUUID`', async () => {
     const { context, first } = await tabsOf(1)
     const has = await first.evaluate(() => ({
       isSecure: isSecureContext,
@@ -78,7 +78,7 @@ describeInBrowser('a page of plain http on a network', async (browser) => {
     await context.close()
   })
 
-  test('in six tabs that wake at once stays signed in', async () => {
+  test('stays signed in, in six tabs that wake at once', async () => {
     const { context, tabs, first, user } = await tabsOf(6)
     for (let round = 1; round <= 3; round++) {
       await first.evaluate(() => {
@@ -93,7 +93,7 @@ describeInBrowser('a page of plain http on a network', async (browser) => {
         }),
       )
       expect(await Promise.all(seen)).toEqual(tabs.map(() => user))
-      // a tab may see late what another one has written
+      // a tab may see late what another tab has written
       while (new Set(await Promise.all(tabs.map(stored))).size > 1) await Bun.sleep(10)
       expect(JSON.parse(await stored(first)).user).toBe(user)
       expect(answered.filter((status) => status === 200).length).toBeGreaterThanOrEqual(round)

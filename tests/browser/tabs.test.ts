@@ -9,10 +9,11 @@ import { testSettings } from '../support/app'
 import { describeInBrowser, INSECURE_HOST } from '../support/browser'
 import { testDatabase } from '../support/database'
 import { startFrontend } from '../support/frontend'
+import { until } from '../support/time'
 
-/** What the site's page puts there. */
+/** A global of the page. */
 declare const client: Client
-/** What `follow` puts there. */
+/** Globals that `follow` sets. */
 declare const sync: Sync
 declare const tasks: Map<number, Task>
 
@@ -40,11 +41,8 @@ describeInBrowser('tabs of one origin', async (browser) => {
     const metrics = await (await fetch(`${server.url}/metrics`)).text()
     return Number(/^taskwell_streams_open (\d+)$/m.exec(metrics)?.[1])
   }
-  async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-    while (!(await isTrue())) await Bun.sleep(20)
-  }
 
-  /** Tabs in which one user, who has just signed up, follows all tasks, and the same user's client elsewhere. */
+  /** Tabs in which a new user follows all tasks, and the same user's client elsewhere. */
   async function tabsOf(frontend: Awaited<ReturnType<typeof startFrontend>>) {
     const { url } = frontend
     const api = `http://${new URL(url).hostname}:${settings.port}`
@@ -113,7 +111,7 @@ describeInBrowser('tabs of one origin', async (browser) => {
       await until(async () => (await openStreams()) === 0)
     })
 
-    test(`${title}, another tab reads when the reader freezes, and one of both when it wakes`, async () => {
+    test(`${title}, another tab reads when the reader freezes, and one of the two when it wakes`, async () => {
       const { context, tabs, readers, elsewhere } = await tabsOf(frontend)
       await elsewhere.api.v1.todos.post({ title: 'first' })
       await seeAll(tabs, ['first'])

@@ -1,4 +1,4 @@
-/** A frontend that has an answer for every problem that a call can have, and a compiler that sees to it. */
+/** A frontend that handles every problem of a call: the compiler complains about any that is forgotten. */
 import type { Client, Task } from 'taskwell/client'
 
 export async function explain({ api }: Client, id: number): Promise<string> {

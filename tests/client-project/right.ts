@@ -1,4 +1,4 @@
-/** What a frontend may write. This project is compiled, never run. */
+/** Code that must compile. This project is compiled, never run. */
 import {
   allTasks,
   type Change,
@@ -26,7 +26,7 @@ export const withEverything = createClient('https://tasks.example', {
   retries: 0,
 })
 
-/** One behind promises, as on a phone. */
+/** A storage behind promises, as phones have. */
 const phone: TokenStorage = {
   getItem: async (key) => (key === '' ? null : 'text'),
   setItem: async (key, value) => [key, value],
@@ -58,7 +58,7 @@ export async function account({ api }: Client): Promise<string | null | undefine
   const changed = await me.patch({ email: 'ann@example.com', current_password: 'secret' })
   await me.password.post({ current_password: 'secret', new_password: 'another secret' })
   await me.delete({ password: 'secret' })
-  // whom another issuer signs in has no password
+  // users of another issuer have no password
   await me.delete()
   return changed.data?.email ?? data?.name ?? data?.created_at
 }

@@ -1,4 +1,4 @@
-/** What must not compile. When one of these becomes legal, its directive is unused, which is an error too. */
+/** Code that must not compile. If a line begins to compile, its directive is unused, which is an error too. */
 import { allTasks, type Client, createClient, type RequestError, type Task } from 'taskwell/client'
 
 export async function wrongFields({ api }: Client): Promise<void> {
@@ -40,12 +40,12 @@ export async function wrongQueries({ api }: Client): Promise<void> {
   await api.v1.todos.get({ query: { limit: '10' } })
   // @ts-expect-error the same on the other address
   await api({ user_id: 'me' }).tasks.get({ query: { page: 2 } })
-  // @ts-expect-error a parameter where there is none
+  // @ts-expect-error a parameter on a route without any
   await api.v1.todos({ id: 1 }).get({ query: { limit: 10 } })
 }
 
 export async function wrongPaths({ api }: Client): Promise<void> {
-  // @ts-expect-error a path that there is not
+  // @ts-expect-error a path that does not exist
   await api.v1.tasks.get()
   // @ts-expect-error a method that the path does not have
   await api.v1.todos.put({ title: 'Buy milk' })
@@ -82,7 +82,7 @@ export async function wrongWalks(client: Client): Promise<void> {
   allTasks(client, { page: 2 })
   // @ts-expect-error the walk has its own cursor
   allTasks(client, { cursor: 'abc' })
-  // @ts-expect-error a page by offset is no walk
+  // @ts-expect-error a walk cannot skip tasks
   allTasks(client, { skip: 100 })
   for await (const task of allTasks(client)) {
     // @ts-expect-error a field that tasks do not have
@@ -91,16 +91,16 @@ export async function wrongWalks(client: Client): Promise<void> {
 }
 
 export async function wrongUpdates(client: Client, task: Task): Promise<unknown> {
-  // @ts-expect-error the id alone does not tell which revision
+  // @ts-expect-error an id has no revision
   await client.update(task.id, { title: 'Buy oat milk' })
   // @ts-expect-error a field that only the server sets
   await client.update(task, { revision: 2 })
   // @ts-expect-error a function that gives no change
   await client.update(task, () => 'Buy oat milk')
-  // @ts-expect-error a change has to be known at once
+  // @ts-expect-error a change cannot be a promise
   await client.update(task, async () => ({ title: 'Buy oat milk' }))
   const { error } = await client.update(task, { title: 'Buy oat milk' })
-  // @ts-expect-error only a conflict tells what there is now
+  // @ts-expect-error only a conflict has the current task
   const current: Task | undefined = error?.value.current
   return current
 }
@@ -112,9 +112,9 @@ export async function wrongSyncs(client: Client): Promise<void> {
   client.sync(new Map<number, string>())
   // @ts-expect-error a store by another key
   client.sync(new Map<string, Task>())
-  // @ts-expect-error an option that there is not
+  // @ts-expect-error an option that does not exist
   client.sync(new Map<number, Task>(), { since: 'abc' })
-  // @ts-expect-error how far it is, is not the page's to say
+  // @ts-expect-error the cursor can only be read
   client.sync(new Map<number, Task>()).cursor = 'abc'
 }
 
@@ -126,7 +126,7 @@ export async function wrongTrash({ api }: Client): Promise<void> {
   // @ts-expect-error a parameter that changes do not have
   await api.v1.todos.changes.get({ query: { cursor: 'abc' } })
   const { data } = await api.v1.todos.changes.get()
-  // @ts-expect-error a change may be an end, which has no title
+  // @ts-expect-error a change may be a deletion, which has no title
   data?.changes.map(({ title }) => title)
 }
 
@@ -135,17 +135,17 @@ export async function wrongSignIns(client: Client): Promise<void> {
   await client.signUp({ email: 'ann@example.com' })
   // @ts-expect-error a field that accounts do not have
   await client.signUp({ email: 'ann@example.com', password: 'secret', admin: true })
-  // @ts-expect-error a name is given when signing up
+  // @ts-expect-error a name is only given when signing up
   await client.signIn({ email: 'ann@example.com', password: 'secret', name: 'Ann' })
   // @ts-expect-error two texts
   await client.signIn('ann@example.com', 'secret')
   // @ts-expect-error nothing
   await client.signIn()
-  // @ts-expect-error a token is not for the page to give
+  // @ts-expect-error signing out takes no token
   await client.signOut('token')
   // @ts-expect-error signing out has no answer
   const { error } = await client.signOut()
-  // @ts-expect-error it is no route
+  // @ts-expect-error it is not a route
   await client.api.signOut()
   return error
 }
@@ -173,10 +173,10 @@ export async function wrongAccounts({ api }: Client): Promise<unknown[]> {
   const user = await me.get()
   // @ts-expect-error a field that users do not have
   const missing = user.data?.password
-  // @ts-expect-error what may be missing is null
+  // @ts-expect-error a missing name is null
   const name: string = user.data?.name ?? null
   const { data: sessions } = await me.sessions.get()
-  // @ts-expect-error tokens are not told
+  // @ts-expect-error sessions do not show their tokens
   const token = sessions?.[0]?.refresh_token
   const { data: tokens } = await api.v1.auth.refresh.post({ refresh_token: 'x' })
   // @ts-expect-error another name for the token
@@ -191,7 +191,7 @@ export function wrongOptions(error: RequestError): void {
   createClient('https://tasks.example', { token: 1 })
   // @ts-expect-error a function that gives no token
   createClient('https://tasks.example', { token: async () => ({ token: 'a.b.c' }) })
-  // @ts-expect-error an option that there is not
+  // @ts-expect-error an option that does not exist
   createClient('https://tasks.example', { tokens: 'a.b.c' })
   // @ts-expect-error a storage that cannot forget
   createClient('https://tasks.example', { storage: { getItem: () => null, setItem: () => {} } })
@@ -201,6 +201,6 @@ export function wrongOptions(error: RequestError): void {
   createClient('https://tasks.example', { retries: '3' })
   // @ts-expect-error the name of a storage
   createClient('https://tasks.example', { storage: 'localStorage' })
-  // @ts-expect-error not every failure has a problem
+  // @ts-expect-error `problem` may be undefined
   error.problem.error_code
 }

@@ -3,7 +3,9 @@ import { connect, createServer, type Socket } from 'node:net'
 import { signAccessToken } from '../../src/auth/token'
 import { type Client, type ClientOptions, createClient } from '../../src/client/index'
 import { testApp } from '../support/app'
+import { memoryStorage } from '../support/memory-storage'
 import { quietPort } from '../support/quiet-port'
+import { hurry, hurryUntil, turns, until } from '../support/time'
 
 const { app, settings, sql } = await testApp()
 app.listen({ hostname: '127.0.0.1', port: 0 })
@@ -13,10 +15,13 @@ afterEach(() => {
 })
 const server = { port: Number(app.server?.port), url: `http://127.0.0.1:${app.server?.port}` }
 
-/** What becomes of a connection. */
-type Fate = (socket: Socket) => void
+/** What becomes of an attempt. */
+interface Fate {
+  meet: (socket: Socket) => void
+  /** From then on the client only waits for the time to pass. */
+  waitsAfter: 'request' | 'headers' | 'answer'
+}
 
-const silent: Fate = () => {}
 const HALF = [
   'HTTP/1.1 200 OK',
   'content-type: application/json',
@@ -24,20 +29,35 @@ const HALF = [
   '',
   '[{"title":"Buy m',
 ].join('\r\n')
-const stalls: Fate = (socket) => socket.once('data', () => socket.write(HALF))
-const breaksOff: Fate = (socket) => socket.once('data', () => socket.end(HALF))
-const arrives: Fate = (socket) => {
-  const upstream = connect(server.port, '127.0.0.1').on('error', () => {})
-  socket.on('close', () => upstream.destroy())
-  socket.pipe(upstream).pipe(socket)
+const silent: Fate = { meet: () => {}, waitsAfter: 'request' }
+const stalls: Fate = {
+  meet: (socket) => socket.once('data', () => socket.write(HALF)),
+  waitsAfter: 'headers',
+}
+const breaksOff: Fate = {
+  meet: (socket) => socket.once('data', () => socket.end(HALF)),
+  waitsAfter: 'answer',
+}
+const arrives: Fate = {
+  meet(socket) {
+    const upstream = connect(server.port, '127.0.0.1').on('error', () => {})
+    socket.on('close', () => upstream.destroy())
+    socket.pipe(upstream).pipe(socket)
+  },
+  waitsAfter: 'answer',
 }
 
-/** A server with a fate for each connection; what comes after the last one has the same as that. */
+/** A server with a fate for each connection (the last fate is for all further ones), and a fetcher that sends to it. */
 async function line(...fates: Fate[]) {
   const sockets: Socket[] = []
+  let sent = 0
+  let underWay = 0
+  const fateOf = (n: number) => fates[Math.min(n, fates.length) - 1] ?? silent
   const listener = createServer((socket) => {
     sockets.push(socket.on('error', () => {}))
-    fates[Math.min(sockets.length, fates.length) - 1]?.(socket)
+    const fate = fateOf(sockets.length)
+    if (fate.waitsAfter === 'request') socket.once('data', () => underWay--)
+    fate.meet(socket)
   })
   const port = await quietPort()
   await new Promise<void>((done) => listener.listen(port, '127.0.0.1', done))
@@ -47,8 +67,23 @@ async function line(...fates: Fate[]) {
   })
   return {
     url: `http://127.0.0.1:${port}`,
+    attempts: () => sent,
     connections: () => sockets.length,
-    /** Ends those that there are, which would be used again. */
+    async fetcher(requested: string, init: RequestInit) {
+      const { waitsAfter } = fateOf(++sent)
+      underWay++
+      const response = await fetch(requested, init)
+      if (waitsAfter === 'answer')
+        await response
+          .clone()
+          .text()
+          .catch(() => {})
+      underWay--
+      return response
+    },
+    isUnderWay: () => underWay > 0,
+    isWaiting: () => sent > 0 && underWay === 0,
+    /** Ends the connections: otherwise the next request would use one of them. */
     cut() {
       for (const socket of sockets) socket.destroy()
     },
@@ -71,39 +106,44 @@ const making: typeof reading = ['making', ({ api }) => api.v1.todos.post({ title
 describe('on a connection that', () => {
   const FATES: [string, Fate][] = [
     ['never answers', silent],
-    ['stalls in the midst of an answer', stalls],
+    ['stalls in the middle of an answer', stalls],
   ]
   const cases = FATES.flatMap(([name, fate]) =>
     [reading, making, toggling].map(([what, act]) => [name, what, fate, act] as const),
   )
 
   test.each(cases)('%s, %s ends with NO_ANSWER', async (_, what, fate, act) => {
-    const { url, connections } = await line(fate)
-    const { client } = await clientOf(url, { timeoutMs: 1000 })
-    expect((await act(client)).error).toMatchObject({
+    const { url, connections, fetcher, isUnderWay } = await line(fate)
+    const { client } = await clientOf(url, { fetcher })
+    expect((await hurry(() => act(client), isUnderWay)).error).toMatchObject({
       status: 503,
       value: { status: 503, error_code: 'NO_ANSWER', detail: expect.stringContaining('within') },
     })
-    // half of the time is for the second attempt
+    // the first attempt got half of the time
     expect(connections()).toBe(what === 'toggling' ? 1 : 2)
   })
 
-  test('never answers, a call without a second attempt waits for all of the time', async () => {
-    const { url, connections } = await line(silent)
-    const { client } = await clientOf(url, { timeoutMs: 200, retries: 0 })
-    const { error } = await client.api.v1.todos.get()
-    expect(error?.value.detail).toContain('within 200 ms')
+  test('never answers, a call without a second attempt may take all of the time', async () => {
+    const { url, connections, fetcher, isUnderWay } = await line(silent)
+    const { client } = await clientOf(url, { fetcher, timeoutMs: 5000, retries: 0 })
+    const { error } = await hurry(() => client.api.v1.todos.get(), isUnderWay)
+    expect(error?.value.detail).toContain('within 5000 ms')
     expect(connections()).toBe(1)
   })
 
   test.each([
     ['never answers', silent],
-    ['stalls in the midst of an answer', stalls],
-    ['breaks off in the midst of an answer', breaksOff],
+    ['stalls in the middle of an answer', stalls],
+    ['breaks off in the middle of an answer', breaksOff],
   ])('%s, a task is made at the second attempt, once', async (_, fate) => {
-    const { url, connections } = await line(fate, arrives)
-    const { id, client } = await clientOf(url, { timeoutMs: 4000 })
-    const { status } = await client.api.v1.todos.post({ title: 'Buy milk' })
+    const { url, attempts, connections, fetcher, isUnderWay } = await line(fate, arrives)
+    const { id, client } = await clientOf(url, { fetcher })
+    jest.useFakeTimers()
+    const call = client.api.v1.todos.post({ title: 'Buy milk' })
+    await hurryUntil(() => attempts() === 2, isUnderWay)
+    // from here on the server needs its own timers
+    jest.useRealTimers()
+    const { status } = await call
     const made = await sql<{ title: string }[]>`select title from tasks where user_id = ${id}`
     expect({ status, made: made.length, connections: connections() }).toEqual({
       status: 201,
@@ -112,53 +152,47 @@ describe('on a connection that', () => {
     })
   })
 
-  test('breaks off in the midst of an answer, a call that cannot be repeated ends with NO_ANSWER', async () => {
+  test('breaks off in the middle of an answer, a call that cannot be repeated ends with NO_ANSWER', async () => {
     const { url } = await line(breaksOff)
     const { client } = await clientOf(url, {})
     const { error } = await client.api.v1.todos({ id: 1 }).complete.patch()
     expect(error?.value.error_code as string).toBe('NO_ANSWER')
   })
 
-  test('never answers, new tokens are not waited for beyond the deadline, and nobody is signed out', async () => {
-    const content = new Map<string, string>()
-    const storage = {
-      getItem: (key: string) => content.get(key) ?? null,
-      setItem: (key: string, value: string) => void content.set(key, value),
-      removeItem: (key: string) => void content.delete(key),
-    }
+  test('never answers, a call waits for new tokens until its deadline, and the user stays signed in', async () => {
+    const storage = memoryStorage()
     const { url, cut } = await line(arrives, silent)
     const account = { email: `${crypto.randomUUID()}@example.com`, password: 'correct horse battery' }
     const first = createClient(url, { storage })
     await first.signUp(account)
     cut()
-    const [[key, text] = ['', '']] = content
-    const due = JSON.stringify({ ...JSON.parse(text), renewAt: 0 })
-    content.set(key, due)
+    storage.change({ renewAt: 0 })
+    const before = storage.tokens()
     const { error } = await createClient(url, { storage, timeoutMs: 300 }).api.v1.users.me.get()
     expect(error?.value.error_code as string).toBe('NO_ANSWER')
-    expect(content.get(key)).toBe(due)
+    expect(storage.tokens()).toEqual(before)
   })
 
   test.each([
     ['never answers', silent],
-    ['stalls in the midst of an answer', stalls],
+    ['stalls in the middle of an answer', stalls],
   ])('%s, the signal of the caller ends a call at once', async (_, fate) => {
     const aborting = new AbortController()
-    const { url, connections } = await line((socket) => {
-      fate(socket)
-      socket.once('data', () => setTimeout(() => aborting.abort(), 20))
-    })
-    const { client } = await clientOf(url, { timeoutMs: 3_600_000 })
-    const { error } = await client.api.v1.todos.get({ fetch: { signal: aborting.signal } })
+    const { url, connections, fetcher, isWaiting } = await line(fate)
+    const { client } = await clientOf(url, { fetcher, timeoutMs: 3_600_000 })
+    const call = client.api.v1.todos.get({ fetch: { signal: aborting.signal } })
+    await until(isWaiting)
+    aborting.abort()
+    const { error } = await call
     expect(error?.value).toMatchObject({ error_code: 'NO_ANSWER', detail: expect.stringMatching(/abort/i) })
     expect(connections()).toBe(1)
   })
 })
 
-describe('without an answer for long', () => {
+describe('without an answer', () => {
   const never = () => new Promise<Response>(() => {})
 
-  /** When a call that nobody answers ends, in seconds. */
+  /** After how many seconds a call without an answer ends. */
   async function endOf(options: ClientOptions): Promise<number> {
     jest.useFakeTimers()
     const begun = Date.now()
@@ -169,7 +203,7 @@ describe('without an answer for long', () => {
         isOver = true
       })
     for (let second = 0; second < 100 && !isOver; second++) {
-      for (let n = 0; n < 20; n++) await new Promise((done) => setImmediate(done))
+      await turns(20)
       if (!isOver) jest.advanceTimersByTime(1000)
     }
     expect(isOver).toBe(true)
@@ -177,7 +211,7 @@ describe('without an answer for long', () => {
     return (Date.now() - begun) / 1000
   }
 
-  test('a call ends after thirty seconds, also where what sends it does not heed signals', async () => {
+  test('a call ends after thirty seconds, also if its fetcher ignores the signal', async () => {
     expect(await endOf({})).toBe(30)
   })
 
@@ -185,11 +219,11 @@ describe('without an answer for long', () => {
     expect(await endOf({ timeoutMs: 5000 })).toBe(5)
   })
 
-  test('a call whose token does not come ends as well', async () => {
+  test('a call whose token never comes ends as well', async () => {
     expect(await endOf({ token: () => new Promise<string>(() => {}) })).toBe(30)
   })
 
-  test('a call waits for ever if that is wanted', async () => {
+  test('a call with an infinite `timeoutMs` waits for ever', async () => {
     jest.useFakeTimers()
     const answer = Promise.withResolvers<Response>()
     const asked = Promise.withResolvers<void>()
@@ -208,7 +242,7 @@ describe('without an answer for long', () => {
     expect((await call).data).toEqual([])
   })
 
-  test('what comes too late is let go of', async () => {
+  test('the body of an answer that comes too late is cancelled', async () => {
     const late = Promise.withResolvers<Response>()
     const cancelled = Promise.withResolvers<void>()
     const { api } = createClient(server.url, { fetcher: () => late.promise, timeoutMs: 20, retries: 0 })
@@ -219,7 +253,7 @@ describe('without an answer for long', () => {
   })
 })
 
-describe('a stream of events', () => {
+describe('an event stream', () => {
   async function opened(options: ClientOptions, signal?: AbortSignal) {
     const { client, elsewhere } = await clientOf(server.url, options)
     const { response } = await client.api.v1.todos.events.get(signal ? { fetch: { signal } } : {})
@@ -228,8 +262,11 @@ describe('a stream of events', () => {
   }
 
   test('goes on beyond the deadline', async () => {
+    jest.useFakeTimers()
     const { reader, elsewhere } = await opened({ timeoutMs: 3000 })
-    await Bun.sleep(3100)
+    jest.advanceTimersByTime(3001)
+    await turns()
+    jest.useRealTimers()
     expect((await elsewhere.api.v1.todos.post({ title: 'Buy milk' })).status).toBe(201)
     let text = ''
     while (!text.includes('Buy milk')) {
@@ -251,21 +288,21 @@ describe('a stream of events', () => {
     await expect(drain()).rejects.toThrow(/abort/i)
   })
 
-  test('that never begins is no answer', async () => {
+  test('that never begins is a call without an answer', async () => {
     const { url } = await line(silent)
     const { client } = await clientOf(url, { timeoutMs: 200 })
     expect((await client.api.v1.todos.events.get()).error?.value.error_code as string).toBe('NO_ANSWER')
   })
 })
 
-describe('a fault in making a request is no outage:', () => {
+describe('a fault in making a request rejects the call:', () => {
   const bad = { headers: { 'x-note': 'two\nlines' } } as object
 
   test.each<[string, (client: Client) => Promise<unknown>]>([
     ['reading', ({ api }) => api.v1.todos.get(bad)],
     ['making', ({ api }) => api.v1.todos.post({ title: 'Buy milk' }, bad)],
     ['signing in', (client) => client.signIn({ email: 'ann@example.com', password: 'x' }, bad)],
-  ])('%s with a header that cannot be sent rejects', async (_, act) => {
+  ])('%s with a header that cannot be sent', async (_, act) => {
     let sent = 0
     const fetcher = async () => {
       sent++
@@ -276,7 +313,7 @@ describe('a fault in making a request is no outage:', () => {
     expect(sent).toBe(0)
   })
 
-  test('a `fetcher` that throws before it sends rejects with what it throws', async () => {
+  test('a `fetcher` that throws before it sends', async () => {
     const fault = new ReferenceError('XMLHttpRequest is not defined')
     const fetcher = () => {
       throw fault

@@ -9,14 +9,9 @@ afterAll(() => app.stop(true))
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/
 
-test('an engine with little more than `fetch` makes, renews, lists, changes, follows and ends', async () => {
+test('the client works in an engine that has little more than `fetch`', async () => {
   const program = `
-    const content = new Map()
-    const storage = {
-      getItem: (key) => content.get(key) ?? null,
-      setItem: (key, value) => void content.set(key, value),
-      removeItem: (key) => void content.delete(key),
-    }
+    const storage = memoryStorage()
     const [url, email] = args
     const keys = []
     const recording = (requested, init) => {
@@ -33,13 +28,12 @@ test('an engine with little more than `fetch` makes, renews, lists, changes, fol
     for (const title of ['a', 'b', 'c']) made.push(await todos.post({ title }))
     did.make = made.map(({ status }) => status)
 
-    const [[name, text]] = content
-    const before = JSON.parse(text)
-    storage.setItem(name, JSON.stringify({ ...before, renewAt: 0 }))
+    const before = storage.tokens()
+    storage.change({ renewAt: 0 })
     const later = open()
     did.list = []
     for await (const { title } of allTasks(later, { limit: 1 })) did.list.push(title)
-    did.hasRenewed = JSON.parse(content.get(name)).refresh !== before.refresh
+    did.hasRenewed = storage.tokens().refresh !== before.refresh
 
     did.update = (await later.update(made[0].data, { title: 'A' })).data.title
     did.delete = (await later.api.v1.todos({ id: made[1].data.id }).delete()).status
@@ -54,7 +48,7 @@ test('an engine with little more than `fetch` makes, renews, lists, changes, fol
     await ended
     did.sync = [...tasks.values()].map(({ title }) => title).sort()
     await later.signOut()
-    did.left = content.size
+    did.left = storage.content.size
     console.log(JSON.stringify({ did, keys }))
   `
   const email = `${crypto.randomUUID()}@example.com`
@@ -102,7 +96,7 @@ describe('an id', () => {
     }
   })
 
-  test('without `crypto` begins with the time, so that a poor generator repeats none', () => {
+  test('without `crypto` begins with the time, so that a poor random generator repeats no id', () => {
     provide(undefined)
     using _ = spyOn(Math, 'random').mockReturnValue(0)
     try {

@@ -4,10 +4,11 @@ import { signAccessToken } from '../../src/auth/token'
 import { allTasks, type Client, type ClientOptions, createClient, type Task } from '../../src/client/index'
 import { SECRET, testSettings } from '../support/app'
 import { testDatabase } from '../support/database'
+import { hurry, turns } from '../support/time'
 
 const { url: databaseUrl, sql } = await testDatabase()
 const settings = testSettings()
-// a process of its own, whose clock stays as it is when ours is moved
+// a process of its own, because these tests move the clock of theirs
 const server = Bun.spawn(
   [process.execPath, '--no-env-file', join(import.meta.dir, '../../src/main.ts'), 'serve'],
   {
@@ -33,8 +34,6 @@ async function addressOf(output: ReadableStream<Uint8Array>): Promise<string> {
 afterEach(() => {
   jest.useRealTimers()
 })
-
-const turn = setImmediate
 
 interface Attempt {
   method: string
@@ -69,7 +68,7 @@ const abortedBeforeTheAnswer =
 
 let underWay = 0
 
-/** One fate for each attempt; what comes after the last one arrives. */
+/** A fetcher with a fate for each attempt; further attempts arrive. */
 function line(...fates: Fate[]) {
   const attempts: Attempt[] = []
   const fetcher = async (requested: string, init: RequestInit) => {
@@ -100,21 +99,7 @@ async function user(options: ClientOptions = {}) {
   return { id, client: connect({}), connect }
 }
 
-/** Lets the time until the next timer pass at once where nothing is under way, until the call has its answer. */
-async function hurried<T>(call: () => Promise<T>): Promise<T> {
-  jest.useFakeTimers()
-  let isOver = false
-  const answer = call().finally(() => {
-    isOver = true
-  })
-  answer.catch(() => {})
-  while (!isOver) {
-    await new Promise((done) => turn(done))
-    if (underWay === 0 && jest.getTimerCount() > 0) jest.advanceTimersToNextTimer()
-  }
-  jest.useRealTimers()
-  return answer
-}
+const hurried = <T>(call: () => Promise<T>) => hurry(call, () => underWay > 0)
 
 async function create({ api }: Client, title = 'Buy milk'): Promise<Task> {
   const { data, error } = await api.v1.todos.post({ title })
@@ -146,14 +131,14 @@ describe('a task is made exactly once', () => {
     expect(new Set(attempts.map(({ key }) => key)).size).toBe(1)
   })
 
-  test('at the other address as well', async () => {
+  test('also at the other address', async () => {
     const { id, connect } = await user()
     const { tasks } = connect({ fetcher: line(answerLost).fetcher }).api({ user_id: id })
     expect((await hurried(() => tasks.post({ title: 'once' }))).status).toBe(201)
     expect(await titles(id)).toEqual(['once'])
   })
 
-  test('and two tasks, each with a key of its own, are two', async () => {
+  test('and two calls make two tasks, each with a key of its own', async () => {
     const { id, connect } = await user()
     const { attempts, fetcher } = line()
     for (let n = 0; n < 2; n++) await create(connect({ fetcher }))
@@ -162,7 +147,7 @@ describe('a task is made exactly once', () => {
     for (const { key } of attempts) expect(key).toMatch(/^[\x21-\x7e]{1,255}$/)
   })
 
-  test('with a key of its caller', async () => {
+  test("with the caller's own key", async () => {
     const { id, client, connect } = await user()
     const headers = { 'idempotency-key': 'mine' }
     const { attempts, fetcher } = line(answerLost)
@@ -173,7 +158,7 @@ describe('a task is made exactly once', () => {
     expect(await titles(id)).toEqual(['once'])
   })
 
-  test('also where the token expires between two attempts, and the second has a new one', async () => {
+  test('also if the token expires between two attempts', async () => {
     const { fetcher, attempts } = line()
     const client = createClient(url, { fetcher: (...args) => next(...args) })
     let next = fetcher
@@ -194,8 +179,8 @@ describe('a task is made exactly once', () => {
   })
 })
 
-describe('how often', () => {
-  test.each([0, 1, 5])('with %p retries, that many after the first', async (retries) => {
+describe('a request is sent', () => {
+  test.each([0, 1, 5])('%p times more with so many retries', async (retries) => {
     const { attempts, fetcher } = line(...Array<Fate>(9).fill(requestLost))
     const { connect } = await user({ retries })
     const { error } = await hurried(() => connect({ fetcher }).api.v1.todos.post({ title: 'x' }))
@@ -203,7 +188,7 @@ describe('how often', () => {
     expect(attempts).toHaveLength(retries + 1)
   })
 
-  test('three times where nothing is said', async () => {
+  test('three times more by default', async () => {
     const { attempts, fetcher } = line(...Array<Fate>(9).fill(requestLost))
     await hurried(() => createClient(url, { fetcher }).api.v1.todos.get())
     expect(attempts).toHaveLength(4)
@@ -221,24 +206,24 @@ describe('how often', () => {
   })
 })
 
-describe('how long after', () => {
+describe('a request is sent again', () => {
   test.each([
     ['503', '2', 2000],
     ['429', '10', 10_000],
-  ])('a %s with Retry-After: %s, after %p ms', async (status, retryAfter, expected) => {
+  ])('after a %s with Retry-After: %s in %p ms', async (status, retryAfter, expected) => {
     const { attempts, fetcher } = line(answered(Number(status), retryAfter))
     const { connect } = await user()
     await hurried(() => connect({ fetcher }).api.v1.todos.get())
     expect(pausesOf(attempts)).toEqual([expected])
   })
 
-  test.each([429, 503])('a %p that asks for more than ten seconds is answered at once', async (status) => {
+  test.each([429, 503])('not after a %p that asks for more than ten seconds', async (status) => {
     const { attempts, fetcher } = line(answered(status, '11'))
     const { error } = await createClient(url, { fetcher }).api.v1.todos.get()
     expect({ status: error?.status as number, attempts: attempts.length }).toEqual({ status, attempts: 1 })
   })
 
-  test('a lost answer, longer each time, and no two clients alike', async () => {
+  test('after a lost answer, later each time, and at a random moment', async () => {
     const pauses: number[][] = []
     for (let n = 0; n < 10; n++) {
       const { attempts, fetcher } = line(requestLost, requestLost, requestLost)
@@ -283,7 +268,7 @@ describe('what is never sent twice', () => {
   })
 
   test.each(['/tasks', '/api/me/tasks', '/api/v1/todos/'])(
-    'signing in, below the path %s: tasks are, and nothing else',
+    'signing in, also with the server below the path %s, unlike making a task',
     async (path) => {
       const signIn = line(requestLost, answered(500))
       await createClient(url + path, { fetcher: signIn.fetcher }).signIn(account)
@@ -294,7 +279,7 @@ describe('what is never sent twice', () => {
     },
   )
 
-  test('a toggle whose answer is lost stays toggled', async () => {
+  test('a toggle: the task stays toggled if the answer is lost', async () => {
     const { client, connect } = await user()
     const { id } = await create(client)
     const { error } = await connect({ fetcher: line(answerLost).fetcher })
@@ -328,7 +313,7 @@ describe('what is sent again', () => {
     ],
   ]
 
-  test.each(CALLS)('%s, and answers as if nothing had been lost', async (_, expected, act) => {
+  test.each(CALLS)('%s: the answer is as if nothing had been lost', async (_, expected, act) => {
     const { client, connect } = await user()
     const { id } = await create(client)
     const { attempts, fetcher } = line(answerLost)
@@ -336,7 +321,7 @@ describe('what is sent again', () => {
     expect({ status: answer.status, attempts: attempts.length }).toEqual({ status: expected, attempts: 2 })
   })
 
-  test('a deletion whose answer is lost answers as one does, with empty data', async () => {
+  test('deleting: the data is empty, as after any deletion', async () => {
     const { client, connect } = await user()
     const { id } = await create(client)
     const task = connect({ fetcher: line(answerLost).fetcher }).api.v1.todos({ id })
@@ -347,7 +332,7 @@ describe('what is sent again', () => {
   test.each([
     ['that was only refused', answered(429, '0')],
     ['that arrives', arrives],
-  ])('but a deletion of no task, %s, is 404', async (_, fate) => {
+  ])('but deleting a task that does not exist, by a request %s, gives 404', async (_, fate) => {
     const { connect } = await user()
     const client = connect({ fetcher: line(fate).fetcher })
     expect((await hurried(() => client.api.v1.todos({ id: 1 }).delete())).status).toBe(404)
@@ -376,15 +361,15 @@ describe('between two attempts', () => {
       const { attempts, fetcher } = line(fate)
       jest.useFakeTimers()
       const call = createClient(url, { fetcher }).api.v1.todos.get({ fetch: { signal: controller.signal } })
-      while (attempts.length === 0) await new Promise((done) => turn(done))
-      for (let n = 0; n < 20; n++) await new Promise((done) => turn(done))
+      while (attempts.length === 0) await turns(1)
+      await turns(20)
       controller.abort()
       expect((await call).error?.value.error_code as string).toBe('NO_ANSWER')
       expect({ attempts: attempts.length, timers: jest.getTimerCount() }).toEqual({ attempts: 1, timers: 0 })
     },
   )
 
-  test('the answer is let go of', async () => {
+  test('the body of the answer is cancelled', async () => {
     let cancelled = 0
     const refused = () =>
       new Response(new ReadableStream({ cancel: () => void cancelled++ }), { status: 503 })

@@ -1,15 +1,18 @@
-import { afterAll, afterEach, describe, expect, setSystemTime, test } from 'bun:test'
+import { afterAll, afterEach, describe, expect, jest, setSystemTime, test } from 'bun:test'
 import fc from 'fast-check'
 import { decodeJwt } from 'jose'
 import { signAccessToken } from '../../src/auth/token'
 import { type Client, type ClientOptions, createClient, type TokenStorage } from '../../src/client/index'
 import { testApp } from '../support/app'
+import { type MemoryStorage, memoryStorage } from '../support/memory-storage'
+import { hurry, hurryUntil, until } from '../support/time'
 
 const env = { RATE_LIMIT_PER_MINUTE: '1000000', AUTH_RATE_LIMIT_PER_MINUTE: '1000000' }
 const { app, settings, sql } = await testApp(env)
 app.listen({ hostname: '127.0.0.1', port: 0 })
 afterAll(() => app.stop(true))
 afterEach(() => {
+  jest.useRealTimers()
   setSystemTime()
 })
 
@@ -27,7 +30,23 @@ interface Sent {
 }
 type Intercept = (sent: Sent, deliver: () => Promise<Response>) => Promise<Response>
 
-/** Remembers what was sent; `intercept` may keep it from the server, or its answer from the client. */
+/** How many requests are on the way to the server or back. */
+let underWay = 0
+const isUnderWay = () => underWay > 0
+const hurried = <T>(call: () => Promise<T>) => hurry(call, isUnderWay)
+
+async function deliver(url: string, init: RequestInit): Promise<Response> {
+  underWay++
+  try {
+    const response = await fetch(url, init)
+    await response.clone().arrayBuffer()
+    return response
+  } finally {
+    underWay--
+  }
+}
+
+/** Remembers what was sent; `intercept` may withhold a request from the server, or its answer from the client. */
 function recorder(intercept: Intercept = (_, deliver) => deliver()) {
   const sent: Sent[] = []
   const fetcher = (requested: string, init: RequestInit) => {
@@ -35,46 +54,19 @@ function recorder(intercept: Intercept = (_, deliver) => deliver()) {
     const { pathname: path } = new URL(requested)
     const request = { path, token: authorization?.replace('Bearer ', ''), body: init.body }
     sent.push(request)
-    return intercept(request, () => fetch(requested, init))
+    return intercept(request, () => deliver(requested, init))
   }
   return {
     sent,
     fetcher,
-    /** All but those for tokens. */
+    /** All requests but those for tokens. */
     calls: () => sent.filter(({ path }) => !path.startsWith('/api/v1/auth/')),
     count: (wanted: string) => sent.filter(({ path }) => path === wanted).length,
   }
 }
 
-interface Stored {
-  user: string
-  access: string
-  refresh: string
-  renewAt: number
-}
-
-/** Like `localStorage`; what is in it can be read and changed. */
-function memory() {
-  const content = new Map<string, string>()
-  return {
-    content,
-    getItem: (key: string) => content.get(key) ?? null,
-    setItem: (key: string, value: string) => void content.set(key, value),
-    removeItem: (key: string) => void content.delete(key),
-    tokens(): Stored {
-      const [text = ''] = content.values()
-      return JSON.parse(text)
-    },
-    change(changes: Partial<Stored>) {
-      const changed = JSON.stringify({ ...this.tokens(), ...changes })
-      for (const key of content.keys()) content.set(key, changed)
-    },
-  }
-}
-type Memory = ReturnType<typeof memory>
-
-/** The same behind promises, as IndexedDB is. */
-function slow({ getItem, setItem, removeItem }: Memory, milliseconds = 1): TokenStorage {
+/** A storage behind promises, as IndexedDB is. */
+function slow({ getItem, setItem, removeItem }: MemoryStorage, milliseconds = 1): TokenStorage {
   const after =
     <Args extends unknown[], Result>(work: (...args: Args) => Result) =>
     async (...args: Args) => {
@@ -86,9 +78,9 @@ function slow({ getItem, setItem, removeItem }: Memory, milliseconds = 1): Token
 
 const newEmail = () => `${crypto.randomUUID()}@example.com`
 
-/** A user who has just signed up, in a page whose storage is `storage`. */
+/** A user who has just signed up in a page. */
 async function signedUp({ intercept, ...options }: ClientOptions & { intercept?: Intercept } = {}) {
-  const storage = memory()
+  const storage = memoryStorage()
   const recorded = recorder(intercept)
   const client = createClient(url, { storage, fetcher: recorded.fetcher, ...options })
   const account = { email: newEmail(), password: PASSWORD }
@@ -97,34 +89,34 @@ async function signedUp({ intercept, ...options }: ClientOptions & { intercept?:
   return { client, storage, account, user: data.user, ...recorded }
 }
 
-/** A page that is opened where somebody is signed in already. */
+/** A page that is opened in a browser that has this storage. */
 function open(storage: TokenStorage, intercept?: Intercept) {
   const recorded = recorder(intercept)
   return { client: createClient(url, { storage, fetcher: recorded.fetcher }), ...recorded }
 }
 
-/** Such a page, with what is stored read. */
+/** The same, after the page has read the storage. */
 async function opened(storage: TokenStorage, intercept?: Intercept) {
   const page = open(storage, intercept)
   expect(await whoIs(page.client)).toEqual(expect.any(String))
   return page
 }
 
-/** The id of who is signed in, or why there is nobody. */
+/** The id of the signed-in user, or the error code. */
 async function whoIs({ api }: Client): Promise<string> {
   const { data, error } = await api.v1.users.me.get()
   return data?.id ?? String(error?.value.error_code)
 }
 
-/** Has the server call the access token expired, unexpectedly for the client. */
-async function expire(storage: Memory): Promise<void> {
+/** Makes the access token expire before the client expects it. */
+async function expire(storage: MemoryStorage): Promise<void> {
   const { user, access } = storage.tokens()
   const sessionId = String(decodeJwt(access)['sid'])
   storage.change({ access: await signAccessToken(user, { ...settings, jwtExpireMinutes: -1 }, sessionId) })
 }
 
-/** The same, but the client knows it, as after a night. */
-async function sleepOver(storage: Memory): Promise<void> {
+/** Makes the access token expire when the client expects it, as after a night. */
+async function sleepOver(storage: MemoryStorage): Promise<void> {
   await expire(storage)
   storage.change({ renewAt: Date.now() - 1 })
 }
@@ -134,7 +126,7 @@ function minutesLater(minutes: number): void {
   setSystemTime(Date.now() + minutes * 60_000)
 }
 
-/** Lets a used refresh token be too old for another try. */
+/** Makes used refresh tokens too old for another try. */
 async function pastTheGrace(user: string): Promise<void> {
   await sql<{ id: string }[]>`
     update sessions set rotated_at = rotated_at - interval '11 seconds' where user_id = ${user} returning id`
@@ -144,14 +136,13 @@ async function sessionsOf(user: string): Promise<number> {
   return (await sql<{ id: string }[]>`select id from sessions where user_id = ${user}`).length
 }
 
-/** What is waited for until somebody lets it go. */
+/** Holds answers of `refresh` back. */
 function gate() {
   const { promise: passed, resolve: pass } = Promise.withResolvers<void>()
   const { promise: reached, resolve: reach } = Promise.withResolvers<void>()
   return {
     reached,
     pass,
-    /** Answers of `refresh` stay on the way until `pass` is called. */
     async intercept({ path }: Sent, deliver: () => Promise<Response>) {
       const response = await deliver()
       if (path !== REFRESH) return response
@@ -201,9 +192,9 @@ describe('signing in', () => {
     expect(data).toMatchObject({ token_type: 'bearer', user })
   })
 
-  test('lets every call after it carry the token, and no call for tokens', async () => {
+  test('adds the token to later calls, but not to calls for tokens', async () => {
     const { account } = await signedUp()
-    const { client, sent } = open(memory())
+    const { client, sent } = open(memoryStorage())
     const { data } = await client.signIn(account)
     await client.api.v1.todos.post({ title: 'Buy milk' })
     await client.api({ user_id: 'me' }).tasks.get()
@@ -216,7 +207,7 @@ describe('signing in', () => {
     ['a wrong password', 401, 'INVALID_CREDENTIALS', { password: 'wrong' }],
     ['an address without an account', 401, 'INVALID_CREDENTIALS', { email: 'nobody@example.com' }],
     ['no address', 422, 'VALIDATION_ERROR', { email: '' }],
-  ])('with %s answers %d %s, and leaves who was signed in', async (_, status, error_code, wrong) => {
+  ])('with %s answers %d %s, and the earlier user stays signed in', async (_, status, error_code, wrong) => {
     const { client, account, user } = await signedUp()
     const { data, error } = await client.signIn({ ...account, ...wrong })
     expect(data).toBeNull()
@@ -224,7 +215,7 @@ describe('signing in', () => {
     expect(await whoIs(client)).toBe(user.id)
   })
 
-  test('takes the place of who was signed in', async () => {
+  test('replaces the earlier user', async () => {
     const ann = await signedUp()
     const bob = await signedUp()
     await ann.client.signIn(bob.account)
@@ -232,7 +223,7 @@ describe('signing in', () => {
     expect(ann.storage.tokens().user).toBe(bob.user.id)
   })
 
-  test('without a server is a 503, and leaves who was signed in', async () => {
+  test('without a server is a 503, and the earlier user stays signed in', async () => {
     const { client, account, user } = await signedUp({
       intercept: ({ path }, deliver) => (path === LOGIN ? Promise.reject(new Error('gone')) : deliver()),
     })
@@ -243,14 +234,16 @@ describe('signing in', () => {
     expect(await whoIs(client)).toBe(user.id)
   })
 
-  test("with somebody else's page for an answer signs nobody in", async () => {
+  test("with a network's own page for an answer signs nobody in", async () => {
     const { account } = await signedUp()
-    const { client } = open(memory(), async ({ path }, deliver) => (path === LOGIN ? hotel() : deliver()))
+    const { client } = open(memoryStorage(), async ({ path }, deliver) =>
+      path === LOGIN ? hotel() : deliver(),
+    )
     await client.signIn(account)
     expect(await whoIs(client)).toBe('TOKEN_MISSING')
   })
 
-  test('wins over what is still being read from the storage', async () => {
+  test('wins over tokens that are still being read from the storage', async () => {
     const ann = await signedUp()
     const bob = await signedUp()
     const read = Promise.withResolvers<void>()
@@ -271,11 +264,11 @@ describe('signing in', () => {
   })
 })
 
-/** What a hotel's network answers before one has paid. */
+/** What a hotel's network answers until its user has signed in there. */
 const hotel = () => new Response('<h1>Welcome</h1>', { headers: { 'content-type': 'text/html' } })
 
 describe('signing out', () => {
-  test('lets later calls go without a token', async () => {
+  test('takes the token from later calls', async () => {
     const { client, calls } = await signedUp()
     await client.signOut()
     expect(await whoIs(client)).toBe('TOKEN_MISSING')
@@ -297,7 +290,7 @@ describe('signing out', () => {
     expect(storage.content.size).toBe(0)
   })
 
-  test('as the first thing that a page does ends the session as well', async () => {
+  test('ends the session also if the page has done nothing before', async () => {
     const { storage, user } = await signedUp()
     await open(storage).client.signOut()
     expect({ stored: storage.content.size, sessions: await sessionsOf(user.id) }).toEqual({
@@ -308,9 +301,9 @@ describe('signing out', () => {
 
   test.each([
     ['without a server', () => Promise.reject(new Error('gone'))],
-    ['where the server fails', async () => new Response('', { status: 500 })],
-    ['where the answer breaks off', async () => brokenOff()],
-  ])('%s forgets all the same', async (_, answer) => {
+    ['with a server that fails', async () => new Response('', { status: 500 })],
+    ['with an answer that breaks off', async () => brokenOff()],
+  ])('%s forgets the tokens all the same', async (_, answer) => {
     const { client, storage } = await signedUp({
       intercept: ({ path }, deliver) => (path === LOGOUT ? answer() : deliver()),
     })
@@ -320,7 +313,7 @@ describe('signing out', () => {
   })
 
   test('when nobody is signed in does nothing', async () => {
-    const { client, sent } = open(memory())
+    const { client, sent } = open(memoryStorage())
     await client.signOut()
     expect(sent).toEqual([])
   })
@@ -332,7 +325,7 @@ describe('signing out', () => {
     expect(count(LOGOUT)).toBe(1)
   })
 
-  test('and in again goes on', async () => {
+  test('is no obstacle to signing in again', async () => {
     const { client, account, user } = await signedUp()
     await client.signOut()
     await client.signIn(account)
@@ -340,7 +333,7 @@ describe('signing out', () => {
   })
 })
 
-/** An answer whose connection ends in its midst. */
+/** An answer that breaks off in the middle. */
 function brokenOff(): Response {
   const body = new ReadableStream({
     start(controller) {
@@ -352,7 +345,7 @@ function brokenOff(): Response {
 }
 
 describe('a token of another issuer', () => {
-  test('wins over who has signed in', async () => {
+  test("wins over the session's", async () => {
     const token = await signAccessToken('somebody else', settings)
     for (const given of [token, async () => token]) {
       const { client } = await signedUp({ token: given })
@@ -360,7 +353,7 @@ describe('a token of another issuer', () => {
     }
   })
 
-  test.each([null, ''])('that is %p lets nobody act', async (token) => {
+  test.each([null, ''])('that is %p sends no token', async (token) => {
     for (const given of [token, async () => token]) {
       const { client } = await signedUp({ token: given })
       expect(await whoIs(client)).toBe('TOKEN_MISSING')
@@ -374,7 +367,7 @@ describe('a token of another issuer', () => {
     expect({ refreshes: count(REFRESH), calls: calls().length }).toEqual({ refreshes: 0, calls: 1 })
   })
 
-  test('that has expired is not replaced even where the session had it first', async () => {
+  test('that has expired is not replaced even if the session had it first', async () => {
     let token: string | undefined
     const { fetcher, count } = recorder()
     const client = createClient(url, { token: () => token, fetcher })
@@ -385,7 +378,7 @@ describe('a token of another issuer', () => {
     expect(count(REFRESH)).toBe(0)
   })
 
-  test("in a header of one request's own wins, and is not replaced when it has expired", async () => {
+  test("in a request's own header wins, and is not replaced when it has expired", async () => {
     const { client, count, calls, user } = await signedUp()
     const expired = await signAccessToken(user.id, { ...settings, jwtExpireMinutes: -1 })
     const headers = { authorization: `Bearer ${expired}` }
@@ -447,14 +440,14 @@ describe('an access token near its end', () => {
     }
   })
 
-  test('serves on while it cannot be renewed', async () => {
+  test('is used as long as it cannot be renewed', async () => {
     const { client, user } = await signedUp({ intercept: failsRefresh() })
     minutesLater(29.75)
     expect(await whoIs(client)).toBe(user.id)
   })
 })
 
-/** A server that answers everything but `refresh`. */
+/** A server that answers all requests but `refresh`. */
 function failsRefresh(): Intercept {
   return ({ path }, deliver) => (path === REFRESH ? Promise.reject(new Error('gone')) : deliver())
 }
@@ -485,7 +478,7 @@ describe('an access token that the server calls expired', () => {
     expect((await client.api.v1.todos.get({ query: { limit: 200 } })).data).toHaveLength(50)
   })
 
-  test('is not renewed again for a request that comes back after the renewal', async () => {
+  test('is not renewed again for a request that is refused after the renewal', async () => {
     const { storage, user } = await signedUp()
     await expire(storage)
     const late = Promise.withResolvers<void>()
@@ -495,14 +488,14 @@ describe('an access token that the server calls expired', () => {
       return response
     })
     const first = whoIs(client)
-    while (calls().length === 0) await Bun.sleep(1)
+    await until(() => calls().length > 0)
     expect(await whoIs(client)).toBe(user.id)
     late.resolve()
     expect(await first).toBe(user.id)
     expect(count(REFRESH)).toBe(1)
   })
 
-  test('is not tried a third time', async () => {
+  test('again after the renewal is the answer', async () => {
     const { storage } = await signedUp()
     const expired = () => Response.json({ error_code: 'TOKEN_EXPIRED' }, { status: 401 })
     const { client, calls, count } = open(storage, async ({ path }, deliver) =>
@@ -512,7 +505,7 @@ describe('an access token that the server calls expired', () => {
     expect({ refreshes: count(REFRESH), calls: calls().length }).toEqual({ refreshes: 1, calls: 2 })
   })
 
-  test('and any other 401 is not the same', async () => {
+  test('is renewed, but not after any other 401', async () => {
     const { storage } = await signedUp()
     storage.change({ access: 'a.b.c' })
     const { client, count } = open(storage)
@@ -522,8 +515,8 @@ describe('an access token that the server calls expired', () => {
 
   test.each([
     ['', async () => ''],
-    [' and has been renewed', whoIs],
-  ])('of somebody who has left%s is not replaced by that of who came', async (_, meanwhile) => {
+    [' and been renewed', whoIs],
+  ])("after its user has signed out%s is not replaced by the next user's", async (_, meanwhile) => {
     const ann = await signedUp()
     const bob = await signedUp()
     await expire(ann.storage)
@@ -534,7 +527,7 @@ describe('an access token that the server calls expired', () => {
       return response
     })
     const post = page.client.api.v1.todos.post({ title: "Ann's" })
-    while (page.calls().length === 0) await Bun.sleep(1)
+    await until(() => page.calls().length > 0)
     await meanwhile(page.client)
     await page.client.signIn(bob.account)
     late.resolve()
@@ -551,41 +544,43 @@ const NO_REFRESH_ANSWERS: [string, () => Promise<Response>][] = [
   ['a 429', async () => Response.json({ error_code: 'RATE_LIMITED' }, { status: 429 })],
   ["a proxy's own 401", async () => new Response('Sign in first', { status: 401 })],
   ['null', async () => Response.json(null, { status: 500 })],
-  ["somebody else's page, with 200", async () => hotel()],
-  ['JSON of somebody else, with 200', async () => Response.json({ ok: true })],
+  ["a network's own page, with 200", async () => hotel()],
+  ["a network's own JSON, with 200", async () => Response.json({ ok: true })],
   [
-    'what only says that it is JSON',
+    'an answer that claims to be JSON and is not',
     async () => new Response('<h1>', { headers: { 'content-type': 'application/json' } }),
   ],
 ]
 
-// each waits a second for its second try
-describe.concurrent('a refresh', () => {
-  test.each(NO_REFRESH_ANSWERS)('with %s makes the call a 503, and signs nobody out', async (_, answer) => {
-    const { storage, user } = await signedUp()
-    await sleepOver(storage)
-    const before = storage.tokens()
-    let isDown = true
-    const { client, count } = open(storage, ({ path }, deliver) =>
-      isDown && path === REFRESH ? answer() : deliver(),
-    )
-    const { data, error } = await client.api.v1.todos.get()
-    expect(data).toBeNull()
-    expect(error?.value).toMatchObject({ status: 503, error_code: 'NO_ANSWER' })
-    expect(count(REFRESH)).toBeGreaterThan(1)
-    expect(storage.tokens()).toEqual(before)
-    isDown = false
-    expect(await whoIs(client)).toBe(user.id)
-  })
+describe('a refresh', () => {
+  test.each(NO_REFRESH_ANSWERS)(
+    'with %s makes the call a 503, and the user stays signed in',
+    async (_, answer) => {
+      const { storage, user } = await signedUp()
+      await sleepOver(storage)
+      const before = storage.tokens()
+      let isDown = true
+      const { client, count } = open(storage, ({ path }, deliver) =>
+        isDown && path === REFRESH ? answer() : deliver(),
+      )
+      const { data, error } = await hurried(() => client.api.v1.todos.get())
+      expect(data).toBeNull()
+      expect(error?.value).toMatchObject({ status: 503, error_code: 'NO_ANSWER' })
+      expect(count(REFRESH)).toBeGreaterThan(1)
+      expect(storage.tokens()).toEqual(before)
+      isDown = false
+      expect(await hurried(() => whoIs(client))).toBe(user.id)
+    },
+  )
 
-  test('while the whole server is down is the same', async () => {
+  test('while the whole server is down does the same', async () => {
     const { storage, user } = await signedUp()
     await sleepOver(storage)
     let isDown = true
     const { client } = open(storage, (_, deliver) => (isDown ? Promise.reject(new Error('gone')) : deliver()))
-    expect(await whoIs(client)).toBe('NO_ANSWER')
+    expect(await hurried(() => whoIs(client))).toBe('NO_ANSWER')
     isDown = false
-    expect(await whoIs(client)).toBe(user.id)
+    expect(await hurried(() => whoIs(client))).toBe(user.id)
   })
 
   test.each([
@@ -599,14 +594,14 @@ describe.concurrent('a refresh', () => {
       const response = await deliver()
       return path === REFRESH && lost++ === 0 ? lose() : response
     })
-    expect(await whoIs(client)).toBe(user.id)
+    expect(await hurried(() => whoIs(client))).toBe(user.id)
     expect(sent.map(({ path }) => path)).toEqual([REFRESH, REFRESH, ME])
     await pastTheGrace(user.id)
     await sleepOver(storage)
-    expect(await whoIs(open(storage).client)).toBe(user.id)
+    expect(await hurried(() => whoIs(open(storage).client))).toBe(user.id)
   })
 
-  test('that gets no answer at all is given up, and tried again', async () => {
+  test('that never gets an answer is given up, and tried again', async () => {
     const { storage, user } = await signedUp()
     await sleepOver(storage)
     const recorded = recorder()
@@ -619,24 +614,24 @@ describe.concurrent('a refresh', () => {
       )
     }
     const client = createClient(url, { storage, fetcher })
-    expect(await whoIs(client)).toBe(user.id)
+    expect(await hurried(() => whoIs(client))).toBe(user.id)
     expect(recorded.count(REFRESH)).toBe(1)
   })
 
-  test('that the server is slow to answer is waited for at the second try', async () => {
+  test('may take longer at the second try', async () => {
     const { storage, user } = await signedUp()
     await sleepOver(storage)
     const recorded = recorder()
     const fetcher = async (requested: string, init: RequestInit) => {
       const response = await recorded.fetcher(requested, init)
       if (!requested.endsWith(REFRESH)) return response
-      // longer than the first try is given
-      await Bun.sleep(4500)
+      // longer than the first try may take
+      await new Promise((done) => setTimeout(done, 4500))
       init.signal?.throwIfAborted()
       return response
     }
     const client = createClient(url, { storage, fetcher })
-    expect(await whoIs(client)).toBe(user.id)
+    expect(await hurried(() => whoIs(client))).toBe(user.id)
     expect(recorded.count(REFRESH)).toBe(2)
   })
 })
@@ -662,7 +657,7 @@ describe('a session that was ended elsewhere', () => {
     expect({ stored: storage.content.size, refreshes: count(REFRESH) }).toEqual({ stored: 0, refreshes: 1 })
   })
 
-  test('one by one is too, and the others go on', async () => {
+  test('on its own is signed out too, and the others go on', async () => {
     const { client, account, user } = await signedUp()
     const elsewhere = await signedUp()
     await elsewhere.client.signIn(account)
@@ -673,7 +668,7 @@ describe('a session that was ended elsewhere', () => {
     expect([await whoIs(client), await whoIs(elsewhere.client)]).toEqual(['TOKEN_MISSING', user.id])
   })
 
-  test('while the server calls its token expired answers that 401', async () => {
+  test('answers with the 401 if the server calls its token expired', async () => {
     const { storage, account } = await signedUp()
     await expire(storage)
     const elsewhere = createClient(url)
@@ -684,7 +679,7 @@ describe('a session that was ended elsewhere', () => {
     expect(storage.content.size).toBe(0)
   })
 
-  test('lets one sign in again', async () => {
+  test('is no obstacle to signing in again', async () => {
     const { client, account, user } = await signedUp()
     await sql<{ id: string }[]>`delete from sessions where user_id = ${user.id} returning id`
     minutesLater(31)
@@ -696,9 +691,9 @@ describe('a session that was ended elsewhere', () => {
 
 describe('the storage', () => {
   test.each([
-    ['like `localStorage`', (storage: Memory) => storage],
-    ['behind promises', (storage: Memory) => slow(storage)],
-  ])('%s keeps who is signed in, through renewals, until they sign out', async (_, kind) => {
+    ['like `localStorage`', (storage: MemoryStorage) => storage],
+    ['behind promises', (storage: MemoryStorage) => slow(storage)],
+  ])('%s keeps a user signed in, through renewals, until they sign out', async (_, kind) => {
     const { storage, account, user } = await signedUp()
     const page = () => open(kind(storage)).client
     await page().signOut()
@@ -722,7 +717,7 @@ describe('the storage', () => {
     expect(count(REFRESH)).toBe(1)
   })
 
-  test('that takes its time to keep new tokens has no request wait for a 401', async () => {
+  test('that is slow to store new tokens does not make a request fail with 401', async () => {
     const { storage, user } = await signedUp()
     await expire(storage)
     const kept = Promise.withResolvers<void>()
@@ -757,7 +752,7 @@ describe('the storage', () => {
     '{"user":"ann","access":"a.b.c","refresh":"x"}',
     '{"user":null,"access":"a.b.c","refresh":"x","renewAt":1}',
     '{"user":"ann","access":"a.b.c","refresh":"x","renewAt":"soon"}',
-  ])('with %p in it is as an empty one', async (rubbish) => {
+  ])('with %p in it counts as empty', async (rubbish) => {
     const { storage, account, user } = await signedUp()
     for (const key of storage.content.keys()) storage.content.set(key, rubbish)
     const { client, sent } = open(storage)
@@ -769,7 +764,7 @@ describe('the storage', () => {
     expect(storage.tokens().user).toBe(user.id)
   })
 
-  test('keeps two servers apart', async () => {
+  test('holds the tokens of two servers apart', async () => {
     const { storage, user } = await signedUp()
     const other = createClient(url.replace('127.0.0.1', 'localhost'), { storage })
     expect(await whoIs(other)).toBe('TOKEN_MISSING')
@@ -778,7 +773,7 @@ describe('the storage', () => {
     expect(await whoIs(open(storage).client)).toBe(user.id)
   })
 
-  test('gets one key, and nothing but tokens', async () => {
+  test('holds one key, with the tokens and nothing else', async () => {
     const { client, storage, account, user } = await signedUp()
     storage.content.set('theme', 'dark')
     await client.signIn(account)
@@ -796,7 +791,7 @@ describe('the storage', () => {
     expect([...storage.content]).toEqual([['theme', 'dark']])
   })
 
-  test('left out forgets with the page, and not before', async () => {
+  test('left out keeps a user signed in as long as the page lives', async () => {
     const client = createClient(url)
     const { data } = await client.signUp({ email: newEmail(), password: PASSWORD })
     for (let round = 0; round < 3; round++) {
@@ -807,7 +802,7 @@ describe('the storage', () => {
     expect(await whoIs(createClient(url))).toBe('TOKEN_MISSING')
   })
 
-  test('that fails rejects the call, and not those after it', async () => {
+  test('that fails rejects the call, but not later ones', async () => {
     const { storage, user } = await signedUp()
     let isFirst = true
     const getItem = async (key: string) => {
@@ -825,7 +820,7 @@ describe('the storage', () => {
 test.each([
   ['without Web Locks', () => ({ [Symbol.dispose]: () => {} })],
   ['with Web Locks', () => provideLocks()],
-])('%s, a storage that is full rejects the call that renews, and not those after it', async (_, provide) => {
+])('%s, a full storage rejects the call that renews, but not later ones', async (_, provide) => {
   using _locks = provide()
   const { storage, user } = await signedUp()
   await sleepOver(storage)
@@ -838,7 +833,7 @@ test.each([
   expect(count(REFRESH)).toBe(1)
 })
 
-describe('of two tabs', () => {
+describe('with two tabs', () => {
   test('one takes the tokens that the other has renewed', async () => {
     const { storage, user } = await signedUp()
     const [one, other] = [await opened(storage), await opened(storage)]
@@ -850,7 +845,7 @@ describe('of two tabs', () => {
     expect(other.calls().at(-1)?.token).toBe(storage.tokens().access)
   })
 
-  test('one takes them too when the server has called its own expired', async () => {
+  test('one takes them also after the server has called its own token expired', async () => {
     const { storage, user } = await signedUp()
     await expire(storage)
     const { access: expired } = storage.tokens()
@@ -864,7 +859,7 @@ describe('of two tabs', () => {
     expect(tab.calls().map(({ token }) => token)).toEqual(['', expired, storage.tokens().access])
   })
 
-  test('one that has slept for long renews what the other had renewed', async () => {
+  test('one that has slept for long renews the tokens that the other has left', async () => {
     const { storage, user } = await signedUp()
     const [one, sleeper] = [await opened(storage), await opened(storage)]
     minutesLater(31)
@@ -900,18 +895,18 @@ describe('of two tabs', () => {
     const { storage, user } = await signedUp()
     const { reached, intercept } = gate()
     const dying = mortal(storage)
-    // by a clock that goes on
+    // not `minutesLater`: this test needs a clock that goes on
     await sleepOver(storage)
     const [closed, other] = [open(dying, intercept), open(storage)]
     whoIs(closed.client).catch(() => {})
     await reached
     dying.close()
-    // within the ten seconds in which the server takes the token once more
+    // within the ten seconds in which the server accepts the token once more
     expect(await whoIs(other.client)).toBe(user.id)
     expect(other.count(REFRESH)).toBe(1)
   })
 
-  test('one renews for both where there are Web Locks', async () => {
+  test('with Web Locks, one of three renews for all', async () => {
     using _ = provideLocks()
     const { storage, user } = await signedUp()
     const { reached, pass, intercept } = gate()
@@ -926,7 +921,7 @@ describe('of two tabs', () => {
     expect(tabs.map(({ calls }) => calls().at(-1)?.token)).toEqual(tabs.map(() => storage.tokens().access))
   })
 
-  test('one sees what the other has written, though it may come after the lock', async () => {
+  test('with Web Locks, one sees what the other has written, even if that appears after the lock is passed on', async () => {
     using _ = provideLocks()
     const { storage, user } = await signedUp()
     const setItem = (key: string, value: string) => void setTimeout(storage.setItem, 5, key, value)
@@ -936,7 +931,7 @@ describe('of two tabs', () => {
     expect(tabs.map(({ count }) => count(REFRESH))).toEqual([1, 0])
   })
 
-  test('of two servers neither waits for the other', async () => {
+  test('of two servers, neither waits for the other', async () => {
     using _ = provideLocks()
     const { storage } = await signedUp()
     const { reached, pass, intercept } = gate()
@@ -951,7 +946,7 @@ describe('of two tabs', () => {
     await waiting
   })
 
-  test('one does not act as whoever signs in in the other', async () => {
+  test('one does not take the tokens of another user who signs in in the other', async () => {
     const ann = await signedUp()
     const bob = await signedUp()
     const tab = await opened(ann.storage)
@@ -962,7 +957,7 @@ describe('of two tabs', () => {
     expect(ann.storage.tokens().user).toBe(bob.user.id)
   })
 
-  test('one that signs out leaves whoever has signed in in the other', async () => {
+  test('signing out in one does not sign out another user in the other', async () => {
     const ann = await signedUp()
     const bob = await signedUp()
     const [tab, other] = [await opened(ann.storage), await opened(ann.storage)]
@@ -976,8 +971,8 @@ describe('of two tabs', () => {
     expect(await whoIs(other.client)).toBe(bob.user.id)
   })
 
-  test('one in which nobody is signed in leaves whoever has signed in in the other', async () => {
-    const storage = memory()
+  test('signing out where nobody is signed in does not sign out the user in the other', async () => {
+    const storage = memoryStorage()
     const empty = open(storage)
     expect(await whoIs(empty.client)).toBe('TOKEN_MISSING')
     const { account, user } = await signedUp()
@@ -986,7 +981,7 @@ describe('of two tabs', () => {
     expect(await whoIs(open(storage).client)).toBe(user.id)
   })
 
-  test('both are signed out by one, the other at its next renewal', async () => {
+  test('signing out in one signs out the other at its next renewal', async () => {
     const { storage } = await signedUp()
     const [one, other] = [await opened(storage), await opened(storage)]
     await one.client.signOut()
@@ -996,8 +991,8 @@ describe('of two tabs', () => {
   })
 })
 
-/** The storage of a tab that can be closed: from then on it neither reads nor writes. */
-function mortal(storage: Memory) {
+/** The storage of a tab that can be closed: after that it neither reads nor writes. */
+function mortal(storage: MemoryStorage) {
   let isOpen = true
   const guard =
     <Args extends unknown[], Result>(work: (...args: Args) => Result) =>
@@ -1013,14 +1008,14 @@ function mortal(storage: Memory) {
   }
 }
 
-/** In milliseconds: longer than a tab with a lease waits until others have seen it. */
+/** In milliseconds: longer than a tab waits until other tabs can see its lease. */
 const LAG = 200
 
 /**
- * Storages of tabs that see only after a while what another tab has written, as Chromium's processes do. What two of
- * them do at once, both begin.
+ * Storages of tabs that see only after a while what another tab has written, as Chromium's processes do. So two tabs
+ * that begin at once both get the lease.
  */
-function farApart({ content }: Memory, count: number): TokenStorage[] {
+function farApart({ content }: MemoryStorage, count: number): TokenStorage[] {
   const views = Array.from({ length: count }, () => new Map(content))
   const show = (view: Map<string, string>, key: string) => {
     const text = content.get(key)
@@ -1050,7 +1045,7 @@ interface HeldAnswer {
   pass: () => void
 }
 
-/** Tabs that wake at once and all send one refresh token, before any of them sees that another one does. */
+/** Tabs that wake at once and all send the same refresh token, before any of them sees that another one does. */
 async function wakingAtOnce(count: number, before = async (_: string) => {}) {
   const { storage, user } = await signedUp()
   const held: HeldAnswer[] = []
@@ -1064,30 +1059,35 @@ async function wakingAtOnce(count: number, before = async (_: string) => {}) {
   await sleepOver(storage)
   const tabs = farApart(storage, count).map((each) => open(each, intercept))
   await before(user.id)
+  jest.useFakeTimers()
   const seen = Promise.all(tabs.map(({ client }) => whoIs(client)))
-  await until(() => held.length === count)
+  await hurryUntil(() => held.length === count, isUnderWay)
   const withStatus = (status: number) => held.filter((answer) => answer.status === status)
   return { storage, user, tabs, seen, held, granted: withStatus(200), refused: withStatus(401) }
 }
 
-const until = async (holds: () => boolean) => {
-  while (!holds()) await Bun.sleep(1)
+/** Lets so many milliseconds pass at once. */
+async function pass(milliseconds: number): Promise<void> {
+  let isOver = false
+  setTimeout(() => {
+    isOver = true
+  }, milliseconds)
+  await hurryUntil(() => isOver, isUnderWay)
 }
 
-const leaseIn = ({ content }: Memory) => JSON.parse(content.get(`taskwell ${url} lease`) ?? '{}')
+const leaseIn = ({ content }: MemoryStorage) => JSON.parse(content.get(`taskwell ${url} lease`) ?? '{}')
 
 /** All are signed in, have one storage, and stay so. */
 async function expectAllSignedIn({ storage, user, tabs, seen }: Awaited<ReturnType<typeof wakingAtOnce>>) {
-  expect(await seen).toEqual(tabs.map(() => user.id))
-  // later requests have to be answered as they come
+  expect(await hurried(() => seen)).toEqual(tabs.map(() => user.id))
+  // one after the other: the user must be signed in after each of them
   for (const { client } of [...tabs, ...tabs]) {
     expect(storage.tokens().user).toBe(user.id)
-    expect(await whoIs(client)).toBe(user.id)
+    expect(await hurried(() => whoIs(client))).toBe(user.id)
   }
 }
 
-// they wait for the lease, each for its own
-describe.concurrent('of many tabs that send one token at once, without Web Locks', () => {
+describe('with many tabs that send the same token at once, without Web Locks', () => {
   const ORDERS: [string, (granted: HeldAnswer[], refused: HeldAnswer[]) => HeldAnswer[][]][] = [
     ['first', (granted, refused) => [refused, granted]],
     ['last', (granted, refused) => [granted, refused]],
@@ -1103,35 +1103,35 @@ describe.concurrent('of many tabs that send one token at once, without Web Locks
     })
     for (const answers of order(woken.granted, woken.refused)) {
       for (const { pass } of answers) pass()
-      // until all have seen what these tabs write
-      await Bun.sleep(LAG + 50)
+      // until all tabs have seen what these have written
+      await pass(LAG + 50)
     }
     await expectAllSignedIn(woken)
   })
 
-  test('one that was refused waits for as long as another one is at it', async () => {
+  test('one that was refused waits as long as another one is renewing', async () => {
     const woken = await wakingAtOnce(3)
     for (const { pass } of woken.refused) pass()
-    await until(() => leaseIn(woken.storage).asks)
-    // for longer than it would wait for others to say something, and less than they wait for their answer
-    await Bun.sleep(1700)
+    await hurryUntil(() => leaseIn(woken.storage).asks, isUnderWay)
+    // longer than `isAlone` takes, and not as long as the others wait for their answer
+    await pass(1700)
     expect(woken.storage.tokens().user).toBe(woken.user.id)
     for (const { pass } of woken.granted) pass()
     await expectAllSignedIn(woken)
   })
 
-  test('all end signed out, with an empty storage, if their session has ended', async () => {
+  test('all are signed out, with an empty storage, if their session has ended', async () => {
     const { storage, tabs, seen, held } = await wakingAtOnce(4, async (user) => {
       await sql<{ id: string }[]>`delete from sessions where user_id = ${user} returning id`
     })
     expect(held.map(({ status }) => status)).toEqual([401, 401, 401, 401])
     for (const { pass } of held) pass()
-    expect(await seen).toEqual(tabs.map(() => 'TOKEN_MISSING'))
+    expect(await hurried(() => seen)).toEqual(tabs.map(() => 'TOKEN_MISSING'))
     expect(storage.content.size).toBe(0)
     expect(tabs.map(({ count }) => count(REFRESH))).toEqual([1, 1, 1, 1])
   })
 
-  test('all stay signed in in whichever order and however late they are answered', async () => {
+  test('all stay signed in, in whatever order and however late they are answered', async () => {
     const answers = fc.integer({ min: 3, max: 12 }).chain((count) =>
       fc.record({
         delays: fc.array(fc.integer({ min: 0, max: 60 }), { minLength: count, maxLength: count }),
@@ -1148,7 +1148,7 @@ describe.concurrent('of many tabs that send one token at once, without Web Locks
   })
 })
 
-describe('of many tabs that see each other at once, without Web Locks', () => {
+describe('with many tabs that see each other at once, without Web Locks', () => {
   test.each([3, 12])('one of %d renews for all', async (count) => {
     const { storage, user } = await signedUp()
     const tabs = await Promise.all(Array.from({ length: count }, () => opened(storage)))
@@ -1171,7 +1171,7 @@ describe('of many tabs that see each other at once, without Web Locks', () => {
     expect(storage.content.size).toBe(0)
   })
 
-  test('behind promises as well, all stay signed in', async () => {
+  test('all stay signed in also if the storage is behind promises', async () => {
     const { storage, user } = await signedUp()
     const tabs = await Promise.all(Array.from({ length: 6 }, (_, n) => opened(slow(storage, n * 20))))
     minutesLater(31)
@@ -1181,7 +1181,7 @@ describe('of many tabs that see each other at once, without Web Locks', () => {
   })
 })
 
-test('a frame that has Web Locks and may not use them renews by a lease', async () => {
+test('a frame that has Web Locks but may not use them renews with a lease', async () => {
   using _ = provideLocks(() => Promise.reject(new DOMException('not in this frame', 'SecurityError')))
   const { storage, user } = await signedUp()
   const [one, other] = [await opened(storage), await opened(storage)]
@@ -1192,7 +1192,7 @@ test('a frame that has Web Locks and may not use them renews by a lease', async 
 
 type LockRequest = <T>(name: string, work: () => Promise<T>) => Promise<T>
 
-/** Web Locks as far as they matter here: all who ask for one name get it, one after the other. */
+/** Web Locks as far as these tests need them: all requests for one name get it, one after the other. */
 function inTurn(): LockRequest {
   const turns = new Map<string, Promise<unknown>>()
   return (name, work) => {
@@ -1208,7 +1208,7 @@ function provideLocks(request = inTurn()): Disposable {
 }
 
 describe.each(['here', 'in another tab'])('during a renewal, %s', (where) => {
-  /** A page that waits for new tokens, and the one in which something happens meanwhile. */
+  /** A page that waits for new tokens, and the page in which something happens meanwhile. */
   async function renewing() {
     const { storage, user } = await signedUp()
     const { reached, pass, intercept } = gate()

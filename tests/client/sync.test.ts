@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { decodeJwt } from 'jose'
 import { signAccessToken } from '../../src/auth/token'
 import {
   allTasks,
@@ -18,6 +19,8 @@ import { openPool } from '../../src/database/pool'
 import { freePort, startEmbedded } from '../../src/embedded/server'
 import { SECRET, testSettings, UNLIMITED } from '../support/app'
 import { testDatabase } from '../support/database'
+import { memoryStorage } from '../support/memory-storage'
+import { turns, until } from '../support/time'
 
 const MAIN = join(import.meta.dir, '../../src/main.ts')
 const settings = testSettings()
@@ -51,10 +54,6 @@ async function serve(port: number, env: Record<string, string>) {
   const url = `http://127.0.0.1:${port}`
   await until(async () => (await fetch(`${url}/health`).catch(() => undefined))?.ok === true)
   return { url, child }
-}
-
-async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isTrue())) await new Promise((done) => setTimeout(done, 5))
 }
 
 const { url } = await serve(await freePort(), { DATABASE_URL: databaseUrl })
@@ -96,7 +95,7 @@ const reasonOf = (promise: Promise<unknown>) =>
   )
 
 describe('at first', () => {
-  test('a store gets all that is there, in more than one page, and rubbish leaves it', async () => {
+  test('a store gets all tasks, from more than one page, and loses what else was in it', async () => {
     const { id, client } = await user()
     const rubbish = await create(client)
     await client.api.v1.todos({ id: rubbish.id }).delete()
@@ -108,11 +107,11 @@ describe('at first', () => {
     await sync.ready
     expect(store.size).toBe(1203)
     expect(inOrder(store)).toEqual(await listed(client))
-    // whoever shows the store is told of what has left it too
+    // `onChange` is told of what the store has lost, too
     expect(changes.at(-1)).toEqual({ id: rubbish.id, revision: rubbish.revision, deleted: true })
   })
 
-  test('what its `onChange` throws ends it', async () => {
+  test('the synchronization ends with what `onChange` throws', async () => {
     const { client } = await user()
     await create(client)
     const fault = new Error('of the page')
@@ -122,7 +121,7 @@ describe('at first', () => {
     expect(await reasonOf(follow(client, { onChange }).sync.ended)).toBe(fault)
   })
 
-  test('what nobody can read ends it: no token is 401', async () => {
+  test('the synchronization ends with a 401 if there is no token', async () => {
     const { sync } = follow(createClient(url))
     const reason = await reasonOf(sync.ended)
     expect(reason).toBeInstanceOf(RequestError)
@@ -130,7 +129,7 @@ describe('at first', () => {
     await expect(sync.ready).rejects.toThrow()
   })
 
-  test('a cursor is gone on from, and the store keeps what it had', async () => {
+  test('a synchronization with a cursor goes on from there, and the store keeps its tasks', async () => {
     const { client } = await user()
     const kept = await create(client)
     const first = follow(client)
@@ -144,7 +143,7 @@ describe('at first', () => {
     expect(changes).toEqual([created])
   })
 
-  test('a cursor whose changes are purged begins anew', async () => {
+  test('a synchronization with a cursor that is too old begins anew', async () => {
     const { id, client } = await user()
     const gone = await create(client)
     const first = follow(client)
@@ -173,7 +172,7 @@ describe('then', () => {
     expect(inOrder(store)).toEqual([data as Task])
   })
 
-  test('what the page itself has put there is not overwritten by what is older', async () => {
+  test('a newer task that the page itself has stored is not overwritten', async () => {
     const { client } = await user()
     const first = follow(client)
     await first.sync.ready
@@ -189,7 +188,7 @@ describe('then', () => {
     expect(changes).toEqual([after])
   })
 
-  test('stopped, it takes nothing more and lets go of its connection', async () => {
+  test('a stopped synchronization takes nothing more, and its connection is closed', async () => {
     const { client, token } = await user()
     const signals: AbortSignal[] = []
     const fetcher = (requested: string, init: RequestInit) => {
@@ -209,27 +208,21 @@ describe('then', () => {
     expect(signals.at(-1)?.aborted).toBe(true)
   })
 
-  test('a token that ends is followed by the next one', async () => {
+  test('a token that expires is renewed, and the synchronization goes on', async () => {
     const email = `${crypto.randomUUID()}@example.com`
     const tokens: string[] = []
     const fetcher = (requested: string, init: RequestInit) => {
       if (requested.includes('/events')) tokens.push(new Headers(init.headers).get('authorization') ?? '')
       return fetch(requested, init)
     }
-    const kept = new Map<string, string>()
-    const storage = {
-      getItem: (key: string) => kept.get(key) ?? null,
-      setItem: (key: string, value: string) => void kept.set(key, value),
-      removeItem: (key: string) => void kept.delete(key),
-    }
+    const storage = memoryStorage()
     const options = { storage, fetcher }
     await createClient(url, options).signUp({ email, password: 'correct horse battery staple' })
-    const [[key, text] = ['', '']] = kept
-    const stored = JSON.parse(text)
-    const { sid } = JSON.parse(atob(stored.access.split('.')[1]))
-    // the server ends the stream at once, and soon takes the token no more; the client does not know it before
-    const access = await signAccessToken(stored.user, { ...settings, jwtExpireMinutes: -3 / 60 }, sid)
-    kept.set(key, JSON.stringify({ ...stored, access }))
+    const { user: id, access: first } = storage.tokens()
+    const { sid } = decodeJwt<{ sid: string }>(first)
+    // the server ends the stream at once and soon refuses the token; the client learns it from the refusal
+    const access = await signAccessToken(id, { ...settings, jwtExpireMinutes: -3 / 60 }, sid)
+    storage.change({ access })
     const client = createClient(url, options)
     const { store, sync } = follow(client)
     await sync.ready
@@ -239,7 +232,7 @@ describe('then', () => {
   })
 })
 
-/** A source of events without a network, to see what is asked of it and when. */
+/** A source of changes without a network. */
 function source(open: ChangeSource['open'], read?: ChangeSource['read']): ChangeSource {
   return { read: read ?? (async () => ({ changes: [], cursor: 'begin', has_more: false })), open }
 }
@@ -249,32 +242,27 @@ const silent = (opened: AbortSignal[]) => async (_: string, signal: AbortSignal)
     start: (controller) => signal.addEventListener('abort', () => controller.error(signal.reason)),
   })
 }
-const turn = setImmediate
-const settled = async () => {
-  for (let n = 0; n < 50; n++) await new Promise((done) => turn(done))
-}
-
 describe('a connection', () => {
-  test('that says nothing for 45 seconds is given up for a new one', async () => {
+  test('that is silent for 45 seconds is replaced by a new one', async () => {
     jest.useFakeTimers()
     const opened: AbortSignal[] = []
     const { stop, ended } = createSync(source(silent(opened)), new Map(), {})
-    await settled()
+    await turns()
     jest.advanceTimersByTime(44_999)
-    await settled()
+    await turns()
     expect(opened.map(({ aborted }) => aborted)).toEqual([false])
     jest.advanceTimersByTime(1)
-    await settled()
+    await turns()
     jest.advanceTimersByTime(400)
-    await settled()
+    await turns()
     expect(opened.map(({ aborted }) => aborted)).toEqual([true, false])
     stop()
     await ended
-    await settled()
+    await turns()
     expect(jest.getTimerCount()).toBe(0)
   })
 
-  test('that is alive with comments alone is kept', async () => {
+  test('that sends only comments is kept', async () => {
     jest.useFakeTimers()
     let opened = 0
     let beat = () => {}
@@ -291,17 +279,17 @@ describe('a connection', () => {
       new Map(),
       {},
     )
-    await settled()
+    await turns()
     for (let n = 0; n < 10; n++) {
       jest.advanceTimersByTime(15_000)
       beat()
-      await settled()
+      await turns()
     }
     expect(opened).toBe(1)
     stop()
   })
 
-  test('whose first answer never comes is given up as well', async () => {
+  test('whose first answer never comes is replaced as well', async () => {
     jest.useFakeTimers()
     let reads = 0
     const hang = (_: unknown, signal: AbortSignal) => {
@@ -310,14 +298,14 @@ describe('a connection', () => {
     }
     const { stop } = createSync(source(silent([]), hang), new Map(), {})
     jest.advanceTimersByTime(45_000)
-    await settled()
+    await turns()
     jest.advanceTimersByTime(5000)
-    await settled()
+    await turns()
     expect(reads).toBe(2)
     stop()
   })
 
-  test('that ends as soon as it is there is not made anew without a pause that grows', async () => {
+  test('that ends at once is made again after longer and longer pauses', async () => {
     jest.useFakeTimers()
     const at: number[] = []
     const open = async () => {
@@ -326,17 +314,17 @@ describe('a connection', () => {
     }
     const { stop } = createSync(source(open), new Map(), {})
     for (let n = 0; n < 600; n++) {
-      await settled()
+      await turns()
       jest.advanceTimersByTime(100)
     }
     stop()
-    // in a minute, with at least 2.5 s between two of them in the end
+    // in a minute; in the end there are at least 2.5 s between two of them
     expect(at.length).toBeGreaterThan(10)
     expect(at.length).toBeLessThan(32)
   })
 })
 
-/** An address that stays, for a database that comes back at another one. */
+/** An address that stays the same while the database restarts at another one. */
 async function proxyTo(database: string) {
   const backend = { port: Number(new URL(database).port) }
   const server = createServer((from) => {

@@ -1,9 +1,11 @@
 import { afterAll, afterEach, describe, expect, jest, test } from 'bun:test'
 import { signAccessToken } from '../../src/auth/token'
-import { type Change, createClient, RequestError, type Task, type TokenStorage } from '../../src/client/index'
+import { type Change, createClient, RequestError, type Task } from '../../src/client/index'
 import { type ChangeSource, createSync, type SyncOptions } from '../../src/client/sync'
 import { shareBetweenTabs, userOf } from '../../src/client/tabs'
 import { testApp } from '../support/app'
+import { memoryStorage } from '../support/memory-storage'
+import { turns, until } from '../support/time'
 
 const { app, settings } = await testApp()
 app.listen({ port: 0, hostname: '127.0.0.1' })
@@ -18,25 +20,11 @@ afterAll(async () => {
   await app.stop(true)
 })
 
-async function until(isTrue: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isTrue())) await new Promise((done) => setTimeout(done, 5))
-}
-
-/** As `localStorage`, which all tabs of an origin have in common. */
-function createStorage(): TokenStorage {
-  const kept = new Map<string, string>()
-  return {
-    getItem: (key) => kept.get(key) ?? null,
-    setItem: (key, value) => void kept.set(key, value),
-    removeItem: (key) => void kept.delete(key),
-  }
-}
-
 const newAccount = () => ({ email: `${crypto.randomUUID()}@example.com`, password: 'correct horse battery' })
 
-/** A user who has signed up in a browser, and elsewhere has a client that shares nothing with it. */
+/** A user who has signed up in a browser, and who has a client elsewhere that shares nothing with it. */
 async function browserOf(account = newAccount()) {
-  const storage = createStorage()
+  const storage = memoryStorage()
   const { data } = await createClient(url, { storage }).signUp(account)
   const id = String(data?.user.id)
   const elsewhere = createClient(url, { token: await signAccessToken(id, settings) })
@@ -77,7 +65,7 @@ const reasonOf = (promise: Promise<unknown>) =>
     (reason: unknown) => reason,
   )
 
-/** Of each task, a store has seen one revision after the other. */
+/** Whether a store has seen the revisions of each task in order. */
 function isInOrder(changes: Change[]): boolean {
   const seen = new Map<number, number>()
   return changes.every(({ id, revision }) => {
@@ -88,7 +76,7 @@ function isInOrder(changes: Change[]): boolean {
 }
 
 describe('tabs of one user', () => {
-  test('share one stream; when its tab stops, another one goes on, and nothing is lost', async () => {
+  test('share one stream; when the reader stops, another tab reads on, and nothing is lost', async () => {
     const { storage, create } = await browserOf()
     const tabs = Array.from({ length: 4 }, () => openTab({ storage }))
     await Promise.all(tabs.map(({ sync }) => sync.ready))
@@ -106,7 +94,7 @@ describe('tabs of one user', () => {
     expect(tabs.every(({ changes }) => isInOrder(changes))).toBe(true)
   })
 
-  test('that join later have all that was there, and what comes', async () => {
+  test('that join later get all tasks, and later changes', async () => {
     const { storage, create } = await browserOf()
     const first = openTab({ storage })
     await first.sync.ready
@@ -118,7 +106,7 @@ describe('tabs of one user', () => {
     await create('second')
     await until(() => later.store.size === 2)
     await until(() => [first, later].filter(isReading).length === 1)
-    // where it is, it can go on from
+    // a tab can go on from the cursor of another
     const cursor = later.sync.cursor
     await create('third')
     await until(() => later.store.size === 3)
@@ -127,9 +115,9 @@ describe('tabs of one user', () => {
     expect(titles(again)).toEqual(['third'])
   })
 
-  test('decide each for itself: a refused token ends the sync of its own tab alone', async () => {
+  test('have each a token of their own: a refused one ends only the sync of its own tab', async () => {
     const { id, create } = await browserOf()
-    const storage = createStorage()
+    const storage = memoryStorage()
     const good = await signAccessToken(id, settings)
     const given = { token: good }
     const reader = openTab({ storage, token: () => given.token })
@@ -139,7 +127,7 @@ describe('tabs of one user', () => {
     const other = openTab({ storage, token: good })
     await other.sync.ready
     given.token = await signAccessToken(id, { ...settings, jwtExpireMinutes: -1 })
-    // the same user, but the server has the last word
+    // the same user, but the server refuses this tab's token
     const refused = openTab({ storage, token: given.token })
     expect(await reasonOf(refused.sync.ended)).toMatchObject({ status: 401 })
     expect(refused.store.size).toBe(0)
@@ -148,7 +136,7 @@ describe('tabs of one user', () => {
     await until(() => other.store.size === 2)
   })
 
-  test('through joining, leaving and writes, all stores equal the table, and none goes back', async () => {
+  test('that join, leave and write have stores that equal the table, and none goes back', async () => {
     const { storage, elsewhere, create } = await browserOf()
     const tabs: Tab[] = []
     const stopped = new Set<Tab>()
@@ -184,7 +172,7 @@ describe('tabs of one user', () => {
   })
 })
 
-test('a tab that was still reading changes when it became the reader leaves no gap for the others', async () => {
+test('a tab that was still catching up when it became the reader leaves no gap for the others', async () => {
   using _ = withLocks()
   const { storage, create } = await browserOf()
   const first = openTab({ storage })
@@ -239,7 +227,7 @@ describe('nothing is shared', () => {
     expect(tabs.map(titles)).toEqual([['of Ann'], ['of Bob']])
   })
 
-  test('with a tab in which somebody else has signed in, or nobody is signed in any more', async () => {
+  test('with a tab in which another user has signed in, or the user has signed out', async () => {
     const bob = newAccount()
     const { storage, create } = await browserOf()
     await browserOf(bob)
@@ -256,13 +244,13 @@ describe('nothing is shared', () => {
     const [other, none] = await Promise.all(
       [left, out].map((tab) => reasonOf(tab?.sync.ended ?? (tab as never))),
     )
-    // its cursor is no cursor of Bob's
+    // the cursor is not one of Bob's
     expect(other).toBeInstanceOf(RequestError)
     expect(none).toMatchObject({ status: 401 })
     expect([left?.store.size, out?.store.size]).toEqual([1, 1])
   })
 
-  test('by a tab that reads for others, once somebody else has signed in there', async () => {
+  test('by a reader in which another user has signed in', async () => {
     const bob = newAccount()
     const { storage, create } = await browserOf()
     await browserOf(bob)
@@ -285,7 +273,7 @@ describe('nothing is shared', () => {
     await until(() => tabs.every(isReading))
   })
 
-  test('of a user that the token does not name', () => {
+  test('for a user whom the token does not name', () => {
     const encoded = (claims: object) => `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.x`
     const users = [{ sub: 'Zoë?>' }, { userId: 'Zoë?>' }, { sub: 'Zoë?>', iss: 'elsewhere' }]
       .map(encoded)
@@ -298,7 +286,7 @@ describe('nothing is shared', () => {
   })
 })
 
-/** What browsers have in secure contexts, for one lock: https://www.w3.org/TR/web-locks/ */
+/** Web Locks for one name, as browsers have them in secure contexts: https://www.w3.org/TR/web-locks/ */
 function withLocks() {
   let held: Promise<void> = Promise.resolve()
   const waiting = new Set<AbortSignal>()
@@ -319,15 +307,14 @@ function withLocks() {
 }
 
 describe('on the channel', () => {
-  const turn = setImmediate
-  /** Until messages, and what they lead to, have gone to and fro. */
+  /** Waits until messages, and the answers to them, have arrived. */
   async function settled(): Promise<void> {
     for (let n = 0; n < 3; n++) {
-      for (let turns = 0; turns < 20; turns++) await new Promise((done) => turn(done))
+      await turns(20)
       await delivery()
     }
   }
-  /** Messages arrive in the order in which they were sent. */
+  /** Waits until a message has arrived, and with it all that were sent before. */
   async function delivery(): Promise<void> {
     const name = crypto.randomUUID()
     const [from, to] = [new BroadcastChannel(name), new BroadcastChannel(name)]
@@ -352,7 +339,7 @@ describe('on the channel', () => {
   const hang = (signal: AbortSignal) =>
     new Promise<never>((_, fail) => signal.addEventListener('abort', () => fail(new Error('aborted'))))
 
-  /** One tab of ours, with a server made of what `read` answers, and another tab whose every word is the test's. */
+  /** A tab whose server answers what `read` gives, and the channel of another tab, for which the test speaks. */
   function meet(read: ChangeSource['read'], options: SyncOptions = {}, name: string = crypto.randomUUID()) {
     jest.useFakeTimers()
     const heard: string[] = []
@@ -383,7 +370,7 @@ describe('on the channel', () => {
 
   const nothing: ChangeSource['read'] = async () => ({ changes: [], cursor: 'begin', has_more: false })
 
-  test('a reader that has fallen silent is followed by another within some seconds', async () => {
+  test('a silent reader is replaced within some seconds', async () => {
     const { heard, streams, say, pass } = meet(nothing)
     await settled()
     await say({ kind: 'beat', from: '0', count: 0 })
@@ -395,7 +382,7 @@ describe('on the channel', () => {
     expect([heard, streams.length]).toEqual([['claim', 'claim', 'beat', 'event'], 1])
   })
 
-  test('a reader that answers keeps its place, however long it has nothing to tell', async () => {
+  test('a reader that answers stays the reader, however long it has no events', async () => {
     const { heard, streams, say, pass } = meet(nothing)
     await settled()
     for (let n = 0; n < 30; n++) {
@@ -419,7 +406,7 @@ describe('on the channel', () => {
     expect(heard).toEqual(['claim', 'beat', 'event', 'beat'])
   })
 
-  test('a number that is missing makes the store read for itself', async () => {
+  test('a missing number makes the tab read the changes itself', async () => {
     const answers = [[task(1, 1)], [], [task(2, 2), task(3, 3)]]
     const { store, changes, say, sync } = meet(async (since) => {
       const found = answers.shift() ?? []
@@ -437,7 +424,7 @@ describe('on the channel', () => {
     expect(isInOrder(changes)).toBe(true)
   })
 
-  test('what arrives while the store reads is neither lost nor taken if it is older', async () => {
+  test('an event that arrives while the tab reads changes is not lost, and not taken if it is older', async () => {
     const { promise: held, resolve: answer } = Promise.withResolvers<void>()
     let reads = 0
     const { store, changes, say, sync } = meet(async () => {
@@ -459,7 +446,7 @@ describe('on the channel', () => {
     expect([reads, sync.cursor]).toEqual([2, 'after 8'])
   })
 
-  test('as long as a store that goes on from a cursor knows no revision, it asks the server', async () => {
+  test('a tab that goes on from a cursor asks the server until it knows a revision', async () => {
     const answers: Change[][] = [[], [], [], [task(8, 8)]]
     const { changes, say, sync } = meet(
       async (since) => {

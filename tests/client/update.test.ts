@@ -9,7 +9,7 @@ afterAll(() => app.stop(true))
 
 const url = String(app.server?.url)
 
-/** A user with a task, who changes it on one device and on another. */
+/** A task that its user can change on two devices. */
 async function taskOnTwoDevices() {
   const token = await signAccessToken(crypto.randomUUID(), settings)
   const connect = (options: ClientOptions = {}) => createClient(url, { token, ...options })
@@ -36,7 +36,7 @@ const adding = (text: string) => (task: Task) => ({ description: `${task.descrip
 const raising = ({ description }: Task) => ({ description: String(Number(description) + 1) })
 
 describe('a change', () => {
-  test('of the task as it is happens', async () => {
+  test('of a task that has not changed since is made', async () => {
     const { task, here, read } = await taskOnTwoDevices()
     const { data, error } = await here.update(task, { title: 'Buy oat milk' })
     expect(error).toBeNull()
@@ -44,7 +44,7 @@ describe('a change', () => {
     expect(await read()).toEqual(data)
   })
 
-  test('of a task that has changed since is refused with the task as it is now', async () => {
+  test('of a task that has changed since is refused, with the task as it is now', async () => {
     const { task, here, there, read } = await taskOnTwoDevices()
     const { data: theirs } = await there.update(task, { title: 'theirs' })
     const { error } = await here.update(task, { title: 'mine' })
@@ -56,7 +56,7 @@ describe('a change', () => {
   test.each([
     ['as an object', { description: 'mine' }],
     ['as a function', adding('mine')],
-  ])('whose own answer is lost succeeds, once, %s', async (_, change) => {
+  ])('whose answer is lost succeeds, once, %s', async (_, change) => {
     const { task, connect, read } = await taskOnTwoDevices()
     const { data, error, status } = await connect({ fetcher: losing() }).update(task, change)
     expect({ error, status: status as number }).toEqual({ error: null, status: 200 })
@@ -64,7 +64,7 @@ describe('a change', () => {
     expect(await read()).toEqual(data)
   })
 
-  test('whose own answer is lost shows what another device has changed besides', async () => {
+  test('whose answer is lost also shows what another device has changed', async () => {
     const { task, there, connect } = await taskOnTwoDevices()
     const fetcher = losing(() => there.api.v1.todos({ id: task.id }).patch({ completed: true }))
     const { data } = await connect({ fetcher }).update(task, { title: 'mine' })
@@ -73,7 +73,7 @@ describe('a change', () => {
 })
 
 describe('a change by a function', () => {
-  test('is asked for again with the task as it is now', async () => {
+  test('is asked for again, with the task as it is now', async () => {
     const { task, here, there } = await taskOnTwoDevices()
     const { data: theirs } = await there.update(task, { description: 'theirs' })
     const asked: Task[] = []
@@ -85,13 +85,13 @@ describe('a change by a function', () => {
     expect(data).toMatchObject({ description: 'theirs, mine' })
   })
 
-  test('that comes to the same as the one of another device happens as well', async () => {
+  test("that is equal to another device's change is made as well", async () => {
     const { task, here, there } = await taskOnTwoDevices()
     await there.update(task, raising)
     expect((await here.update(task, raising)).data?.description).toBe('2')
   })
 
-  test('is made by two devices twenty times at once, and nothing is lost', async () => {
+  test('is lost in none of twenty rounds on two devices at once', async () => {
     const { task, here, there, read } = await taskOnTwoDevices()
     const add = async (client: typeof here, text: string) => {
       for (let n = 0; n < 20; n++) while ((await client.update(task, adding(text))).error?.status === 412);
@@ -101,7 +101,7 @@ describe('a change by a function', () => {
     expect(letters).toBe('a'.repeat(20) + 'b'.repeat(20))
   })
 
-  test('is given up when others are always quicker', async () => {
+  test('is given up if another device is always quicker', async () => {
     const { task, here, there } = await taskOnTwoDevices()
     let asked = 0
     const fetcher = async (requested: string, init: RequestInit) => {
@@ -115,7 +115,7 @@ describe('a change by a function', () => {
     expect((await here.api.v1.todos({ id: task.id }).get()).data?.description).toBeNull()
   })
 
-  test('that throws is no change', async () => {
+  test('that throws changes nothing', async () => {
     const { task, here, read } = await taskOnTwoDevices()
     const fail = () => {
       throw new Error('not mine to change')

@@ -3,9 +3,9 @@ import { afterAll } from 'bun:test'
 import { join } from 'node:path'
 
 /**
- * A frontend of its own origin: one empty page, and the client as a bundler makes it for browsers.
+ * A frontend with an origin of its own: an empty page, and the client as a bundler makes it for browsers.
  *
- * @param hostname a name by which the browser finds this machine
+ * @param hostname the name under which the browser finds this machine
  */
 export async function startFrontend(hostname = '127.0.0.1') {
   const entrypoints = [join(import.meta.dir, '../../src/client/index.ts')]

@@ -1,12 +1,13 @@
-/** Runs the client in an engine that lacks what older or smaller ones do, such as React Native's. */
+/** Runs the client without what older or smaller engines lack, such as React Native's. */
 import { afterAll } from 'bun:test'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 const CLIENT = join(import.meta.dir, '../../src/client/index.ts')
+const STORAGE = join(import.meta.dir, 'memory-storage.ts')
 
-/** What is not in every engine, or in secure contexts only, though it is in Bun. */
+/** What Bun has, but not every engine, or only in secure contexts. */
 const MISSING = [
   'AbortSignal.any',
   'AbortSignal.timeout',
@@ -53,10 +54,11 @@ for (const name of missing) {
   if (!Reflect.deleteProperty(owner, last)) owner[last] = undefined
   if (owner[last] !== undefined) throw new Error(name + ' cannot be taken away')
 }
-const [, , bundle, ...args] = process.argv
-const { createClient, allTasks } = await import(bundle)
+const [, , ...args] = process.argv
+const { createClient, allTasks } = await import('./index.js')
+const { memoryStorage } = await import('./memory-storage.js')
 
-// as React Native's: it resolves when all has arrived, and the answer has no stream
+// like React Native's: it resolves when the whole body is there, and the answer has no stream
 async function fetcher(url, init) {
   const response = await fetch(url, init)
   const body = response.status === 204 ? null : await response.text()
@@ -69,17 +71,17 @@ function withoutBody(response) {
 `
 
 /**
- * Runs a module in a process of its own, which has `createClient`, `allTasks`, a `fetcher` that gives no streams, and
- * `args`.
+ * Runs a module in a process of its own, which has `createClient`, `allTasks`, `memoryStorage`, a `fetcher` that gives
+ * no streams, and `args`.
  *
- * @returns what it has written
+ * @returns what the module has written
  */
 export async function runInSmallEngine(program: string, ...args: string[]): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'taskwell-engine-'))
   afterAll(() => rm(folder, { recursive: true, force: true }))
-  await Bun.build({ entrypoints: [CLIENT], target: 'browser', outdir: folder, naming: 'client.js' })
+  await Bun.build({ entrypoints: [CLIENT, STORAGE], target: 'browser', outdir: folder, naming: '[name].js' })
   await Bun.write(join(folder, 'program.mjs'), `${PRELUDE}\n${program}`)
-  const command = [process.execPath, join(folder, 'program.mjs'), join(folder, 'client.js'), ...args]
+  const command = [process.execPath, join(folder, 'program.mjs'), ...args]
   const child = Bun.spawn(command, { stdio: ['ignore', 'pipe', 'inherit'] })
   afterAll(() => child.kill('SIGKILL'))
   const written = await new Response(child.stdout).text()

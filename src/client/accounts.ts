@@ -1,0 +1,43 @@
+/** The calls that sign users up, in and out, and that renew their tokens. */
+import type { Call, SignInCalls } from './calls'
+import { isProblem } from './errors'
+import type { Session, TokenAnswer } from './session'
+
+export function accountCalls(auth: SignInCalls, session: Session) {
+  const signUp: Call<SignInCalls['register']['post']> = async (registration, options) => {
+    const answer = await auth.register.post(registration, options)
+    if (hasTokens(answer.data)) await session.start(answer.data)
+    return answer
+  }
+  const signIn: Call<SignInCalls['login']['post']> = async (credentials, options) => {
+    const answer = await auth.login.post(credentials, options)
+    if (hasTokens(answer.data)) await session.start(answer.data)
+    return answer
+  }
+  async function signOut(): Promise<void> {
+    const refresh_token = await session.end()
+    if (refresh_token !== undefined) await auth.logout.post({ refresh_token }).catch(() => {})
+  }
+  return { signUp, signIn, signOut }
+}
+
+/** @returns the new tokens, 'refused' if the refresh token is not good, 'unknown' if there was no such answer */
+export async function refreshTokens(
+  auth: SignInCalls,
+  refresh_token: string,
+): Promise<TokenAnswer | 'refused' | 'unknown'> {
+  const answer = await auth.refresh.post({ refresh_token }).catch(unlessUnreadable)
+  if (hasTokens(answer?.data)) return answer.data
+  const problem: unknown = answer?.error?.value
+  return isProblem(problem) && problem.error_code === 'TOKEN_INVALID' ? 'refused' : 'unknown'
+}
+
+/** A network that wants its users to sign in first, such as a hotel's, answers any request with a page of its own and 200. */
+function hasTokens(data: TokenAnswer | null | undefined): data is TokenAnswer {
+  return typeof data?.access_token === 'string'
+}
+
+/** An answer that claims to be JSON and is not comes from a proxy: it counts as no answer. */
+function unlessUnreadable(error: unknown): undefined {
+  if (!(error instanceof SyntaxError)) throw error
+}

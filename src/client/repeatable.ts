@@ -1,0 +1,17 @@
+/** Which requests may be sent again. Made by `bun run client:routes` from the server's routes: do not edit. */
+import type { Repeatable } from '../http/operation'
+
+export const REPEATABLE: readonly (readonly [method: string, pattern: string, repeatable: Repeatable])[] = [
+  ['POST', '/api/:user_id/tasks', 'with-key'],
+  ['DELETE', '/api/:user_id/tasks/:id', 'always'],
+  ['PATCH', '/api/:user_id/tasks/:id', 'always'],
+  ['PUT', '/api/:user_id/tasks/:id', 'always'],
+  ['PATCH', '/api/:user_id/tasks/:id/complete', 'with-body'],
+  ['POST', '/api/:user_id/tasks/:id/restore', 'always'],
+  ['POST', '/api/v1/todos', 'with-key'],
+  ['DELETE', '/api/v1/todos/:id', 'always'],
+  ['PATCH', '/api/v1/todos/:id', 'always'],
+  ['PUT', '/api/v1/todos/:id', 'always'],
+  ['PATCH', '/api/v1/todos/:id/complete', 'with-body'],
+  ['POST', '/api/v1/todos/:id/restore', 'always'],
+]

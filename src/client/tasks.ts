@@ -1,0 +1,56 @@
+/** What the client does with tasks beyond the routes: guarded changes, and a source of changes for `sync`. */
+import type { Task, TaskUpdate } from '../tasks/model'
+import type { TaskCalls, TasksCalls } from './calls'
+import { RequestError } from './errors'
+import { isUncertain } from './retries'
+import type { ChangeSource } from './sync'
+
+/** How many times a change is made anew because another device was quicker. */
+const MAX_CONFLICTS = 10
+
+/** Changes a task unless it has changed since it was read; see `Client.update`. */
+export async function updateTask(
+  todos: TasksCalls,
+  task: Task,
+  change: TaskUpdate | ((current: Task) => TaskUpdate),
+): Promise<Awaited<ReturnType<TaskCalls['patch']>>> {
+  let current = task
+  for (let conflicts = 0; ; conflicts++) {
+    const body = typeof change === 'function' ? change(current) : change
+    const headers = { 'if-match': `"${current.revision}"` }
+    const answer = await todos({ id: task.id }).patch(body, { headers })
+    if (answer.error?.status !== 412) return answer
+    current = answer.error.value.current
+    // An object that the task equals already is done. What a function gives may be equal and still another device's
+    // change, such as a count that both have raised: that is done only if an answer to this call may have been lost.
+    const mayBeOurs = typeof change !== 'function' || isUncertain(answer.response)
+    if (mayBeOurs && isLike(current, body)) return { ...answer, data: current, error: null, status: 200 }
+    if (typeof change !== 'function' || conflicts === MAX_CONFLICTS) return answer
+  }
+}
+
+function isLike(task: Task, wanted: TaskUpdate): boolean {
+  return Object.entries(wanted).every(([field, value]) => task[field as keyof TaskUpdate] === value)
+}
+
+/** Where `sync` reads: pages of changes, and the event stream if `fetch` gives streams here. */
+export function changeSource({ changes, events }: TasksCalls): ChangeSource {
+  let hasStreams = true
+  return {
+    async read(since, signal) {
+      const query = since === undefined ? {} : { since }
+      const { data, error, response } = await changes.get({ query, fetch: { signal } })
+      if (error) throw new RequestError(error.status, error.value)
+      // React Native's `fetch` resolves only when the whole body is there, which for an event stream is never
+      hasStreams = Boolean(response.body)
+      return data
+    },
+    async open(since, signal) {
+      if (!hasStreams) return undefined
+      const { error, response } = await events.get({ query: { since }, fetch: { signal } })
+      if (error) throw new RequestError(error.status, error.value)
+      // not Eden's own reader of events: it does not tell whether a connection is silent
+      return response.body ?? undefined
+    },
+  }
+}
