@@ -1,8 +1,8 @@
 /**
- * Takes the picture of the docs page from a running Taskwell, with Chromium:
+ * Takes the README's picture, `docs/pictures/docs-page.png`, from a running Taskwell, with Chromium:
  *
  *     bun run start                                            # in another terminal
- *     bun docs/pictures/take.ts http://localhost:8000
+ *     bun scripts/take-picture.ts http://localhost:8000
  *
  * It registers a user of its own on that server. `CHROMIUM` names a browser elsewhere than in /usr/bin/chromium.
  */
@@ -56,7 +56,7 @@ try {
   const { y: top } = await boxOf(create)
   const end = await boxOf(create.locator('.live-responses-table .highlight-code').first())
   const clip = { x: 0, y: top - MARGIN, width: WIDTH, height: end.y + end.height - top + 2 * MARGIN }
-  await page.screenshot({ path: join(import.meta.dir, 'docs-page.png'), clip })
+  await page.screenshot({ path: join(import.meta.dir, '../docs/pictures/docs-page.png'), clip })
 } finally {
   await browser.close()
 }
