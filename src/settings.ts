@@ -265,8 +265,7 @@ function readWorkers(read: Reader, poolSize: number, { platform, cores }: Machin
 function readMetricsPort(read: Reader, isOn: boolean, workers: number): number | undefined {
   // the n-th worker has the n-th port
   if (read.text('METRICS_PORT')) return read.integer('METRICS_PORT', 1, 1, 65_536 - workers)
-  if (isOn && workers > 1)
-    read.faults.push('METRICS_PORT: is needed with METRICS=on and more than one of WORKERS')
+  if (isOn && workers > 1) read.faults.push('METRICS_PORT: is needed with METRICS=on and several WORKERS')
   return undefined
 }
 
