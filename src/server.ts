@@ -55,10 +55,7 @@ export async function serve(settings: Settings, log: Logger, sharing = ALONE): P
     prepare: settings.databasePrepare,
     requestTimeout: settings.requestTimeoutMs,
     log,
-    onStatement(statement) {
-      metrics?.statement(statement)
-      tracing?.statement(statement)
-    },
+    onStatement: metrics?.statement,
   })
   const live = sharing.live(createLive(database.sql, log))
   const shared = await shareCounts(settings, log)
@@ -76,7 +73,7 @@ export async function serve(settings: Settings, log: Logger, sharing = ALONE): P
     slots: places,
     serverState,
     metrics,
-    tracing: tracing?.plugin,
+    tracing,
   })
   const endAll = async () => {
     await Promise.all([database.end(), limits.close(), tracing?.stop()])
