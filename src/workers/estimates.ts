@@ -1,5 +1,6 @@
 /** Counts requests whose limit is far away without waiting for the supervisor, which is told of them a moment later. */
-import type { Budget, Policy } from '../limits/counter'
+import type { Budget } from '../limits/counter'
+import type { Policy } from '../limits/policy'
 import type { Link } from './link'
 
 export interface Estimates {

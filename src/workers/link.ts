@@ -1,5 +1,6 @@
 /** A worker's end of the channel to its supervisor. */
-import type { Budget, Policy } from '../limits/counter'
+import type { Budget } from '../limits/counter'
+import type { Policy } from '../limits/policy'
 import type { Snapshot } from '../telemetry/metrics'
 import type { AllMetrics, Answers, Batch, FromWorker, ToWorker } from './messages'
 

@@ -1,5 +1,6 @@
 /** What goes between the workers and their supervisor: as JSON, over the channel that `Bun.spawn` makes. */
-import type { Budget, Policy } from '../limits/counter'
+import type { Budget } from '../limits/counter'
+import type { Policy } from '../limits/policy'
 import type { Snapshot } from '../telemetry/metrics'
 
 /** What `Counter.take` is called with. */
