@@ -23,6 +23,7 @@ import { createStreamSlots, type StreamSlots } from './sync/stream-slots'
 import { createPageCache } from './tasks/page-cache'
 import { taskRoutes } from './tasks/routes'
 import type { Metrics } from './telemetry/metrics'
+import type { Tracing } from './telemetry/tracing'
 
 export interface Deps {
   settings: Settings
@@ -35,7 +36,7 @@ export interface Deps {
   serverState?: ServerState
   /** Left out, there are none. */
   metrics?: Metrics | undefined
-  tracing?: Elysia | undefined
+  tracing?: Tracing | undefined
 }
 
 const ME = '/api/v1/users/me'
@@ -50,7 +51,7 @@ export function createApp({
   slots = createStreamSlots(),
   serverState = createServerState(settings.maxConnections),
   metrics,
-  tracing = new Elysia(),
+  tracing,
 }: Deps) {
   const { trustedProxyHops, requestTimeoutMs: requestTimeout, metricsPort, metricsToken } = settings
   const rateLimiter = createRateLimiter({ counter, metrics, serverState, trustedProxyHops })
@@ -69,12 +70,11 @@ export function createApp({
     // Elysia trap 19
     handler: { standardHostname: false },
   })
-    .use(tracing)
     // errors: counted for their address if no route has done it, then answered
     .use(countUnrouted(rateLimiter))
     .use(errors({ log, metrics, routes: (): readonly Route[] => app.routes }))
-    // around everything that follows: the request's id and deadline, its log line and its metrics
-    .use(requests({ log, serverState, metrics, requestTimeout }))
+    // around everything that follows: the request's id and deadline, its log line, its metrics and its trace
+    .use(requests({ log, serverState, metrics, tracing, requestTimeout }))
     // the path of a proxy, in `Location` and `Link`
     .use(publicLinks(publicPath))
     // headers of every answer, before any route can fail

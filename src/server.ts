@@ -49,10 +49,7 @@ export async function serve(settings: Settings, log: Logger, processes = 1): Pro
     prepare: settings.databasePrepare,
     requestTimeout: settings.requestTimeoutMs,
     log,
-    onStatement(statement) {
-      metrics?.statement(statement)
-      tracing?.statement(statement)
-    },
+    onStatement: metrics?.statement,
   })
   const live = createLive(database.sql, log)
   const counter = createCounter(settings, { shared: await shareCounts(settings, log) })
@@ -67,7 +64,7 @@ export async function serve(settings: Settings, log: Logger, processes = 1): Pro
     slots,
     serverState,
     metrics,
-    tracing: tracing?.plugin,
+    tracing,
   })
   const { metricsPort = 0 } = settings
   const metricsApp =

@@ -2,7 +2,6 @@
  * Small statements of one kind that wait at the same time are sent as one: under load, most of what each would cost is
  * the way to the database and back.
  */
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { fromDatabaseError, Unanswered } from './errors'
 import { type QueryContext, timeLeft } from './query-context'
 import type { Sql } from './sql'
@@ -37,8 +36,6 @@ export function share<Item, Answer>(
     promise: Promise<Answer>
     resolve(answer: Answer): void
     reject(error: unknown): void
-    /** Runs what is traced as a part of the request that called. */
-    traced<T>(run: () => T): T
   }
   let waiting: Call[] = []
   let underWay = 0
@@ -49,7 +46,7 @@ export function share<Item, Answer>(
       const calls = take()
       const [first] = calls
       if (!first) break
-      const isDone = await withPatience(calls.length === 1 ? askAlone(first) : ask(first, calls))
+      const isDone = await withPatience(calls.length === 1 ? askAlone(first) : ask(calls))
       if (!isDone) for (const call of calls) limit(call)
     }
     underWay--
@@ -72,11 +69,11 @@ export function share<Item, Answer>(
     const timer = setTimeout(() => reject(new Unanswered('DEADLINE')), timeLeft(context))
     promise.catch(() => {}).finally(() => clearTimeout(timer))
   }
-  async function ask(first: Call, calls: readonly Call[]): Promise<void> {
+  async function ask(calls: readonly Call[]): Promise<void> {
     try {
       const sql = sqlFor(allOf(calls.map(({ context }) => context)))
       const items = calls.map(({ item }) => item)
-      const answers = await first.traced(() => forMany(sql, items))
+      const answers = await forMany(sql, items)
       for (const [n, call] of calls.entries()) {
         const answer = answers[n]
         if (answer === undefined) void askAlone(call)
@@ -88,16 +85,16 @@ export function share<Item, Answer>(
       else for (const call of calls) call.reject(error)
     }
   }
-  async function askAlone({ item, context, resolve, reject, traced }: Call): Promise<void> {
+  async function askAlone({ item, context, resolve, reject }: Call): Promise<void> {
     try {
-      resolve(await traced(() => forOne(sqlFor(context), item)))
+      resolve(await forOne(sqlFor(context), item))
     } catch (error) {
       reject(error)
     }
   }
 
   return (context, item) => {
-    const call: Call = { item, context, ...Promise.withResolvers(), traced: AsyncLocalStorage.snapshot() }
+    const call: Call = { item, context, ...Promise.withResolvers<Answer>() }
     waiting.push(call)
     if (underWay < MOST_UNDER_WAY) void send()
     return call.promise

@@ -269,6 +269,7 @@ export function openDatabase({
     const name = nameOf(template)
     const startedAt = performance.now()
     let failed = false
+    let errorCode: string | undefined
     running++
     try {
       for (let isSecondTry = false; ; ) {
@@ -295,11 +296,12 @@ export function openDatabase({
       }
     } catch (error) {
       // a client that goes away is no failure of the statement
-      failed = codeOf(error) !== 'ABANDONED'
+      errorCode = codeOf(error)
+      failed = errorCode !== 'ABANDONED'
       throw error
     } finally {
       running--
-      const seen = { name, startedAt, ms: performance.now() - startedAt, failed }
+      const seen = { name, startedAt, ms: performance.now() - startedAt, failed, errorCode }
       context.onStatement(seen)
       onStatement?.(seen)
     }

@@ -7,6 +7,8 @@ export interface Statement {
   startedAt: number
   ms: number
   failed: boolean
+  /** Of one that was not answered with rows: the SQLSTATE, or the word of the driver for what happened. */
+  errorCode?: string | undefined
 }
 
 /** Who waits for statements: a request. */

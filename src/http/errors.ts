@@ -6,6 +6,7 @@ import type { Logger } from 'pino'
 import { fromDatabaseError } from '../database/errors'
 import type { Metrics } from '../telemetry/metrics'
 import { invalid, Problem } from './problems'
+import { contextOf } from './request-context'
 import { fieldErrors, PLACES } from './validation'
 
 /** The used members of Elysia's routes. */
@@ -31,6 +32,7 @@ export function errors({ log, metrics, routes }: Deps) {
     const input = { request, route, params, query, body }
     const problem =
       error instanceof ValidationError ? fromValidation(error, input, routes()) : toProblem(error)
+    contextOf(request).errorCode = problem.code
     const requestId = String(set.headers['x-request-id'])
     const told = { err: problem.cause, code: problem.code, request_id: requestId }
     if (problem.status === 500) log.error(told, 'request failed')

@@ -1,8 +1,8 @@
-/** A request and its answer, and what is known of them while they are under way. */
+/** What is known of a request while it is under way. */
 import { type QueryContext, type Statement, timeLeft } from '../database/query-context'
-import { Problem } from './problems'
+import { type ErrorCode, Problem } from './problems'
 
-/** A class for the sake of its getter: in a literal, one is made anew for each request. */
+/** A class, because in a literal the getter would be made anew for each request. */
 export class RequestContext implements QueryContext {
   /** The header `X-Request-Id`. */
   id: string = crypto.randomUUID()
@@ -10,12 +10,14 @@ export class RequestContext implements QueryContext {
   readonly startedAt = performance.now()
   readonly deadline: number
   readonly isSafe: boolean
-  /** The route's pattern, once it is found. */
+  /** The pattern of the route, once it is found. */
   route: string | undefined
-  /** Once it is known who is calling. */
+  /** Set once the caller is known. */
   userId: string | undefined
   readonly statements: Statement[] = []
-  /** Whether it has been counted under a limit. */
+  /** The code of the problem, if it is answered with one. */
+  errorCode: ErrorCode | undefined
+  /** Whether a rate limit has counted it. */
   isCounted = false
   readonly #request: Request
 
@@ -25,7 +27,7 @@ export class RequestContext implements QueryContext {
     this.isSafe = SAFE.has(request.method)
   }
 
-  /** Made when it is asked for, which few requests live long enough to do. */
+  /** Read only by slow requests, because Bun makes it when it is first read. */
   get signal(): AbortSignal {
     return this.#request.signal
   }
@@ -40,14 +42,14 @@ const SAFE = new Set(['GET', 'HEAD'])
 
 const contexts = new WeakMap<Request, RequestContext>()
 
-/** Gives it an id. @param timeout how long it may take, in milliseconds */
+/** Begins the context of a request. @param timeout how long the request may take, in milliseconds */
 export function beginContext(request: Request, timeout: number): RequestContext {
   const requestContext = new RequestContext(request, timeout)
   contexts.set(request, requestContext)
   return requestContext
 }
 
-/** The exchange that the request began. */
+/** @throws Error if `beginContext` was not called */
 export function contextOf(request: Request): RequestContext {
   const requestContext = contexts.get(request)
   if (!requestContext) throw new Error('The request has not begun')
@@ -55,9 +57,10 @@ export function contextOf(request: Request): RequestContext {
 }
 
 /**
- * Waits as long as the request may, and no longer.
+ * Waits for a promise until the request's deadline.
  *
- * @throws Problem of the code `late` where that is not long enough
+ * @param late the code of the problem if the deadline comes first
+ * @throws Problem
  */
 export async function inTime<T>(
   request: Request,

@@ -1,41 +1,43 @@
-/** What every request gets: an id, a deadline, a place among those under way, and, but for preflights, a line in the log. */
+/** What every request gets: an id, a deadline and, unless it is a preflight, a line in the log, metrics and a trace. */
 import { Elysia } from 'elysia'
 import pino, { type Logger } from 'pino'
 import { lineWriter } from '../telemetry/log'
 import type { Metrics } from '../telemetry/metrics'
+import type { Tracing } from '../telemetry/tracing'
 import { Problem } from './problems'
 import { beginContext, contextOf, type RequestContext } from './request-context'
 import type { ServerState } from './server-state'
 
 const ACCEPTED_ID = /^[A-Za-z0-9_-]{1,128}$/
 
-/** They tell how the process is, also when it has too much to do. */
+/** The state of the process can be asked for even if it has too much to do. */
 const ALWAYS_ANSWERED = /^[^/]*\/\/[^/]*\/(?:health|ready|metrics)\/?(?:\?|$)/
 
 interface Deps {
   log: Logger
   serverState: ServerState
   metrics: Metrics | undefined
+  tracing: Tracing | undefined
   /** In milliseconds. */
   requestTimeout: number
 }
 
-/** Sets `X-Request-Id` on every answer; one that the client or a proxy has chosen is kept. */
-export function requests({ log, serverState, metrics, requestTimeout }: Deps) {
-  const end = createEnd(log, metrics)
+/** Sets `X-Request-Id` on every answer, to what the client or a proxy has sent if that is a plain word. */
+export function requests({ log, serverState, metrics, tracing, requestTimeout }: Deps) {
+  const end = createEnd({ log, metrics, tracing })
   return (
     new Elysia({ name: 'requests' })
-      // no route has Elysia parse a body, which it would do before a token is checked: those with one read it themselves
+      // Elysia trap 3 (docs/elysia.md)
       .onParse({ as: 'global' }, () => null)
-      // around all hooks: one of Elysia's own after the answer costs a turn of the event loop for each request
+      // Elysia trap 20
       .wrap((handle) => async (request: Request) => {
         const requestContext = beginContext(request, requestTimeout)
         serverState.lastRequestAt = requestContext.startedAt
-        // typed as a function, which it is not
+        // Elysia trap 23
         const answer = (await handle(request)) as unknown as Response
-        // who keeps connections makes another one, elsewhere if there is one
+        // a client with a kept-alive connection then reconnects, to another replica if there is one
         if (serverState.isStopping) answer.headers.set('connection', 'close')
-        end(requestContext, request.method, answer.status)
+        end(requestContext, request, answer.status)
         return answer
       })
       .onRequest(({ request, set }) => {
@@ -44,7 +46,7 @@ export function requests({ log, serverState, metrics, requestTimeout }: Deps) {
         if (given && ACCEPTED_ID.test(given)) requestContext.id = given
         set.headers['x-request-id'] = requestContext.id
       })
-      // not before preflights are answered and CORS headers set, without which a page could not read the refusal
+      // only once CORS headers are set, because without them a page could not read the refusal
       .onTransform({ as: 'global' }, ({ request, route }) => {
         contextOf(request).route = route
         if (serverState.isFull() && !ALWAYS_ANSWERED.test(request.url)) throw new Problem('OVERLOADED')
@@ -57,22 +59,23 @@ export function requests({ log, serverState, metrics, requestTimeout }: Deps) {
 
 const INFO = pino.levels.values['info'] ?? 30
 
-/** Tells of a request that has been answered. */
-function createEnd(log: Logger, metrics: Metrics | undefined) {
+/** Writes the line, the metrics and the trace of a request that has been answered. */
+function createEnd({ log, metrics, tracing }: Pick<Deps, 'log' | 'metrics' | 'tracing'>) {
   const isLogged = log.isLevelEnabled('info')
   const writeLine = lineWriter(log)
-  // which of several processes this is
   const { worker } = log.bindings()
   return (
-    { id, startedAt, route, userId, statements }: RequestContext,
-    method: string,
+    { id, startedAt, route, userId, statements, errorCode }: RequestContext,
+    request: Request,
     status: number,
   ): void => {
+    const { method } = request
     const isPreflight = method === 'OPTIONS' && status === 204
     if (isPreflight) return
     const ms = round(performance.now() - startedAt)
     const pattern = route && withoutSlash(route)
     metrics?.request({ method, route: pattern, status, ms })
+    tracing?.request({ request, route: pattern, status, startedAt, statements, errorCode })
     if (!isLogged) return
     const ran = statements.map((each) => ({ name: each.name, ms: round(each.ms) }))
     const line = {

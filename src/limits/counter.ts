@@ -1,9 +1,7 @@
 /** How many requests a minute each client may make: counted in memory, or for many processes together in Redis. */
 import type { Settings } from '../settings'
+import { type Policy, type Used, WINDOW_SECONDS } from './policy'
 import type { RedisCounter } from './redis'
-
-/** `user`: signed-in requests; `address`: all others; `auth-address` and `auth-account`: what signs in. */
-export type Policy = 'user' | 'address' | 'auth-address' | 'auth-account'
 
 export interface Budget {
   policy: Policy
@@ -27,8 +25,6 @@ export interface Counter {
 
 type LimitSettings = Pick<Settings, 'rateLimitPerMinute' | 'authRateLimitPerMinute'>
 
-export const WINDOW_SECONDS = 60
-
 interface Options {
   /** Where many processes count together; left out, each counts for itself. */
   shared?: RedisCounter | undefined
@@ -43,13 +39,6 @@ interface Window {
   consumed: number
   /** In milliseconds since 1970. */
   endsAt: number
-}
-
-/** How much of a window is used. */
-export interface Used {
-  consumed: number
-  /** In milliseconds. */
-  endsIn: number
 }
 
 /**

@@ -5,7 +5,8 @@ import { contextOf } from '../http/request-context'
 import type { ServerState } from '../http/server-state'
 import type { Metrics } from '../telemetry/metrics'
 import { clientAddress } from './client-address'
-import { addLimit, type Counter, type Policy } from './counter'
+import { addLimit, type Counter } from './counter'
+import type { Policy } from './policy'
 
 /** What of Elysia's context is needed. */
 export interface Arrival {

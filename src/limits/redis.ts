@@ -2,15 +2,23 @@
 import { hash } from 'node:crypto'
 import { Redis } from 'ioredis'
 import type { Logger } from 'pino'
-import { RateLimiterRedis } from 'rate-limiter-flexible'
-import { type Policy, type Used, WINDOW_SECONDS } from './counter'
+import { type Policy, type Used, WINDOW_SECONDS } from './policy'
+
+/** Counts so many requests, or with 0 only looks. @returns how many there are in the window, and its milliseconds */
+const COUNT = `
+  local key, points, window = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
+  if points == 0 then
+    return { tonumber(redis.call('get', key) or 0), redis.call('pttl', key) }
+  end
+  local consumed = redis.call('incrby', key, points)
+  if redis.call('pttl', key) < 0 then redis.call('pexpire', key, window) end
+  return { consumed, redis.call('pttl', key) }`
 
 /** Never asked before the first request, and after each failure left alone for a second. */
 export class RedisCounter {
   readonly client: Redis
   readonly #log: Logger
   readonly #timeoutMs: number
-  readonly #limiters = new Map<Policy, RateLimiterRedis>()
   #opening: Promise<void> | undefined
   #isLost = false
   #isDropped = false
@@ -49,35 +57,18 @@ export class RedisCounter {
    * @returns nothing if Redis does not answer
    */
   async count(policy: Policy, key: string, points: number): Promise<Used | undefined> {
-    const limiter = this.#limiter(policy)
-    const stored = storedKey(policy, key)
     try {
       await this.#open()
-      // `penalty` counts as `consume` does, but past the limit it does not reject
-      const result = points > 0 ? await limiter.penalty(stored, points) : await limiter.get(stored)
+      const counted = this.client.eval(COUNT, 1, storedKey(policy, key), points, WINDOW_SECONDS * 1000)
+      // the client does not know what a script answers
+      const [consumed, endsIn] = (await counted) as [number, number]
       this.#regain()
-      // a window that has ended may be there for a moment still
-      if (result === null || result.msBeforeNext <= 0) return { consumed: 0, endsIn: 0 }
-      return { consumed: result.consumedPoints, endsIn: result.msBeforeNext }
+      // negative if there is no window, and 0 in its last moment
+      return endsIn > 0 ? { consumed, endsIn } : { consumed: 0, endsIn: 0 }
     } catch {
       this.#lose()
       return undefined
     }
-  }
-
-  #limiter(policy: Policy): RateLimiterRedis {
-    const made = this.#limiters.get(policy)
-    if (made) return made
-    const limiter = new RateLimiterRedis({
-      keyPrefix: `taskwell:${policy}`,
-      // what is left is counted elsewhere
-      points: 1,
-      duration: WINDOW_SECONDS,
-      storeClient: this.client,
-      rejectIfRedisNotReady: true,
-    })
-    this.#limiters.set(policy, limiter)
-    return limiter
   }
 
   /** Only the very first requests wait for the connection, and not for long. */
@@ -98,9 +89,7 @@ export class RedisCounter {
 
   /** Of an error's message no more than Redis's own word for it, such as `WRONGPASS` or `READONLY`. */
   #noteReason(error: Error & { code?: string }): void {
-    const reason = error.code ?? /^[A-Z]+(?= )/.exec(error.message)?.[0]
-    // with that the library is asked for the script, which it then sends
-    if (reason !== 'NOSCRIPT') this.#reason = reason
+    this.#reason = error.code ?? /^[A-Z]+(?= )/.exec(error.message)?.[0]
   }
 
   #lose(): void {
@@ -128,6 +117,6 @@ export class RedisCounter {
 
 /** Users and e-mail addresses are not in Redis in the clear. */
 function storedKey(policy: Policy, key: string): string {
-  if (policy === 'address' || policy === 'auth-address') return key
-  return hash('sha256', key, 'base64url').slice(0, 22)
+  const isAddress = policy === 'address' || policy === 'auth-address'
+  return `taskwell:${policy}:${isAddress ? key : hash('sha256', key, 'base64url').slice(0, 22)}`
 }

@@ -54,7 +54,9 @@ export function createMetricsApp({ settings, log, counter, metrics }: Deps) {
   return new Elysia({ normalize: false, handler: { standardHostname: false } })
     .use(countUnrouted(rateLimiter))
     .use(errors({ log, metrics, routes: () => route.routes }))
-    .use(requests({ log, serverState, metrics, requestTimeout: settings.requestTimeoutMs }))
+    .use(
+      requests({ log, serverState, metrics, tracing: undefined, requestTimeout: settings.requestTimeoutMs }),
+    )
     .use(securityHeaders({ trustedProxyHops: 0 }))
     .use(route)
     .all('/metrics', methodNotAllowed('GET, HEAD'))

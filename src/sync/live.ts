@@ -1,5 +1,4 @@
 /** Live updates: who listens to which user's changes, and one look a moment for all of them. */
-import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Logger } from 'pino'
 import { isRefused } from '../auth/queries'
 import type { Sql } from '../database/sql'
@@ -79,8 +78,6 @@ export function createLive(
     isRunning = false
     clearInterval(beats)
   }
-  // begun by a request, it would be traced as a part of that one
-  const runForAll = AsyncLocalStorage.bind(run)
   /** Until then, or until there is a hint. */
   async function nap(milliseconds: number): Promise<void> {
     if (milliseconds <= 0) return
@@ -140,7 +137,7 @@ export function createLive(
       if (!isRunning) {
         isRunning = true
         beats = setInterval(beat, beatInterval)
-        void runForAll()
+        void run()
       }
       return () => {
         byUser.get(userId)?.delete(listener)

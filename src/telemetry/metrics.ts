@@ -1,6 +1,7 @@
 /** What Prometheus reads: counts and times since the start, and how things stand now. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { version } from '../../package.json'
+import { METHODS } from './methods'
 
 export interface Metrics {
   /** @param seen.route the pattern, never the path: each value is a series that is kept */
@@ -29,8 +30,6 @@ interface State {
 
 /** In seconds, as Prometheus would have it: from what costs nothing to the longest that a request may take. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
-
-const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])
 
 /**
  * What prom-client knows of the process and Bun tells truly. Not taken: `process_heap_bytes`, which on Bun is address

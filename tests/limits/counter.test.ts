@@ -234,6 +234,17 @@ async function inRedis(command: string) {
     for (const key of keys) expect(await redis.admin.pttl(key)).toBeWithin(1, 60_001)
   })
 
+  test('a window that another version has begun is counted on, and ends when it would have', async () => {
+    const key = 'taskwell:address:192.0.2.1'
+    await redis.admin.set(key, '5', 'EX', 30)
+    const process = limits(redis.url, PATIENT)
+    expect(await process.take('address', '192.0.2.1', 0)).toMatchObject({ remaining: 595 })
+    const budget = await process.take('address', '192.0.2.1')
+    expect(budget.remaining).toBe(594)
+    expect(budget.reset).toBeWithin(1, 31)
+    expect(await redis.admin.get(key)).toBe('6')
+  })
+
   test('a look leaves nothing behind', async () => {
     const process = limits(redis.url, PATIENT)
     expect(await process.take('user', 'ann', 0)).toMatchObject({ remaining: 600, isSpent: false })

@@ -1,8 +1,7 @@
-/** A collector of traces, and the small service that sends them. */
+/** A collector of traces, and what sends them. */
 import { afterAll } from 'bun:test'
-import { join } from 'node:path'
+import { startTracing, type Tracing } from '../../src/telemetry/tracing'
 
-const PROGRAM = join(import.meta.dir, 'traced-app.ts')
 /** The kinds of spans, as OTLP numbers them. */
 export const SERVER = 2
 export const CLIENT = 3
@@ -59,28 +58,24 @@ export function collector() {
   }
 }
 
-/** The small service, which sends its spans at once. */
-export async function start(collectorUrl: string, env: Record<string, string> = {}) {
-  const { promise: url, resolve } = Promise.withResolvers<string>()
-  const child = Bun.spawn([process.execPath, '--no-env-file', PROGRAM, collectorUrl], {
-    env: { PATH: process.env['PATH'] ?? '', OTEL_BSP_SCHEDULE_DELAY: '1', ...env },
-    stdout: 'pipe',
-    stderr: 'pipe',
-    ipc: resolve,
-  })
-  afterAll(() => child.kill('SIGKILL'))
-  const base = await url
-  return {
-    call: (path: string, init: RequestInit = {}) => fetch(`${base}${path}`, init),
-    /** How it ended, and all that it wrote. */
-    async stop() {
-      child.send('stop')
-      const [code, ...output] = await Promise.all([
-        child.exited,
-        ...[child.stdout, child.stderr].map((each) => new Response(each).text()),
-      ])
-      return { code, output: output.join('') }
-    },
+/**
+ * Starts tracing as an environment with these variables would: OpenTelemetry reads them while it starts.
+ *
+ * @param variables besides the one that has spans sent at once
+ */
+export async function tracingTo(
+  collectorUrl: string,
+  {
+    continueTraces = true,
+    ...variables
+  }: { continueTraces?: boolean; [variable: `OTEL_${string}`]: string } = {},
+): Promise<Tracing> {
+  const set: Record<string, string> = { OTEL_BSP_SCHEDULE_DELAY: '1', ...variables }
+  Object.assign(process.env, set)
+  try {
+    return await startTracing({ otelEndpoint: collectorUrl, continueTraces })
+  } finally {
+    for (const name of Object.keys(set)) delete process.env[name]
   }
 }
 

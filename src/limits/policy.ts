@@ -1,0 +1,14 @@
+/** What the counter in memory and the one in Redis agree on. */
+
+/** `user`: signed-in requests; `address`: all others; `auth-address` and `auth-account`: signing in. */
+export type Policy = 'user' | 'address' | 'auth-address' | 'auth-account'
+
+/** A window begins with the first request of a key. */
+export const WINDOW_SECONDS = 60
+
+/** How much of a window is used. */
+export interface Used {
+  consumed: number
+  /** In milliseconds; 0 if nothing is used. */
+  endsIn: number
+}
