@@ -1,15 +1,14 @@
-/** Where a server listens. */
-import type { Settings } from '../settings'
+/** The address that a server listens on. */
 
-/** Where a server that listens on this host can be reached from this machine. */
+/** @returns how a server that listens on this host is reached from this machine */
 export function urlOf(host: string, port: number): string {
   const isEvery = host === '0.0.0.0' || host === '::'
   const name = isEvery ? 'localhost' : host.includes(':') ? `[${host}]` : host
   return `http://${name}:${port}`
 }
 
-/** Says which settings are at fault. */
-export function cannotListen({ host, port }: Pick<Settings, 'host' | 'port'>, cause: unknown): Error {
+/** An error that names the settings at fault. */
+export function cannotListen({ host, port }: { host: string; port: number }, cause: unknown): Error {
   const reason = cause instanceof Error ? cause.message : cause
   return new Error(`HOST and PORT: cannot listen on ${host}, port ${port}: ${reason}`, { cause })
 }

@@ -2,8 +2,9 @@ import { describe, expect, test } from 'bun:test'
 import { getEventListeners } from 'node:events'
 import { dirname, resolve } from 'node:path'
 import ts from 'typescript'
-import { codeOf, fromDatabaseError, Unanswered } from '../../src/database/errors'
+import { isUnavailable, Unanswered } from '../../src/database/errors'
 import type { Sql } from '../../src/database/sql'
+import { codeOf } from '../../src/system/errors'
 import {
   answered,
   failureOf,
@@ -97,7 +98,7 @@ describe('a deadline', () => {
     const error = await failure
     expect(error).toBeInstanceOf(Unanswered)
     expect(codeOf(error)).toBe('DEADLINE')
-    expect(fromDatabaseError(error)).toMatchObject({ code: 'DATABASE_UNAVAILABLE', status: 503 })
+    expect(isUnavailable(error)).toBeTrue()
     await untilWaiting(name, 0)
     expect(await pidOf(database)).toBe(pid)
   })

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test'
-import { codeOf, fromDatabaseError } from '../../src/database/errors'
+import { isUnavailable } from '../../src/database/errors'
 import type { Statement } from '../../src/database/query-context'
+import { codeOf } from '../../src/system/errors'
 import {
   answered,
   failureOf,
@@ -37,7 +38,7 @@ describe('a second try', () => {
     const failure = failureOf(waitAndWrite(database.sql, 1))
     const [pid] = await untilWaiting('waitAndWrite', 1)
     await admin`select pg_terminate_backend(${pid ?? 0})`
-    expect(fromDatabaseError(await failure)).toMatchObject({ status: 503 })
+    expect(isUnavailable(await failure)).toBeTrue()
     await release()
     await answered(database.sql)
     expect(await writtenRows()).toEqual([])
@@ -53,7 +54,7 @@ describe('a second try', () => {
         -- lostAnswer
         insert into written values (2)`,
     )
-    expect(fromDatabaseError(failure)).toMatchObject({ status: 503 })
+    expect(isUnavailable(failure)).toBeTrue()
     await answered(database.sql)
     expect(tries()).toBe(1)
     expect(await writtenRows()).toEqual([1, 2])
