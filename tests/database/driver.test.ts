@@ -302,13 +302,16 @@ describe('a statement cancelled', () => {
     }))
 })
 
+/** What a statement on a connection that was killed may fail with. */
+const LOST = ['57P01', 'CONNECTION_CLOSED', 'ECONNRESET', 'EPIPE']
+
 describe('a connection that is lost', () => {
   test('while it is reserved fails each statement on it, and the pool makes another one', () =>
     withPool({}, async (pool) => {
       const reserved = await pool.reserve()
       const pid = await pidOf(reserved)
       await kill(pid)
-      expect(['57P01', 'CONNECTION_CLOSED']).toContain((await answerOf(say(reserved, 1))) as string)
+      expect(await answerOf(say(reserved, 1))).toBeOneOf(LOST)
       expect(await answerOf(say(reserved, 2))).toBe('CONNECTION_CLOSED')
       reserved.release()
       expect(await answerOf(say(pool, 3))).toBe(3)
@@ -326,7 +329,7 @@ describe('a connection that is lost', () => {
       })
       expect(await transaction.then(() => 'nothing', codeOf)).toBe('CONNECTION_CLOSED')
       while (answers.length < 3) await turn()
-      expect(['57P01', 'CONNECTION_CLOSED']).toContain(answers[0] as string)
+      expect(answers[0]).toBeOneOf(LOST)
       expect(answers.slice(1)).toEqual([1, 'CONNECTION_CLOSED'])
     }))
 
