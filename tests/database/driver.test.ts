@@ -306,16 +306,23 @@ describe('a statement cancelled', () => {
 const LOST = ['57P01', 'CONNECTION_CLOSED', 'ECONNRESET', 'EPIPE']
 
 describe('a connection that is lost', () => {
-  test('while it is reserved fails each statement on it, and the pool makes another one', () =>
+  test.each([
+    ['a new statement', []],
+    ['one that is prepared', [0]],
+  ])('while it is reserved fails %s, and each one after, and the pool makes another one', (_, earlier) =>
     withPool({}, async (pool) => {
       const reserved = await pool.reserve()
       const pid = await pidOf(reserved)
+      for (const n of earlier) await say(reserved, n)
       await kill(pid)
       expect(await answerOf(say(reserved, 1))).toBeOneOf(LOST)
+      expect(await answerOf(say(reserved, 2))).toBeOneOf(LOST)
+      // by now it is closed
       expect(await answerOf(say(reserved, 2))).toBe('CONNECTION_CLOSED')
       reserved.release()
       expect(await answerOf(say(pool, 3))).toBe(3)
-    }))
+    }),
+  )
 
   test('in a transaction fails all of it, and runs none of it anywhere else', () =>
     withPool({}, async (pool) => {
@@ -325,12 +332,22 @@ describe('a connection that is lost', () => {
         const pid = await pidOf(own)
         waiting = answerOf(say(pool, 1))
         await kill(pid)
-        answers.push(await answerOf(say(own, 2)), await waiting, await answerOf(say(own, 3)))
+        const both = Promise.all([answerOf(say(own, 2)), answerOf(say(own, 3))])
+        answers.push(...(await both), await waiting, await answerOf(say(own, 4)))
       })
       expect(await transaction.then(() => 'nothing', codeOf)).toBe('CONNECTION_CLOSED')
-      while (answers.length < 3) await turn()
-      expect(answers[0]).toBeOneOf(LOST)
-      expect(answers.slice(1)).toEqual([1, 'CONNECTION_CLOSED'])
+      while (answers.length < 4) await turn()
+      for (const answer of answers.slice(0, 2)) expect(answer).toBeOneOf(LOST)
+      expect(answers.slice(2)).toEqual([1, 'CONNECTION_CLOSED'])
+    }))
+
+  test('and used once more before it is closed leaves no statement without an end', () =>
+    withPool({}, async (pool) => {
+      await say(pool, 0)
+      await kill(await pidOf(pool))
+      expect(await answerOf(say(pool, 1))).toBeOneOf([1, ...LOST])
+      expect(await answerOf(say(pool, 2))).toBeOneOf([2, ...LOST])
+      expect(await answerOf(say(pool, 3))).toBeOneOf([3, ...LOST])
     }))
 
   test('with something not sent yet is made again, and serves', () =>
@@ -364,7 +381,7 @@ test('a cancellation that cannot be sent fails for nobody', () =>
     await say(pool, 0)
     const statement = pool<Numbered[]>`select 1 as n from pg_sleep(0.5)`
     const answer = answerOf(statement)
-    while ((await sql`select from pg_stat_activity where query like '%pg_sleep(0.5)'`).length < 2)
+    while ((await sql`select from pg_stat_activity where query like '%pg_sleep(0.5)'`).length === 0)
       await turn()
     await proxy.refuse()
     // a rejection that nobody handles fails the test
