@@ -1,6 +1,7 @@
 /** The environment, read once: every name, its default and its limits. Nothing else in the project reads settings. */
 import { availableParallelism } from 'node:os'
 import { AddressError, readAddress } from './database/address'
+import { codeOf } from './system/errors'
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 
@@ -68,10 +69,6 @@ export class SettingsError extends Error {
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : 'unknown error'
-}
 
 /** Collects faults instead of throwing at the first, so that one start shows all of them. */
 function reader(env: Environment) {
@@ -335,6 +332,6 @@ export function loadSettings(
   try {
     return Object.freeze({ ...settings, secret: developmentSecret(dataDir) })
   } catch (cause) {
-    throw new SettingsError([`DATA_DIR: a secret cannot be kept there (${codeOf(cause)})`])
+    throw new SettingsError([`DATA_DIR: a secret cannot be kept there (${codeOf(cause) || 'unknown error'})`])
   }
 }

@@ -1,17 +1,18 @@
-/** Parses `DATABASE_URL` as libpq does, and names what Taskwell does not support. */
+/** Parses `DATABASE_URL` as libpq does, and refuses what Taskwell does not support. */
 import { readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
 import { createSecureContext, type SecureContextOptions } from 'node:tls'
+import { codeOf } from '../system/errors'
 
 export interface Host {
-  /** A name or an IP address; a folder with a Unix socket in it begins with `/`. */
+  /** A name, an IP address, or the folder of a Unix socket, which begins with `/`. */
   name: string
   port: number
 }
 
 export type TlsMode = 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
 
-/** A file of certificates or of a key, in PEM. */
+/** Certificates or a key in PEM. */
 export interface PemFile {
   path: string
   text: string
@@ -19,7 +20,7 @@ export interface PemFile {
 
 export interface Tls {
   mode: TlsMode
-  /** Who may have signed the server's certificate; unset: the authorities that the runtime trusts. */
+  /** The certificate authorities that we trust; if undefined, those of the runtime. */
   authorities: PemFile | undefined
   /** The client certificate and its key. */
   client: { certificate: PemFile; key: PemFile } | undefined
@@ -27,20 +28,20 @@ export interface Tls {
 
 export interface DatabaseAddress {
   hosts: readonly [Host, ...Host[]]
-  /** Only the server that takes writes will do: it was asked for, or there are several to choose from. */
+  /** Only the host that takes writes is used: the URL asks for it, or there are several hosts. */
   needsPrimary: boolean
   user: string
   password: string
   database: string
   tls: Tls
   applicationName: string
-  /** What the server is to set for each connection, in its command line's form: `-c search_path=tasks`. */
+  /** Settings for each connection in the form of the server's command line: `-c search_path=tasks`. */
   options: string | undefined
-  /** How long connecting may take, in seconds; undefined: the caller's default. */
+  /** How long connecting may take, in seconds; if undefined, the caller's default. */
   connectTimeout: number | undefined
 }
 
-/** No reason quotes the URL, which may contain a password. */
+/** Why a URL cannot be used. No reason quotes the URL, which may contain a password. */
 export class AddressError extends Error {
   readonly reasons: readonly string[]
 
@@ -59,8 +60,8 @@ const FORM = 'must be a URL that begins with postgres:// or postgresql://, or ke
  * Reads a URL or keyword=value pairs.
  * https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING
  *
- * @param env where `PGUSER`, `PGPASSWORD` and `PGDATABASE` are, for what the text leaves out
- * @throws AddressError with every reason why it cannot be used
+ * @param env has `PGUSER`, `PGPASSWORD` and `PGDATABASE`, for what the text leaves out
+ * @throws AddressError with every reason why the text cannot be used
  */
 export function readAddress(text: string, env: Environment = process.env): DatabaseAddress {
   const url = /^postgres(?:ql)?:\/\/(.*)$/s.exec(text)
@@ -94,14 +95,14 @@ export function readAddress(text: string, env: Environment = process.env): Datab
   }
 }
 
-/** What stands for a host in a message. */
+/** How messages name a host. */
 export function nameOfHost({ name, port }: Host): string {
   return name.includes(':') ? `[${name}]:${port}` : `${name}:${port}`
 }
 
 /**
- * Up to the last `@` before a `/` or `?`, as browsers do; where there is none, to the first one before a `/`, as libpq
- * does, so that a password may hold a `?`.
+ * The login ends at the last `@` before a `/` or `?`, as in browsers; if there is none, at the first `@` before a `/`, as
+ * in libpq, so that a password may contain a `?`.
  */
 const URL_PARTS = /^(?:([^/?]*)@|([^/@]*)@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/s
 
@@ -117,14 +118,14 @@ function fromUrl(text: string): Keywords {
     ['port', places.map(({ port }) => port).join(',')],
     ...query.split('&').map(readParameter),
   ] as const
-  // an empty one counts as left out, and of two the last is taken
+  // an empty value counts as left out, and the last of two is taken
   return new Map(given.filter(([name, value]) => value !== '' && !(PLACES.has(name) && /^,*$/.test(value))))
 }
 
-/** Of several hosts, all may leave these out. */
+/** Comma lists, which are empty if all hosts leave the value out. */
 const PLACES = new Set(['host', 'port'])
 
-/** One host of a URL; its port is checked with all others. */
+/** Splits one host of a URL; `readHosts` checks the port. */
 function readPlace(text: string): { name: string; port: string } {
   const parts = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::([^:]*))?$/.exec(text)
   if (!parts) throw new AddressError(['contains an invalid host; an IPv6 address there stands in brackets'])
@@ -136,7 +137,7 @@ function readParameter(text: string): readonly [string, string] {
   const [, name = '', value = ''] = /^([^=]*)=?(.*)$/s.exec(text) ?? []
   const keyword = decode(name)
   if (keyword !== 'ssl') return [keyword, decode(value)]
-  // the JDBC driver's name; libpq knows it in this form, too
+  // the JDBC driver's name, which libpq knows, too
   if (['true', '1'].includes(value)) return ['sslmode', 'require']
   return ['false', '0', ''].includes(value) ? ['sslmode', ''] : ['sslmode', 'unknown']
 }
@@ -149,7 +150,7 @@ function decode(text: string): string {
   throw new AddressError(['has a % that begins no escape of UTF-8; a % itself is written %25'])
 }
 
-/** A value is quoted where it holds a space or is empty; a backslash takes the next character as it is. */
+/** A value with a space is quoted, and so is an empty one; a backslash escapes the next character. */
 const PAIR = /\s*([A-Za-z_]\w*)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*)?)(?=\s|$)/sy
 
 function fromPairs(text: string): Keywords {
@@ -166,55 +167,44 @@ function fromPairs(text: string): Keywords {
   return found
 }
 
-interface Refusal {
-  why: string
-  /** Values that change nothing for us. */
-  unless?: readonly string[]
-}
+/** Why a parameter is refused, and the values that change nothing for us. */
+type Refusal = readonly [why: string, ...harmless: string[]]
 
-const NO_KERBEROS: Refusal = { why: 'Kerberos is not supported' }
-const NO_OAUTH: Refusal = { why: 'OAuth is not supported' }
-const NO_SERVICE: Refusal = { why: 'service files are not read: write out what the file says' }
-const NO_REVOCATION: Refusal = { why: 'revocation lists are not read' }
-const NO_KEYS: Refusal = { why: 'is not supported: give the password' }
-const OTHER_TLS: Refusal = { why: 'is not known to PostgreSQL: sslmode says what is asked of TLS' }
+const NOT_SUPPORTED = 'is not supported'
+const NOT_OF_TLS = 'is not known to PostgreSQL: sslmode says what is asked of TLS'
+
+const each = (names: string[], why: string) =>
+  Object.fromEntries(names.map((name): [string, Refusal] => [name, [why]]))
 
 /**
- * Parameters that cannot be ignored: they decide whom we trust, who we are, or where we connect. What is neither here
- * nor read below is dropped: it is for other drivers (Prisma's `schema` and `pgbouncer`) or makes no difference here (Neon's
- * `channel_binding`, keep-alives, `client_encoding`).
+ * Parameters that cannot be ignored, because they decide whom we trust, who we are or where we connect. All others that
+ * are not read below are dropped: they belong to other drivers (Prisma's `schema` and `pgbouncer`) or make no difference
+ * here (Neon's `channel_binding`, keep-alives, `client_encoding`).
  */
 const REFUSED: Readonly<Record<string, Refusal>> = {
-  hostaddr: { why: 'is not supported: put the address into host' },
-  passfile: { why: 'password files are not read: put the password into DATABASE_URL or PGPASSWORD' },
-  service: NO_SERVICE,
-  servicefile: NO_SERVICE,
-  require_auth: { why: 'is not supported' },
-  requirepeer: { why: 'is not supported' },
-  replication: { why: 'replication connections take no statements', unless: ['false', 'off', 'no', '0'] },
-  sslnegotiation: { why: 'only postgres is supported', unless: ['postgres'] },
-  sslcertmode: { why: 'only allow is supported', unless: ['allow'] },
-  sslpassword: { why: 'is not supported: keep the key in a file without a password' },
-  sslcrl: NO_REVOCATION,
-  sslcrldir: NO_REVOCATION,
-  sslsni: { why: 'only 1 is supported', unless: ['1'] },
-  sslcompression: { why: 'is not supported', unless: ['0'] },
-  sslkeylogfile: { why: 'is not supported' },
-  ssl_min_protocol_version: { why: 'TLSv1.2 is the lowest', unless: ['TLSv1', 'TLSv1.1', 'TLSv1.2'] },
-  ssl_max_protocol_version: { why: 'TLSv1.3 is the highest', unless: ['TLSv1.3'] },
-  min_protocol_version: { why: '3.0 is what is spoken', unless: ['3.0'] },
-  gssencmode: { ...NO_KERBEROS, unless: ['disable', 'prefer'] },
-  gssdelegation: { ...NO_KERBEROS, unless: ['0'] },
-  gsslib: NO_KERBEROS,
-  krbsrvname: NO_KERBEROS,
-  scram_client_key: NO_KEYS,
-  scram_server_key: NO_KEYS,
-  oauth_issuer: NO_OAUTH,
-  oauth_client_id: NO_OAUTH,
-  oauth_client_secret: NO_OAUTH,
-  oauth_scope: NO_OAUTH,
-  sslaccept: OTHER_TLS,
-  sslidentity: OTHER_TLS,
+  hostaddr: ['is not supported: put the address into host'],
+  passfile: ['password files are not read: put the password into DATABASE_URL or PGPASSWORD'],
+  replication: ['replication connections take no statements', 'false', 'off', 'no', '0'],
+  min_protocol_version: ['only protocol version 3.0 is supported', '3.0'],
+  sslnegotiation: ['only postgres is supported', 'postgres'],
+  sslcertmode: ['only allow is supported', 'allow'],
+  sslpassword: ['is not supported: keep the key in a file without a password'],
+  sslsni: ['only 1 is supported', '1'],
+  sslcompression: [NOT_SUPPORTED, '0'],
+  ssl_min_protocol_version: ['TLSv1.2 is the lowest', 'TLSv1', 'TLSv1.1', 'TLSv1.2'],
+  ssl_max_protocol_version: ['TLSv1.3 is the highest', 'TLSv1.3'],
+  gssencmode: ['Kerberos is not supported', 'disable', 'prefer'],
+  gssdelegation: ['Kerberos is not supported', '0'],
+  ...each(['gsslib', 'krbsrvname'], 'Kerberos is not supported'),
+  ...each(['service', 'servicefile'], 'service files are not read: write out what the file says'),
+  ...each(['sslcrl', 'sslcrldir'], 'revocation lists are not read'),
+  ...each(['scram_client_key', 'scram_server_key'], 'is not supported: give the password'),
+  ...each(['require_auth', 'requirepeer', 'sslkeylogfile'], NOT_SUPPORTED),
+  ...each(
+    ['oauth_issuer', 'oauth_client_id', 'oauth_client_secret', 'oauth_scope'],
+    'OAuth is not supported',
+  ),
+  ...each(['sslaccept', 'sslidentity'], NOT_OF_TLS),
 }
 
 const TLS_KEYWORDS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey']
@@ -222,11 +212,11 @@ const TLS_KEYWORDS = ['sslmode', 'sslrootcert', 'sslcert', 'sslkey']
 function refusals(keywords: Keywords): string[] {
   const reasons: string[] = []
   for (const [name, value] of keywords) {
-    const refusal = Object.hasOwn(REFUSED, name) ? REFUSED[name] : undefined
-    if (refusal && !refusal.unless?.includes(value)) reasons.push(`${name}: ${refusal.why}`)
-    // a misspelled one would end in no TLS at all; it is not named because it may be part of a password
-    if (!refusal && /ssl|tls/i.test(name) && !TLS_KEYWORDS.includes(name)) {
-      reasons.push(`has a parameter about TLS that ${OTHER_TLS.why}`)
+    const [why, ...harmless] = (Object.hasOwn(REFUSED, name) && REFUSED[name]) || []
+    if (why !== undefined && !harmless.includes(value)) reasons.push(`${name}: ${why}`)
+    // a misspelled one would end in no TLS at all; it is not named, because it may be part of a password
+    if (why === undefined && /ssl|tls/i.test(name) && !TLS_KEYWORDS.includes(name)) {
+      reasons.push(`has a parameter about TLS that ${NOT_OF_TLS}`)
     }
   }
   return reasons
@@ -235,14 +225,13 @@ function refusals(keywords: Keywords): string[] {
 function readUser(keywords: Keywords, env: Environment): string {
   const given = keywords.get('user') ?? env['PGUSER']
   const user = given ?? userInfo().username
-  // Bun's word for an account without a name
+  // what Bun calls an account without a name
   if (given === undefined && user === 'unknown') throw new AddressError(['user: is missing'])
   return user
 }
 
 const DEFAULT_PORT = 5432
 
-/** As many ports as hosts, or one for all. */
 function readHosts(keywords: Keywords): [Host, ...Host[]] {
   const names = (keywords.get('host') ?? '').split(',')
   const ports = (keywords.get('port') ?? '').split(',').map(readPort)
@@ -270,34 +259,27 @@ function readPort(text: string): number {
   throw new AddressError(['port: must be a whole number from 1 to 65535, or a comma list of them'])
 }
 
-const TLS_MODES = new Map<string, TlsMode>([
-  ['disable', 'disable'],
-  // `prefer` also works with servers that require TLS and with servers that have none
-  ['allow', 'prefer'],
-  ['prefer', 'prefer'],
-  ['require', 'require'],
-  ['verify-ca', 'verify-ca'],
-  ['verify-full', 'verify-full'],
-])
+const TLS_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 
-const SYSTEM = 'system'
-
-/** Without `sslmode` there is no TLS. libpq differs: it uses TLS if the server has it. */
+/** Without `sslmode` there is no TLS; libpq would use TLS if the server has it. */
 function readTls(keywords: Keywords): Tls {
   const root = keywords.get('sslrootcert')
-  const asked = TLS_MODES.get(keywords.get('sslmode') ?? (root === SYSTEM ? 'verify-full' : 'disable'))
-  if (!asked) throw new AddressError([`sslmode: must be one of ${[...TLS_MODES.keys()].join(', ')}`])
+  const name = keywords.get('sslmode') ?? (root === 'system' ? 'verify-full' : 'disable')
+  const sslmode = TLS_MODES.find((each) => each === name)
+  if (!sslmode) throw new AddressError([`sslmode: must be one of ${TLS_MODES.join(', ')}`])
+  // `prefer` also works with servers that require TLS and with servers that have none
+  const asked = sslmode === 'allow' ? 'prefer' : sslmode
   const files = ['sslrootcert', 'sslcert', 'sslkey'].filter((name) => keywords.has(name))
   if (files.length > 0 && (asked === 'disable' || asked === 'prefer')) {
     throw new AddressError([`${files.join(', ')}: need sslmode=require, verify-ca or verify-full`])
   }
-  if (root === SYSTEM && asked !== 'verify-full') {
+  if (root === 'system' && asked !== 'verify-full') {
     throw new AddressError(['sslrootcert: system needs sslmode=verify-full'])
   }
   if (keywords.has('sslcert') !== keywords.has('sslkey')) {
     throw new AddressError(['sslcert, sslkey: each needs the other'])
   }
-  const authorities = root === SYSTEM ? undefined : readPem(keywords, 'sslrootcert')
+  const authorities = root === 'system' ? undefined : readPem(keywords, 'sslrootcert')
   const certificate = readPem(keywords, 'sslcert')
   const key = readPem(keywords, 'sslkey')
   if (authorities) check({ ca: authorities.text }, 'sslrootcert: holds no certificate in PEM')
@@ -305,7 +287,7 @@ function readTls(keywords: Keywords): Tls {
     check({ cert: certificate.text, key: key.text }, 'sslcert, sslkey: are no certificate and its key in PEM')
   }
   return {
-    // as in libpq: a given `sslrootcert` is checked
+    // as in libpq, a given `sslrootcert` is used to check the server
     mode: asked === 'require' && authorities ? 'verify-ca' : asked,
     authorities,
     client: certificate && key && { certificate, key },
@@ -318,12 +300,11 @@ function readPem(keywords: Keywords, name: string): PemFile | undefined {
   try {
     return { path, text: readFileSync(path, 'utf8') }
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : 'unknown error'
-    throw new AddressError([`${name}: the file cannot be read (${code})`])
+    throw new AddressError([`${name}: the file cannot be read (${codeOf(error) || 'unknown error'})`])
   }
 }
 
-/** The driver would throw only when it connects, and nobody could catch that. */
+/** The driver would only fail when it connects, with an error that cannot be caught. */
 function check(options: SecureContextOptions, reason: string): void {
   try {
     createSecureContext(options)
@@ -332,20 +313,17 @@ function check(options: SecureContextOptions, reason: string): void {
   }
 }
 
-/** @returns whether only a primary will do */
+/** @returns whether only the primary will do */
 function readTarget(keywords: Keywords): boolean {
   const target = keywords.get('target_session_attrs') ?? 'any'
   if (['any', 'read-write', 'primary'].includes(target)) return target !== 'any'
-  if (['read-only', 'standby', 'prefer-standby'].includes(target)) {
-    throw new AddressError(['target_session_attrs: must lead to a server that takes writes'])
-  }
-  throw new AddressError(['target_session_attrs: must be one of any, read-write, primary'])
+  throw new AddressError(['target_session_attrs: must be any, read-write or primary, to take writes'])
 }
 
-/** A day; timers cannot be set for much longer. */
+/** A day, in seconds; timers cannot be set for much longer. */
 const MAX_TIMEOUT = 86_400
 
-/** As with libpq, 0 and less mean no limit of the URL's own; ours applies. */
+/** As in libpq, 0 and less mean that the URL sets no limit; ours applies. */
 function readTimeout(keywords: Keywords): number | undefined {
   const text = keywords.get('connect_timeout')
   if (text === undefined) return undefined

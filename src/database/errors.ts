@@ -1,7 +1,7 @@
-/** From what the driver and PostgreSQL report to what a client is told. */
-import { Problem } from '../http/problems'
+/** What an error of the driver, the network or PostgreSQL means. */
+import { codeOf } from '../system/errors'
 
-/** Nobody waits for the statement any more. */
+/** A statement was given up before its answer came. */
 export class Unanswered extends Error {
   readonly code: 'DEADLINE' | 'ABANDONED'
 
@@ -11,7 +11,7 @@ export class Unanswered extends Error {
   }
 }
 
-/** Another host is the primary now, so this statement is given up. */
+/** A statement was given up because another host is now the primary. */
 export class ConnectionLeft extends Error {
   readonly code = 'CONNECTION_LEFT'
 
@@ -20,7 +20,7 @@ export class ConnectionLeft extends Error {
   }
 }
 
-/** The database is there, but a migration is missing, it is the wrong one of a pair, or it cannot hold every text. */
+/** The database answers, but it cannot serve requests. */
 export class NotReady extends Error {
   readonly code: keyof typeof NOT_READY
 
@@ -36,47 +36,27 @@ const NOT_READY = {
   NOT_UTF8: 'The encoding of the database is not UTF8',
 }
 
-/** The driver's and the network's words for a connection that has ended. */
-const ENDED = new Set([
-  'CONNECTION_CLOSED',
-  'CONNECTION_ENDED',
-  'CONNECTION_DESTROYED',
-  'CONNECTION_LEFT',
-  'ECONNRESET',
-  'EPIPE',
-  'ETIMEDOUT',
-])
+/** A connection has ended. */
+const ENDED = /^(?:CONNECTION_(?:CLOSED|DESTROYED|ENDED|LEFT)|ECONNRESET|EPIPE|ETIMEDOUT)$/
 
-/** Their words for one that could not be made. */
-const NOT_MADE = new Set([
-  'CONNECT_TIMEOUT',
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-])
+/** A connection could not be made. */
+const NOT_MADE = /^(?:CONNECT_TIMEOUT|EAI_AGAIN|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|ENOTFOUND)$/
 
 /**
- * SQLSTATEs of a server that is going, coming, full, closed to us, or the wrong one of a pair: 08 connection, 28 and
- * 3D000 who we are and where we go, 53 resources, 57P0x shutdown and start, 57014 cancelled by a timeout, 25006
- * read-only after a failover, 55000 a database that is closed to connections, 40001 and 40P01 a statement that gave way
- * to another and has done nothing.
+ * SQLSTATEs of a server that cannot serve us now: 08 connection, 28 and 3D000 our user and database, 53 resources, 57P0x
+ * shutdown and start, 57014 cancelled by a timeout, 25006 read-only after a failover, 55000 a database that is closed to
+ * connections, 40001 and 40P01 a statement that gave way to another one and has done nothing.
  * https://www.postgresql.org/docs/current/errcodes-appendix.html
  */
 const UNAVAILABLE = /^(?:08...|28...|3D000|40001|40P01|53...|55000|57P0[1-5]|57014|25006)$/
 
-/** What TLS says of a server that cannot prove who it is. */
+/** The server's TLS certificate is not accepted. */
 const UNTRUSTED = /^(?:CERT_|DEPTH_ZERO_|ERR_TLS_|SELF_SIGNED_|UNABLE_TO_)/
 
-export function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : ''
-}
-
-/** Whether the connection was lost under a statement, which may or may not have been done. */
+/** Whether the connection was lost while a statement ran, which may or may not have been done. */
 export function isLost(error: unknown): boolean {
   const code = codeOf(error)
-  return ENDED.has(code) || /^(?:0800[036]|57P0[1-3])$/.test(code)
+  return ENDED.test(code) || /^(?:0800[036]|57P0[1-3])$/.test(code)
 }
 
 /**
@@ -85,10 +65,10 @@ export function isLost(error: unknown): boolean {
  */
 export function isElsewhere(error: unknown): boolean {
   const code = codeOf(error)
-  return NOT_MADE.has(code) || code === '57P03' || code === '25006' || code === 'READ_ONLY'
+  return NOT_MADE.test(code) || code === '57P03' || code === '25006' || code === 'READ_ONLY'
 }
 
-/** Whether the driver has kept the statement, because its connections were to be closed. */
+/** Whether the driver did not send the statement, because the pool was to be closed. */
 export function wasNeverSent(error: unknown): boolean {
   return codeOf(error) === 'CONNECTION_ENDED'
 }
@@ -98,17 +78,20 @@ export function isCancelled(error: unknown): boolean {
   return codeOf(error) === '57014' && !/timeout/.test(String(error))
 }
 
-/** @returns a 503 for a database that cannot be used now; undefined for any other error */
-export function fromDatabaseError(error: unknown): Problem | undefined {
+/** Whether a row with the same unique key exists already. */
+export function isDuplicate(error: unknown): boolean {
+  return codeOf(error) === '23505'
+}
+
+/** Whether the database cannot be used now, and the same request may succeed later. */
+export function isUnavailable(error: unknown): boolean {
   const code = codeOf(error)
-  // nobody reads this answer, but the log has its status
-  if (code === 'ABANDONED') return new Problem('REQUEST_TIMEOUT')
-  const isUnavailable =
+  return (
     error instanceof NotReady ||
-    ENDED.has(code) ||
-    NOT_MADE.has(code) ||
+    ENDED.test(code) ||
+    NOT_MADE.test(code) ||
     UNTRUSTED.test(code) ||
     code === 'DEADLINE' ||
     UNAVAILABLE.test(code)
-  return isUnavailable ? new Problem('DATABASE_UNAVAILABLE', { cause: error }) : undefined
+  )
 }

@@ -1,20 +1,19 @@
-/** dbmate, from its npm package: the schema's changes in `db/migrations`, forward and back. */
+/** Runs dbmate, which migrates the schema with the files in `db/migrations`. */
 import { devNull } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { resolveBinary } from 'dbmate'
-import type postgres from 'postgres'
 import { type DatabaseAddress, type Host, readAddress } from './address'
 import { openPool } from './pool'
 import { findPrimary } from './primary'
 
 const MIGRATIONS = fileURLToPath(new URL('../../db/migrations', import.meta.url))
 
-/** Any constant: names this project's migrations among a database's advisory locks. */
+/** Any number: the advisory lock of this project's migrations. */
 const LOCK = 730_591_100
 
 /**
- * For dbmate, which goes to one host. The host is a parameter, because dbmate writes an IPv6 address without brackets; a
- * TLS mode is always there, because dbmate's default is `require`.
+ * The address in dbmate's form, for one host. The host is a parameter, because dbmate writes an IPv6 address without
+ * brackets; the TLS mode is always given, because dbmate's default is `require`.
  */
 export function dbmateUrl(address: DatabaseAddress, { name, port }: Host): string {
   const { user, password, database, tls, applicationName, options, connectTimeout } = address
@@ -31,14 +30,11 @@ export function dbmateUrl(address: DatabaseAddress, { name, port }: Host): strin
     parameters.set('sslcert', tls.client.certificate.path)
     parameters.set('sslkey', tls.client.key.path)
   }
-  const [who, path] = [
-    `${encodeURIComponent(user)}:${encodeURIComponent(password)}`,
-    encodeURIComponent(database),
-  ]
-  return `postgres://${who}@/${path}?${parameters}`
+  const [login, secret, path] = [user, password, database].map(encodeURIComponent)
+  return `postgres://${login}:${secret}@/${path}?${parameters}`
 }
 
-/** @returns the one host that a migration is for */
+/** @returns the host to migrate */
 async function hostOf(address: DatabaseAddress): Promise<Host> {
   return address.needsPrimary ? findPrimary(address) : address.hosts[0]
 }
@@ -47,8 +43,8 @@ async function hostOf(address: DatabaseAddress): Promise<Host> {
  * Runs dbmate.
  *
  * @param args a command and its arguments; `new` needs no database
- * @param quiet true keeps its output for the error
- * @throws Error if it does not end with 0
+ * @param quiet keeps its output for the error
+ * @throws Error if dbmate fails
  */
 export async function dbmate(args: readonly string[], url?: string, quiet = false): Promise<void> {
   if (url === undefined) return runDbmate(args, undefined, quiet)
@@ -70,16 +66,13 @@ async function runDbmate(args: readonly string[], url: string | undefined, quiet
     ? await Promise.all([process.stdout, process.stderr].map((each) => new Response(each).text()))
     : []
   if ((await process.exited) === 0) return
-  throw new Error(
-    [`dbmate ${args[0]} failed (${process.signalCode ?? `exit code ${process.exitCode}`})`, ...output].join(
-      '\n',
-    ),
-  )
+  const failure = `dbmate ${args[0]} failed (${process.signalCode ?? `exit code ${process.exitCode}`})`
+  throw new Error([failure, ...output].join('\n'))
 }
 
 /**
- * Brings the database to the newest migration, or one back. dbmate takes no lock, so two at once wait here. The lock is
- * a transaction's: through a pooler, a session's would outlive us.
+ * Brings the database to the newest migration, or one back. dbmate takes no lock, so a second call waits here for the
+ * first. The lock belongs to a transaction, because a session's lock would outlive us behind a pooler.
  */
 export async function migrate(url: string, direction: 'up' | 'down', quiet = false): Promise<void> {
   const args = direction === 'up' ? ['up', '--strict'] : ['down']
@@ -90,21 +83,16 @@ export async function migrate(url: string, direction: 'up' | 'down', quiet = fal
     const sql = await pool.reserve()
     await sql`begin`
     await sql`select from pg_advisory_xact_lock(${LOCK}::bigint)`
-    await refuseOtherEncodings(sql)
+    // each connection tells it when it is made
+    const encoding = pool.parameters['server_encoding']
+    if (encoding !== 'UTF8') {
+      throw new Error(
+        `The database has the encoding ${encoding}, and Taskwell needs UTF8: create database … encoding 'UTF8' template template0`,
+      )
+    }
     await runDbmate(args, dbmateUrl(address, host), quiet)
   } finally {
-    // at once: the transaction has nothing to keep, and ends with its connection
+    // at once, because the transaction has nothing to commit
     await pool.end({ timeout: 0 })
   }
-}
-
-/** @throws Error for a database that cannot store every text */
-async function refuseOtherEncodings(sql: postgres.ReservedSql): Promise<void> {
-  const [row] = await sql<
-    { encoding: string | null }[]
-  >`select current_setting('server_encoding') as encoding`
-  if (row?.encoding === 'UTF8') return
-  throw new Error(
-    `The database has the encoding ${row?.encoding}, and Taskwell needs UTF8: create database … encoding 'UTF8' template template0`,
-  )
 }

@@ -1,42 +1,36 @@
 /** The one place where postgres.js is opened. */
 import postgres from 'postgres'
 import { type DatabaseAddress, type Host, readAddress, type Tls } from './address'
+import { READY_DEADLINE } from './deadline'
 import { toRfc3339 } from './timestamp'
 
-/** Ids and revisions count up from 1 and stay far below 2^53, the largest integer that JavaScript has. */
-const bigintAsNumber = {
-  to: 20,
-  from: [20],
-  serialize: (value: number) => String(value),
-  parse: (text: string) => Number(text),
+function typeOf<T>(oid: number, parse: (text: string) => T) {
+  return { to: oid, from: [oid], serialize: String, parse }
 }
 
-/** Not the driver's `Date`, which JSON would have to be made of again. */
-const timeAsText = {
-  to: 1184,
-  from: [1184],
-  serialize: (value: string) => value,
-  parse: toRfc3339,
+const TYPES = {
+  // ids and revisions count up from 1 and stay far below 2^53, the largest safe integer of JavaScript
+  bigint: typeOf(20, Number),
+  // text instead of the driver's `Date`, which would have to be made text again for JSON
+  date: typeOf(1184, toRfc3339),
 }
 
 export interface PoolOptions {
-  /** `DATABASE_URL`, or what was read of it: certificate files are read only once then. */
+  /** `DATABASE_URL`, or what `readAddress` made of it, so that certificate files are read only once. */
   url: string | DatabaseAddress
-  /** Which of the URL's hosts; left out: the first. */
+  /** One of the URL's hosts; by default the first. */
   host?: Host
   /** How many connections at most. */
   poolSize: number
   /** False for a pooler in transaction mode that cannot keep prepared statements. */
   prepare?: boolean
-  /** What is set on each connection; a pooler may refuse all of it. */
+  /** Settings for each connection; a pooler may refuse all of them. */
   serverSettings?: Record<string, string | number>
-  /** How long connecting may take at most, in seconds; left out: what the URL says, or else 5. */
+  /** How long connecting may take at most, in seconds; by default what the URL says, or 5. */
   connectTimeout?: number
-  /** After how many idle seconds a connection is closed; left out: never. */
-  idleTimeout?: number
-  /** False where no statement has an array among its parameters: saves a question for each connection. */
-  fetchTypes?: boolean
-  /** Told when a connection has ended, or could not be made. */
+  /** True for a question now and then: an idle connection is closed, and no parameter may be an array. */
+  isProbe?: boolean
+  /** Called when a connection has ended, or could not be made. */
   onClose?: () => void
 }
 
@@ -55,8 +49,7 @@ export function openPool({
   prepare = true,
   serverSettings = {},
   connectTimeout = Number.POSITIVE_INFINITY,
-  idleTimeout,
-  fetchTypes = true,
+  isProbe = false,
   onClose,
 }: PoolOptions) {
   const address = typeof url === 'string' ? readAddress(url) : url
@@ -65,12 +58,12 @@ export function openPool({
     ...placeOf(address, host ?? address.hosts[0]),
     max: poolSize,
     prepare,
-    fetch_types: fetchTypes,
+    fetch_types: !isProbe,
     connect_timeout: Math.min(address.connectTimeout ?? CONNECT_TIMEOUT, connectTimeout),
-    ...(idleTimeout !== undefined && { idle_timeout: idleTimeout }),
+    ...(isProbe && { idle_timeout: 30 }),
     // the default waits up to 20 s after an outage
     backoff: () => 0.25,
-    types: { bigint: bigintAsNumber, date: timeAsText },
+    types: TYPES,
     connection: {
       application_name: applicationName,
       ...(options !== undefined && { options }),
@@ -83,16 +76,32 @@ export function openPool({
 
 export type Pool = ReturnType<typeof openPool>
 
-/** postgres.js chooses among several hosts in its own way, so it is only ever given one. */
-function placeOf({ user, password, database, tls }: DatabaseAddress, { name, port }: Host) {
-  const who = { user, password, database }
-  if (name.startsWith('/')) return { ...who, path: `${name}/.s.PGSQL.${port}`, ssl: false }
-  // as lists, which its types do not know: an IPv6 address as text would be split at its colons
-  const place = { host: [name], port: [port] } as unknown as { host: string; port: number }
-  return { ...who, ...place, ssl: tlsOptions(tls) }
+/** Opens one connection for questions about the server itself. */
+export function openProbe(url: DatabaseAddress, host: Host): Pool {
+  const connectTimeout = READY_DEADLINE / 1000
+  return openPool({ url, host, poolSize: 1, prepare: false, isProbe: true, connectTimeout })
 }
 
-/** What `tls.connect` is to be told; false for no TLS, `prefer` for TLS where the server has it. */
+/** True also before the first connection, which tells the encoding. */
+export function isUtf8({ parameters: { server_encoding } }: Pool): boolean {
+  return server_encoding === undefined || server_encoding === 'UTF8'
+}
+
+/** Asks whether the server takes no writes; if it does, `read_only` is `off`. */
+export function askReadOnly(sql: Pool) {
+  return sql<{ read_only: string | null }[]>`select current_setting('transaction_read_only') as read_only`
+}
+
+/** Only one host, because postgres.js has its own way to choose among several. */
+function placeOf({ user, password, database, tls }: DatabaseAddress, { name, port }: Host) {
+  const login = { user, password, database }
+  if (name.startsWith('/')) return { ...login, path: `${name}/.s.PGSQL.${port}`, ssl: false }
+  // as lists, which its types do not know, because it would split an IPv6 address at its colons
+  const place = { host: [name], port: [port] } as unknown as { host: string; port: number }
+  return { ...login, ...place, ssl: tlsOptions(tls) }
+}
+
+/** @returns the driver's option `ssl`: false for no TLS, `prefer` for TLS if the server has it, or options of `tls.connect` */
 function tlsOptions({ mode, authorities, client }: Tls) {
   if (mode === 'disable') return false
   if (mode === 'prefer') return mode

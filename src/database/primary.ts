@@ -1,20 +1,22 @@
 /** Which of several hosts is the primary: the one that takes writes. */
+import { codeOf } from '../system/errors'
 import type { DatabaseAddress, Host } from './address'
 import { READY_DEADLINE, withDeadline } from './deadline'
-import { codeOf, NotReady } from './errors'
-import { openPool } from './pool'
+import { NotReady } from './errors'
+import { askReadOnly, openProbe } from './pool'
 
-/** How much longer we wait for the current primary than for another host that takes writes, in milliseconds. */
+/** How much longer we wait for the last primary than for another host that takes writes, in milliseconds. */
 const GRACE = 500
 /** After which a host is asked again, in milliseconds. */
 const INTERVAL = 100
 
 /**
  * Asks all hosts at once, so that a dead one delays nothing. Hosts are asked again while one is silent, because another
- * may be promoted meanwhile.
+ * one may be promoted meanwhile.
  *
- * @param before the primary until now: while it takes writes, it stays the primary, whatever the others say
- * @throws NotReady if some answer and none takes writes; else what the first one failed with, after a second at most
+ * @param before the last primary: it stays the primary while it takes writes, whatever the others answer
+ * @throws NotReady if at least one answers and none takes writes; otherwise what the first one failed with, after a
+ * second at most
  */
 export async function findPrimary(address: DatabaseAddress, before?: Host): Promise<Host> {
   const { hosts } = address
@@ -42,34 +44,10 @@ export async function findPrimary(address: DatabaseAddress, before?: Host): Prom
   })
 }
 
-/** @returns a search that callers at the same moment share, and that prefers the last primary */
-export function createLook(address: DatabaseAddress): () => Promise<Host> {
-  let before: Host | undefined
-  let looking: Promise<Host> | undefined
-  const forget = () => {
-    looking = undefined
-  }
-  return () => {
-    if (looking) return looking
-    looking = findPrimary(address, before)
-    looking.then(
-      (host) => {
-        before = host
-        forget()
-      },
-      () => setTimeout(forget, INTERVAL),
-    )
-    return looking
-  }
-}
-
 async function ask(address: DatabaseAddress, host: Host, wasPrimary = false): Promise<Host> {
-  const options = { poolSize: 1, prepare: false, fetchTypes: false, connectTimeout: READY_DEADLINE / 1000 }
-  const sql = openPool({ url: address, host, ...options })
+  const sql = openProbe(address, host)
   try {
-    const [row] = await withDeadline(
-      sql<{ read_only: string | null }[]>`select current_setting('transaction_read_only') as read_only`,
-    )
+    const [row] = await withDeadline(askReadOnly(sql), READY_DEADLINE)
     if (row?.read_only !== 'off') throw new NotReady('READ_ONLY')
     return host
   } catch (error) {

@@ -1,4 +1,4 @@
-/** Who waits for statements, and what they are told. */
+/** For whom a statement runs: how long it may take, when it is given up, and what is told of it. */
 
 /** A statement that has ended. */
 export interface Statement {
@@ -11,15 +11,15 @@ export interface Statement {
   errorCode?: string | undefined
 }
 
-/** Who waits for statements: a request. */
+/** A request, as its statements see it. */
 export interface QueryContext {
-  /** Until when, on the clock of `performance.now()`, in milliseconds. */
+  /** Until when it waits, on the clock of `performance.now()`, in milliseconds. */
   deadline: number
   /** Whether it only reads, so that its statements may be run again. */
   isSafe: boolean
-  /** Aborted when nobody waits any more. */
+  /** Aborted when the client has gone. */
   signal: AbortSignal
-  /** Told of each of its statements. */
+  /** Called after each of its statements. */
   onStatement(statement: Statement): void
 }
 
@@ -28,5 +28,9 @@ export function timeLeft({ deadline }: Pick<QueryContext, 'deadline'>): number {
   return Math.max(deadline - performance.now(), 0)
 }
 
-/** For those who wait whatever happens. */
-export const NEVER = new AbortController().signal
+const NEVER = new AbortController().signal
+
+/** For a statement that belongs to no request. @param ms how long it may take */
+export function backgroundContext(ms: number): QueryContext {
+  return { deadline: performance.now() + ms, isSafe: false, signal: NEVER, onStatement: () => {} }
+}

@@ -1,13 +1,13 @@
-/** What statements are written in. */
+/** How a statement is written. */
 
-/** What a statement takes as a parameter; dates and objects are the driver's to guess, and so are not among them. */
+/** Dates and objects are left out, because the driver would have to guess their types. */
 type Parameter = string | number | boolean | null | Uint8Array | readonly (string | number | null)[]
 
 /**
- * Runs one statement: a static template with its name in a comment on its first line, under which it is known in logs
- * and metrics, and to the database (`pg_stat_activity`).
+ * Runs one statement: a static template whose first line is a comment with its name, under which logs, metrics and the
+ * database (`pg_stat_activity`) know it.
  *
- * @throws what `fromDatabaseError` knows
+ * @throws Unanswered, ConnectionLeft, NotReady, or an error of the driver or PostgreSQL; `isUnavailable` tells which may pass
  */
 export type Sql = <Rows extends readonly object[]>(
   template: TemplateStringsArray,
@@ -26,7 +26,7 @@ export function nameOf(template: TemplateStringsArray): string {
   return name
 }
 
-/** For a statement that always gives one row. */
+/** For a statement that always gives one row. @throws Error if it did not */
 export function exactlyOne<Row>(rows: readonly Row[]): Row {
   const [row] = rows
   if (row === undefined || rows.length > 1) throw new Error(`Expected one row, got ${rows.length}`)

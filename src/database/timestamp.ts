@@ -1,4 +1,4 @@
-/** Times as PostgreSQL writes them, and as they are answered. */
+/** Turns times as PostgreSQL writes them into RFC 3339. */
 
 /** ISO 8601 with any offset: in a row, in JSON, and for any `TimeZone`. */
 const TIMESTAMP = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d)(?::?(\d\d))?$/
@@ -9,7 +9,7 @@ const TIMESTAMP = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d+))?(Z|[+-]\d\d
  * @throws Error for any other text
  */
 export function toRfc3339(timestamp: string): string {
-  // a row in UTC, which is the usual case, without the cost of the expression
+  // the usual case, a row in UTC, without the cost of the expression
   if (timestamp.endsWith('+00') && timestamp[10] === ' ') {
     const milliseconds = timestamp.slice(20, -3).slice(0, 3).padEnd(3, '0')
     return `${timestamp.slice(0, 10)}T${timestamp.slice(11, 19)}.${milliseconds}Z`

@@ -3,7 +3,8 @@ import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { Elysia, NotFoundError, ValidationError } from 'elysia'
 import type { Logger } from 'pino'
-import { fromDatabaseError } from '../database/errors'
+import { isUnavailable } from '../database/errors'
+import { codeOf } from '../system/errors'
 import type { Metrics } from '../telemetry/metrics'
 import { invalid, Problem } from './problems'
 import { contextOf } from './request-context'
@@ -53,10 +54,13 @@ export function errors({ log, metrics, routes }: Deps) {
   })
 }
 
-function toProblem(error: unknown): Problem {
+/** @returns what a client is told of this error */
+export function toProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (error instanceof NotFoundError) return new Problem('NOT_FOUND')
-  return fromDatabaseError(error) ?? new Problem('INTERNAL_ERROR', { cause: error })
+  // the client has gone and reads no answer, but the log has its status
+  if (codeOf(error) === 'ABANDONED') return new Problem('REQUEST_TIMEOUT')
+  return new Problem(isUnavailable(error) ? 'DATABASE_UNAVAILABLE' : 'INTERNAL_ERROR', { cause: error })
 }
 
 interface Input {

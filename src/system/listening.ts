@@ -1,16 +1,15 @@
-/** Where a server listens. */
-import type { Settings } from '../settings'
+/** The address that a server listens on. */
 
-/** Where a server that listens on this host can be reached from this machine. */
+/** @returns how a server that listens on this host is reached from this machine */
 export function urlOf(host: string, port: number): string {
   const isEvery = host === '0.0.0.0' || host === '::'
   const name = isEvery ? 'localhost' : host.includes(':') ? `[${host}]` : host
   return `http://${name}:${port}`
 }
 
-/** Says which settings are at fault. */
+/** An error that names the settings at fault. */
 export function cannotListen(
-  { host, port }: Pick<Settings, 'host' | 'port'>,
+  { host, port }: { host: string; port: number },
   cause: unknown,
   names = 'HOST and PORT',
 ): Error {

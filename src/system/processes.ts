@@ -1,16 +1,16 @@
-/** What other processes of this machine are. */
+/** Looks at other processes of this machine, to end when the `npx` that started us has ended. */
 import { readFileSync } from 'node:fs'
 
 interface ProcessTable {
-  /** @returns the command line of a process, or nothing if it has ended */
+  /** @returns the command line of a process; empty if it has ended */
   commandOf(pid: number): string
-  /** @returns the process that it belongs to, or 0 */
+  /** @returns the parent's process id, or 0 */
   parentOf(pid: number): number
 }
 
-/** Linux's own, https://man7.org/linux/man-pages/man5/proc.5.html: small images have no `ps`. */
+/** On Linux, where small images have no `ps`. https://man7.org/linux/man-pages/man5/proc.5.html */
 export const procfs: ProcessTable = {
-  // a zombie's is empty
+  // empty for a zombie, too
   commandOf: (pid) => read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ').trim(),
   parentOf: (pid) => Number(/^PPid:\s*(\d+)$/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0),
 }
@@ -23,7 +23,7 @@ function read(file: string): string {
   }
 }
 
-/** POSIX's, for every other system. */
+/** On every other POSIX system. */
 export const ps: ProcessTable = {
   commandOf: (pid) => column(pid, 'args='),
   parentOf: (pid) => Number(column(pid, 'ppid=')),
@@ -40,23 +40,23 @@ export const { commandOf, parentOf } = process.platform === 'linux' ? procfs : p
 /** In milliseconds. */
 const POLL_INTERVAL = 500
 
-/** As npm names its process. */
+/** npm's name for its process. */
 const NPX = /^npm exec /
-/** What npx puts between itself and us: a shell of its own, and `bun run`. */
+/** npx starts a shell and `bun run` between itself and us. */
 const LAUNCHER = /^(?:sh -c '?|\S*\/)?bun(?:\.exe)?'? run /
-/** What a process that was left behind belongs to, where that is not process 1. */
+/** The parent of an orphaned process, if that is not process 1. */
 const INIT = /^(?:\S*\/)?(?:systemd|init|tini|dumb-init)(?: |$)/
 
 /**
- * Resolves when the `npx` among a process's ancestors has ended, also if it has already; never without one. npm passes
- * no signal on: killed, `npx … run start` would leave the server behind.
+ * Resolves when the `npx` among a process's ancestors has ended, also if it already has; never if there was none. npm
+ * passes on no signals, so a killed `npx … run start` would leave the server running.
  *
- * @param pid where to begin to look
- * @param bun the program that runs us; npx keeps its own in a folder `_npx`
+ * @param pid the first ancestor to look at
+ * @param bun the program that runs us; npx installs it below a folder `_npx`
  */
 export async function npxEnded(pid = process.ppid, bun = process.execPath): Promise<void> {
-  const isLeftBehind = bun.includes('/_npx/') && LAUNCHER.test(commandOf(pid)) && isInit(launchedBy(pid))
-  if (!isLeftBehind && !hasAncestor(pid, NPX)) return new Promise(() => {})
+  const isOrphan = bun.includes('/_npx/') && LAUNCHER.test(commandOf(pid)) && isInit(launchedBy(pid))
+  if (!isOrphan && !hasAncestor(pid, NPX)) return new Promise(() => {})
   while (hasAncestor(pid, NPX)) await Bun.sleep(POLL_INTERVAL)
 }
 

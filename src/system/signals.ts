@@ -1,15 +1,16 @@
 /** The signals that ask a process to stop. */
 
-/** In milliseconds. */
+/** Signals within this time count as one, in milliseconds. */
 const SAME_SIGNAL = 500
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * Waits for the first signal that asks to stop. Whoever asks again does not want to wait; but Ctrl-C reaches a whole
- * group of processes, and `bun run` passes on what we have already got.
+ * Waits for the first signal. A second one ends the process at once, unless it follows within half a second: Ctrl-C
+ * reaches a whole group of processes, and `bun run` passes on a signal that we have already received.
  *
- * @param isPatient however often it is asked, it stops as for the first time
+ * @param isPatient ignores all further signals
+ * @returns the signal's name
  */
 export function nextSignal({ isPatient = false } = {}): Promise<string> {
   const { promise, resolve } = Promise.withResolvers<string>()

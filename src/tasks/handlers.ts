@@ -34,9 +34,9 @@ interface OfATask extends SignedIn {
 }
 
 export function createHandlers({ database, metrics }: Services, cache: PageCache) {
-  const pages = { cache, metrics, userState: database.share(userState) }
-  const createAlone = database.share(queries.creation)
-  const readAlone = database.share(queries.reading)
+  const pages = { cache, metrics, userState: database.batch(userState) }
+  const createAlone = database.batch(queries.creation)
+  const readAlone = database.batch(queries.reading)
 
   const list = async (context: SignedIn & { query: ListQuery }): Promise<Task[]> => {
     const { caller, sql, query } = context

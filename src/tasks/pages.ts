@@ -4,7 +4,7 @@ import type { Caller } from '../auth/caller'
 import type { SignedIn } from '../auth/guard'
 import { isRefused, type UserState } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
-import type { Shared } from '../database/batch'
+import type { Batched } from '../database/batch'
 import { weightOf } from '../http/accept'
 import { type Answer, knownRevision, listTag, notModified } from '../http/etag'
 import { invalid } from '../http/problems'
@@ -23,7 +23,7 @@ export function orderOf({ sort = 'created', order }: ListQuery): Order {
 /** What makes the pages of a list. */
 export interface Pages {
   cache: PageCache
-  userState: Shared<string, UserState | null>
+  userState: Batched<string, UserState | null>
   metrics: Metrics | undefined
 }
 

@@ -3,7 +3,7 @@
 import type { Caller } from '../auth/caller'
 import { isRefused } from '../auth/queries'
 import type { Batchable } from '../database/batch'
-import { codeOf } from '../database/errors'
+import { isDuplicate } from '../database/errors'
 import type { Sql } from '../database/sql'
 import type { IdempotencyKey } from '../http/idempotency'
 import type { MaybeRow, TaskCreate, TaskRow } from './model'
@@ -61,7 +61,7 @@ export async function createTask(
 /** The key was used before, or by another request that was quicker: the statement has done nothing. */
 function ifClaimed(error: unknown): [] {
   // of a table that is divided, the constraint's name has a number at its end
-  const isUsed = codeOf(error) === '23505' && /\bidempotency_keys_pkey(?:_\d+)?\b/.test(String(error))
+  const isUsed = isDuplicate(error) && /\bidempotency_keys_pkey(?:_\d+)?\b/.test(String(error))
   if (isUsed) return []
   throw error
 }

@@ -103,7 +103,7 @@ export async function startTracing({ otelEndpoint, continueTraces }: TracingSett
     },
     async stop() {
       // a collector that is slow or gone must not hold up the end
-      await withDeadline(provider.shutdown(), { ms: STOP_DEADLINE }).catch(() => {})
+      await withDeadline(provider.shutdown(), STOP_DEADLINE).catch(() => {})
     },
   }
 }

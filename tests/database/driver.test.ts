@@ -2,9 +2,10 @@
 import { afterAll, afterEach, describe, expect, test } from 'bun:test'
 import { connect, createServer, type Socket } from 'node:net'
 import fc from 'fast-check'
-import { codeOf } from '../../src/database/errors'
+import type postgres from 'postgres'
 import { openPool, type Pool, type PoolOptions } from '../../src/database/pool'
 import { exactlyOne } from '../../src/database/sql'
+import { codeOf } from '../../src/system/errors'
 import { testDatabase } from '../support/database'
 import { startFaultProxy } from '../support/fault-proxy'
 
@@ -37,7 +38,16 @@ const answerOf = (statement: Promise<readonly Numbered[]>): Promise<unknown> =>
 /** Lets everything else go on once. */
 const turn = () => new Promise((done) => setImmediate(done))
 
-const say = (pool: Pool, n: number) => pool<Numbered[]>`select ${n}::int as n`
+const say = (pool: Pool | postgres.ReservedSql | postgres.TransactionSql, n: number) =>
+  pool<Numbered[]>`select ${n}::int as n`
+
+/** Ends the connection of a pool of one from outside. */
+async function kill(pid: number | undefined): Promise<void> {
+  await sql`select pg_terminate_backend(${pid ?? 0})`
+}
+
+const pidOf = (pool: Pool | postgres.ReservedSql | postgres.TransactionSql) =>
+  pool<{ pid: number }[]>`select pg_backend_pid() as pid`.then((rows) => exactlyOne(rows).pid)
 
 /** Keeps a connection busy until it is told to go on. */
 async function hold(pool: Pool) {
@@ -221,6 +231,30 @@ describe('a statement whose plan has to be made anew', () => {
       expect([...(await write())]).toEqual([{ id: 1, done: true, hash }])
     }))
 
+  test('and that was cancelled meanwhile is not run', () =>
+    withPool({}, async (pool) => {
+      await table()
+      const stale = () => pool<Numbered[]>`select id, id as n from renewed where id = ${1}::int`
+      await stale()
+      await sql`alter table renewed alter column id type bigint`
+      const { answer, release } = await hold(pool)
+      const statement = stale()
+      const failure = answerOf(statement)
+      // until it was sent
+      await sql`select 1`
+      statement.cancel()
+      await release()
+      expect(await failure).toBe('0A000')
+      expect(await answer).toBe(0)
+    }))
+
+  test('because the server has lost it, fails: nothing is prepared again and again behind a pooler', () =>
+    withPool({}, async (pool) => {
+      await say(pool, 1)
+      await pool`deallocate all`
+      expect(await answerOf(say(pool, 2))).toBe('26000')
+    }))
+
   test('fails for its own reason, where it does', () =>
     withPool({}, async (pool) => {
       await table()
@@ -267,6 +301,94 @@ describe('a statement cancelled', () => {
       expect(await answerOf(say(pool, 2))).toBe(2)
     }))
 })
+
+/** What a statement on a connection that was killed may fail with. */
+const LOST = ['57P01', 'CONNECTION_CLOSED', 'ECONNRESET', 'EPIPE']
+
+describe('a connection that is lost', () => {
+  test.each([
+    ['a new statement', []],
+    ['one that is prepared', [0]],
+  ])('while it is reserved fails %s, and each one after, and the pool makes another one', (_, earlier) =>
+    withPool({}, async (pool) => {
+      const reserved = await pool.reserve()
+      const pid = await pidOf(reserved)
+      for (const n of earlier) await say(reserved, n)
+      await kill(pid)
+      expect(await answerOf(say(reserved, 1))).toBeOneOf(LOST)
+      expect(await answerOf(say(reserved, 2))).toBeOneOf(LOST)
+      // by now it is closed
+      expect(await answerOf(say(reserved, 2))).toBe('CONNECTION_CLOSED')
+      reserved.release()
+      expect(await answerOf(say(pool, 3))).toBe(3)
+    }),
+  )
+
+  test('in a transaction fails all of it, and runs none of it anywhere else', () =>
+    withPool({}, async (pool) => {
+      const answers: unknown[] = []
+      let waiting: Promise<unknown> | undefined
+      const transaction = pool.begin(async (own) => {
+        const pid = await pidOf(own)
+        waiting = answerOf(say(pool, 1))
+        await kill(pid)
+        const both = Promise.all([answerOf(say(own, 2)), answerOf(say(own, 3))])
+        answers.push(...(await both), await waiting, await answerOf(say(own, 4)))
+      })
+      expect(await transaction.then(() => 'nothing', codeOf)).toBe('CONNECTION_CLOSED')
+      while (answers.length < 4) await turn()
+      for (const answer of answers.slice(0, 2)) expect(answer).toBeOneOf(LOST)
+      expect(answers.slice(2)).toEqual([1, 'CONNECTION_CLOSED'])
+    }))
+
+  test('and used once more before it is closed leaves no statement without an end', () =>
+    withPool({}, async (pool) => {
+      await say(pool, 0)
+      await kill(await pidOf(pool))
+      expect(await answerOf(say(pool, 1))).toBeOneOf([1, ...LOST])
+      expect(await answerOf(say(pool, 2))).toBeOneOf([2, ...LOST])
+      expect(await answerOf(say(pool, 3))).toBeOneOf([3, ...LOST])
+    }))
+
+  test('with something not sent yet is made again, and serves', () =>
+    withPool({ poolSize: 2 }, async (pool) => {
+      const [first, second] = await Promise.all([hold(pool), pidOf(pool)])
+      const next = first.answer.then(() => answerOf(say(pool, 1)))
+      await Promise.all([kill(second), first.release()])
+      Bun.sleepSync(100)
+      await next
+      expect(await Promise.all([1, 2, 3].map((n) => answerOf(say(pool, n))))).toEqual([1, 2, 3])
+    }))
+})
+
+test('a transaction behind as many statements as may wait on one connection begins', () =>
+  withPool({}, async (pool) => {
+    await say(pool, 0)
+    for (const ahead of [99, 100, 101, 102]) {
+      const { answer, release } = await hold(pool)
+      const others = Array.from({ length: ahead }, () => answerOf(pool<Numbered[]>`select 1 as n`))
+      const transaction = answerOf(pool.begin((own) => say(own, 2)))
+      await sql`select 1`
+      await release()
+      expect(await answer).toBe(0)
+      expect(new Set(await Promise.all(others))).toEqual(new Set([1]))
+      expect(await transaction).toBe(2)
+    }
+  }))
+
+test('a cancellation that cannot be sent fails for nobody', () =>
+  withPool({ url: proxy.url(url) }, async (pool) => {
+    await say(pool, 0)
+    const statement = pool<Numbered[]>`select 1 as n from pg_sleep(0.5)`
+    const answer = answerOf(statement)
+    while ((await sql`select from pg_stat_activity where query like '%pg_sleep(0.5)'`).length === 0)
+      await turn()
+    await proxy.refuse()
+    // a rejection that nobody handles fails the test
+    statement.cancel()
+    expect(await answer).toBe(1)
+    await proxy.listen()
+  }))
 
 test('a connection that is lost does not hold up the end', () =>
   withPool({}, async (pool) => {
@@ -333,9 +455,11 @@ describe('a connection that is being made', () => {
     await turn()
     await pool.end({ timeout: 0 })
     expect(await waiting).toBe('CONNECTION_DESTROYED')
+    const begun = proxy.count('application_name')
     await proxy.listen()
     await Bun.sleep(500)
     expect(proxy.connections()).toBe(0)
+    expect(begun()).toBe(0)
   })
 
   // the driver asks for it by itself, when it has signed in

@@ -5,9 +5,9 @@ import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
-import { codeOf } from '../../src/database/errors'
 import type { Sql } from '../../src/database/sql'
-import { answered, failureOf, pidOf, setCloseUp, waiterOf, waitForLock, write } from '../support/close-up'
+import { codeOf } from '../../src/system/errors'
+import { answered, contextFor, failureOf, pidOf, setCloseUp, waitForLock, write } from '../support/close-up'
 import { quietPort } from '../support/quiet-port'
 
 const { url, open, untilWaiting, writtenRows, lock } = await setCloseUp()
@@ -74,7 +74,7 @@ describe("the server's own limit", () => {
     const database = open({ url: strict.url, poolSize: 10, requestTimeout: 20_000 })
     // far more than there are connections: none waits for as many refusals
     const numbers = Array.from({ length: 250 }, (_, n) => n)
-    const { context } = waiterOf(20_000, { isSafe: true })
+    const { context } = contextFor(20_000, { isSafe: true })
     const reads = numbers.map(() => answered(database.sqlFor(context)))
     const writes = numbers.map((n) => write(database.sql, n))
     expect((await Promise.all(reads)).flat()).toHaveLength(250)
@@ -181,7 +181,7 @@ function testWithPgBouncer(command: string, prepare: boolean): void {
     const database = open({ url: await startPgBouncer(command, settings), prepare })
     await pidOf(database)
     const release = await lock()
-    const failure = failureOf(waitForLock(database.sqlFor(waiterOf(1000).context)))
+    const failure = failureOf(waitForLock(database.sqlFor(contextFor(1000).context)))
     await untilWaiting('waitForLock', 1)
     expect(codeOf(await failure)).toBe('DEADLINE')
     await untilWaiting('waitForLock', 0)

@@ -2,9 +2,10 @@ import { afterEach, describe, expect, test } from 'bun:test'
 import postgres from 'postgres'
 import { readAddress } from '../../src/database/address'
 import { type Database, openDatabase } from '../../src/database/database'
-import { codeOf, isLost } from '../../src/database/errors'
+import { isLost } from '../../src/database/errors'
 import { findPrimary } from '../../src/database/primary'
-import { answered, failureOf, LONG, SLACK, timed, waiterOf } from '../support/close-up'
+import { codeOf } from '../../src/system/errors'
+import { answered, contextFor, failureOf, LONG, SLACK, timed } from '../support/close-up'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy'
 import { type PostgresPair, preparePairs } from '../support/postgres-pair'
 
@@ -99,8 +100,8 @@ describe('when the primary is another host', () => {
     await Promise.all([answered(database.sql), answered(database.sql)])
     proxy.welcome('silence')
     proxy.freeze()
-    const read = answered(database.sqlFor(waiterOf(LONG, { isSafe: true }).context))
-    const write = failureOf(answered(database.sqlFor(waiterOf(LONG).context)))
+    const read = answered(database.sqlFor(contextFor(LONG, { isSafe: true }).context))
+    const write = failureOf(answered(database.sqlFor(contextFor(LONG).context)))
     await pair.promote()
     expect(await read).toHaveLength(1)
     expect(isLost(await write)).toBeTrue()

@@ -1,14 +1,15 @@
 import { describe, expect, test } from 'bun:test'
-import { codeOf, fromDatabaseError } from '../../src/database/errors'
+import { isUnavailable } from '../../src/database/errors'
 import type { Statement } from '../../src/database/query-context'
+import { codeOf } from '../../src/system/errors'
 import {
   answered,
+  contextFor,
   failureOf,
   LONG,
   SLACK,
   setCloseUp,
   waitAndWrite,
-  waiterOf,
   waitForLock,
   write,
 } from '../support/close-up'
@@ -19,7 +20,7 @@ describe('a second try', () => {
   const isSafe = true
 
   test('is made of a read whose backend was killed', async () => {
-    const { context, seen } = waiterOf(LONG, { isSafe })
+    const { context, seen } = contextFor(LONG, { isSafe })
     const release = await lock()
     const answer = waitForLock(open().sqlFor(context), 5)
     const [pid] = await untilWaiting('waitForLock', 1)
@@ -37,7 +38,7 @@ describe('a second try', () => {
     const failure = failureOf(waitAndWrite(database.sql, 1))
     const [pid] = await untilWaiting('waitAndWrite', 1)
     await admin`select pg_terminate_backend(${pid ?? 0})`
-    expect(fromDatabaseError(await failure)).toMatchObject({ status: 503 })
+    expect(isUnavailable(await failure)).toBeTrue()
     await release()
     await answered(database.sql)
     expect(await writtenRows()).toEqual([])
@@ -53,7 +54,7 @@ describe('a second try', () => {
         -- lostAnswer
         insert into written values (2)`,
     )
-    expect(fromDatabaseError(failure)).toMatchObject({ status: 503 })
+    expect(isUnavailable(failure)).toBeTrue()
     await answered(database.sql)
     expect(tries()).toBe(1)
     expect(await writtenRows()).toEqual([1, 2])
@@ -76,7 +77,7 @@ describe('a second try', () => {
 
   test('is the last', async () => {
     await lock()
-    const { context, seen } = waiterOf(LONG, { isSafe })
+    const { context, seen } = contextFor(LONG, { isSafe })
     const { sqlFor, running } = open()
     const answer = failureOf(waitForLock(sqlFor(context)))
     for (let i = 0; i < 2; i++) {
@@ -91,7 +92,7 @@ describe('a second try', () => {
 
   test('ends at the same deadline', async () => {
     await lock()
-    const { context } = waiterOf(600, { isSafe })
+    const { context } = contextFor(600, { isSafe })
     const answer = failureOf(waitForLock(open().sqlFor(context)))
     const [pid] = await untilWaiting('waitForLock', 1)
     await admin`select pg_terminate_backend(${pid ?? 0})`
@@ -107,7 +108,7 @@ describe('each statement', () => {
     const gone = new AbortController()
     const { sqlFor, sql, running } = open({ poolSize: 4, onStatement: (one) => all.push(one) })
     const begun = performance.now()
-    const { context, seen } = waiterOf(LONG, { signal: gone.signal })
+    const { context, seen } = contextFor(LONG, { signal: gone.signal })
     const request = sqlFor(context)
     await answered(request)
     const faulty = request`

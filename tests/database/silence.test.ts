@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'bun:test'
-import { codeOf, fromDatabaseError } from '../../src/database/errors'
+import { isUnavailable } from '../../src/database/errors'
+import { codeOf } from '../../src/system/errors'
 import { answered, failureOf, pidOf, SLACK, setCloseUp, timed, waitForLock } from '../support/close-up'
 
 const { url, admin, proxy, open, lock, untilWaiting } = await setCloseUp()
@@ -102,7 +103,7 @@ describe('the end', () => {
     await untilWaiting('waitForLock', 1)
     await go()
     expect(await timed(database.end)).toBeLessThan(5000 + SLACK)
-    expect(fromDatabaseError(await failure)).toMatchObject({ status: 503 })
+    expect(isUnavailable(await failure)).toBeTrue()
     expect(database.running()).toBe(0)
     expect(codeOf(await failureOf(answered(database.sql)))).toBe('CONNECTION_ENDED')
   })

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'bun:test'
+import { Unanswered } from '../../src/database/errors'
+import { toProblem } from '../../src/http/errors'
 import { testApp } from '../support/app'
 
 const { call, app, logged, sql } = await testApp()
@@ -51,6 +53,28 @@ describe('a problem', () => {
     expect(missing.headers.get('www-authenticate')).toBe('Bearer')
     const refused = await call('GET', TODOS, { headers: { authorization: 'Bearer a.b.c' } })
     expect(refused.headers.get('www-authenticate')).toBe('Bearer error="invalid_token"')
+  })
+})
+
+describe('an error of the database', () => {
+  const secret = (code: string) => Object.assign(new Error('secret words'), { code })
+
+  test('that may pass is a 503, without its message', () => {
+    const problem = toProblem(secret('ECONNREFUSED'))
+    expect(problem).toMatchObject({
+      code: 'DATABASE_UNAVAILABLE',
+      status: 503,
+      headers: { 'retry-after': '1' },
+    })
+    expect(problem.message).not.toContain('secret')
+  })
+
+  test.each([
+    ['a late answer', new Unanswered('DEADLINE'), 'DATABASE_UNAVAILABLE'],
+    ['a client that has gone', new Unanswered('ABANDONED'), 'REQUEST_TIMEOUT'],
+    ['any other', secret('42P01'), 'INTERNAL_ERROR'],
+  ] as const)('%s is told as such', (_, error, code) => {
+    expect(toProblem(error)).toMatchObject({ code })
   })
 })
 

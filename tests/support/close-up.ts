@@ -29,7 +29,7 @@ export const write = (sql: Sql, n: number) => sql<{ n: number }[]>`
   insert into written values (${n}) returning n`
 
 /** A request that waits for so many milliseconds, and what it was told. */
-export function waiterOf(milliseconds = LONG, more: Partial<QueryContext> = {}) {
+export function contextFor(milliseconds = LONG, more: Partial<QueryContext> = {}) {
   const seen: Statement[] = []
   const context: QueryContext = {
     deadline: performance.now() + milliseconds,
