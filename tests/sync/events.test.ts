@@ -232,7 +232,7 @@ describe('a stream', () => {
 })
 
 test('a change of this process needs no look to be due', async () => {
-  const idle = createLive(database.sql, log, { lookInterval: 1e9 })
+  const idle = createLive(database.sql, log, { pollInterval: 1e9 })
   const quick = createApp({ settings, database, log, live: idle })
   quick.listen({ hostname: '127.0.0.1', port: 0 })
   const ann = newUser()

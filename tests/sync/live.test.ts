@@ -42,9 +42,9 @@ function watched(intervals: Parameters<typeof createLive>[2]) {
   return { live, looks, logged }
 }
 
-const OFTEN = { lookInterval: 5 }
+const OFTEN = { pollInterval: 5 }
 /** Looks at what it is told of, and at nothing else. */
-const TOLD = { lookInterval: 1e9 }
+const TOLD = { pollInterval: 1e9 }
 
 interface Stream extends Listener {
   /** The revisions that have arrived. */
