@@ -66,8 +66,8 @@ export async function answerList<Item extends Task>(
   const taggedForm = `${form}-${hash('sha256', caller.id, 'base64url').slice(0, 16)}`
   const tag = listTag(version, taggedForm)
   set.headers['vary'] = [set.headers['vary'], 'Accept'].filter(Boolean).join(', ')
-  if (knownRevision(request.headers.get('if-none-match'), taggedForm) === version)
-    return notModified(set, tag)
+  const known = knownRevision(request.headers.get('if-none-match'), taggedForm)
+  if (known === version) return notModified(set, tag)
   const isCurrent = kept !== undefined && isSame(kept.state, state)
   metrics?.page(isCurrent ? 'current' : kept ? 'old' : 'none')
   if (isCurrent) return answerPage(kept.page, form, tag, set)
