@@ -1,4 +1,4 @@
-/** What each route of a user's own account does. */
+/** The handlers of a user's own account. */
 import type { Services, SignedIn } from '../auth/guard'
 import { refuseToken } from '../auth/refusal'
 import { invalid, Problem } from '../http/problems'
@@ -8,7 +8,7 @@ import { fold, hashPassword, isSame, refuseGuessable, verifyPassword } from './p
 import * as queries from './queries'
 
 export function createAccountHandlers({ rateLimiter }: Services) {
-  /** An account gets no more tries here than at signing in. @throws Problem WRONG_PASSWORD, RATE_LIMITED or OVERLOADED */
+  /** Counts as a try to sign in. @throws Problem WRONG_PASSWORD, RATE_LIMITED or OVERLOADED */
   async function checkPassword(
     context: SignedIn,
     password: string,
@@ -19,10 +19,10 @@ export function createAccountHandlers({ rateLimiter }: Services) {
     if (!isRight) throw new Problem('WRONG_PASSWORD')
   }
 
-  /** @throws Problem WRONG_PASSWORD, or the reason why there is no password to compare with */
+  /** @throws as `checkPassword`, or as `findRefusal` if there is no password to compare with */
   async function confirm(context: SignedIn, password: string): Promise<queries.PasswordRow> {
     const found = await queries.findPassword(context.sql, context.caller)
-    if (!found) throw await whyRefused(context, new Problem('WRONG_PASSWORD'))
+    if (!found) throw await findRefusal(context, new Problem('WRONG_PASSWORD'))
     await checkPassword(context, password, found)
     return found
   }
@@ -30,13 +30,13 @@ export function createAccountHandlers({ rateLimiter }: Services) {
   const deleteUser = async (context: SignedIn & { body: AccountDeletion | undefined }): Promise<void> => {
     const { body, caller, sql, set } = context
     const found = await queries.findPassword(sql, caller)
-    if (found) {
-      if (body?.password === undefined)
-        throw invalid({ in: 'body', pointer: '/password', detail: 'is required' })
-      await checkPassword(context, body.password, found)
-      const isDone = await queries.deleteAccount(sql, caller, found.password_hash)
-      if (!isDone) throw await whyRefused(context, new Problem('WRONG_PASSWORD'))
-    } else await deleteWithoutAccount(context)
+    if (!found) return deleteWithoutAccount(context)
+    if (body?.password === undefined) {
+      throw invalid({ in: 'body', pointer: '/password', detail: 'is required' })
+    }
+    await checkPassword(context, body.password, found)
+    const isDone = await queries.deleteAccount(sql, caller, found.password_hash)
+    if (!isDone) throw await findRefusal(context, new Problem('WRONG_PASSWORD'))
     set.status = 204
   }
 
@@ -47,7 +47,7 @@ export function createAccountHandlers({ rateLimiter }: Services) {
     const passwordHash = password === undefined ? null : (await confirm(context, password)).password_hash
     const changed = await queries.updateAccount(sql, caller, { name, email, passwordHash })
     if (changed === 'email taken') throw new Problem('EMAIL_TAKEN')
-    if (!changed) throw await whyRefused(context, new Problem('WRONG_PASSWORD'))
+    if (!changed) throw await findRefusal(context, new Problem('WRONG_PASSWORD'))
     return changed
   }
 
@@ -57,32 +57,43 @@ export function createAccountHandlers({ rateLimiter }: Services) {
     refuseGuessable(body.new_password, email, '/new_password')
     const next = await inTime(request, hashPassword(body.new_password), 'OVERLOADED')
     const isChanged = await queries.updatePassword(sql, caller, password_hash, next)
-    if (!isChanged) throw await whyRefused(context, new Problem('WRONG_PASSWORD'))
+    if (!isChanged) throw await findRefusal(context, new Problem('WRONG_PASSWORD'))
     set.status = 204
   }
 
   return { readUser, deleteUser, updateUser, changePassword, listSessions, endOtherSessions, endSession }
 }
 
-/** A statement has found nothing for the caller: the user was deleted, the session has ended, there is no account, or else. */
-async function whyRefused({ sql, caller }: SignedIn, otherwise: Problem): Promise<Problem> {
-  const { is_refused, has_account } = await queries.findCaller(sql, caller)
-  if (is_refused) return refuseToken('revoked')
+/** @throws Problem TOKEN_INVALID if the user was deleted or the session has ended */
+async function readCaller({ sql, caller }: SignedIn): Promise<queries.CallerRow> {
+  const row = await queries.findCaller(sql, caller)
+  if (row.is_refused) throw refuseToken('revoked')
+  return row
+}
+
+/**
+ * Finds out why a statement has found nothing for the caller.
+ *
+ * @returns ACCOUNT_NOT_FOUND, or `otherwise` if there is an account
+ * @throws Problem TOKEN_INVALID
+ */
+async function findRefusal(context: SignedIn, otherwise: Problem): Promise<Problem> {
+  const { has_account } = await readCaller(context)
   return has_account ? otherwise : new Problem('ACCOUNT_NOT_FOUND')
 }
 
-async function readUser({ caller, sql }: SignedIn): Promise<User> {
-  const { is_refused, email, name, known_since } = await queries.findCaller(sql, caller)
-  if (is_refused) throw refuseToken('revoked')
-  return { id: caller.id, email, name, created_at: known_since }
+async function readUser(context: SignedIn): Promise<User> {
+  const { email, name, known_since } = await readCaller(context)
+  return { id: context.caller.id, email, name, created_at: known_since }
 }
 
-async function deleteWithoutAccount({ caller, sql }: SignedIn): Promise<void> {
-  const { is_refused } = await queries.findCaller(sql, caller)
-  if (is_refused) throw refuseToken('revoked')
-  // the user's first write at the same moment may come between, once
+async function deleteWithoutAccount(context: SignedIn): Promise<void> {
+  const { caller, sql, set } = context
+  await readCaller(context)
+  // a second try, because the user's first write may come between the delete and the insert
   const isDeleted = (await queries.deleteUser(sql, caller)) || (await queries.deleteUser(sql, caller))
   if (!isDeleted) throw refuseToken('revoked')
+  set.status = 204
 }
 
 function checkUpdate({ name, email, current_password: password }: AccountUpdate): void {
@@ -102,8 +113,7 @@ async function listSessions(context: SignedIn): Promise<Session[]> {
   const sessions = await queries.listSessions(sql, caller)
   const isGone = caller.sessionId !== null && !sessions.some(({ current }) => current)
   if (isGone || sessions.length === 0) {
-    const { is_refused, has_account } = await queries.findCaller(sql, caller)
-    if (is_refused) throw refuseToken('revoked')
+    const { has_account } = await readCaller(context)
     if (!has_account) throw new Problem('ACCOUNT_NOT_FOUND')
   }
   return sessions
@@ -111,12 +121,12 @@ async function listSessions(context: SignedIn): Promise<Session[]> {
 
 async function endOtherSessions(context: SignedIn): Promise<void> {
   const isDone = await queries.endOtherSessions(context.sql, context.caller)
-  if (!isDone) throw await whyRefused(context, refuseToken('revoked'))
+  if (!isDone) throw await findRefusal(context, refuseToken('revoked'))
   context.set.status = 204
 }
 
 async function endSession(context: SignedIn & { params: { id: string } }): Promise<void> {
   const isDone = await queries.endSession(context.sql, context.caller, context.params.id)
-  if (!isDone) throw await whyRefused(context, new Problem('SESSION_NOT_FOUND'))
+  if (!isDone) throw await findRefusal(context, new Problem('SESSION_NOT_FOUND'))
   context.set.status = 204
 }

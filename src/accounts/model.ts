@@ -1,4 +1,4 @@
-/** What a user, a sign-in and a session look like, coming in and going out. */
+/** The schemas of users, sign-ins and sessions. */
 import { FormatRegistry } from '@sinclair/typebox'
 import { t } from 'elysia'
 import { codePoints, component, Moment, strict, text } from '../http/schemas'
@@ -16,7 +16,7 @@ export const User = component(
     },
     {
       ...strict,
-      description: 'A user; `null` for what is not known of one whom another issuer signs in',
+      description: 'A user; a field is `null` if it is not known, as for a user of another issuer',
       examples: [
         {
           id: '0198c1d2-7a5e-7c3b-9f10-2b1d6c5a4e3f',
@@ -48,8 +48,8 @@ export const Tokens = component(
 export type Tokens = typeof Tokens.static
 
 /*
- * RFC 5321 and 6531 without what nobody has: quoted local parts, addresses of hosts by number, domains of one label.
- * Whether mail arrives there only a mail can tell.
+ * RFC 5321 and 6531 without forms that are not in use: quoted local parts, hosts as IP addresses, domains of one label.
+ * Only a mail could tell whether an address exists.
  */
 const LOCAL_PART = /^[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+(?:\.[\p{L}\p{M}\p{N}!#$%&'*+/=?^_`{|}~-]+)*$/u
 const LABEL = /^[\p{L}\p{N}](?:[\p{L}\p{M}\p{N}-]{0,61}[\p{L}\p{M}\p{N}])?$/u
@@ -57,7 +57,7 @@ const MAX_EMAIL = 254
 const MAX_LOCAL_PART = 64
 
 FormatRegistry.Set('email-address', (value) => {
-  // a code point is at most two UTF-16 units: what is far too long is not worth a pattern
+  // a code point is at most two UTF-16 units, so much longer text need not be matched
   if (value.length > MAX_EMAIL * 2 || codePoints(value) > MAX_EMAIL) return false
   const at = value.lastIndexOf('@')
   const localPart = value.slice(0, at)
@@ -88,11 +88,15 @@ const Name = nullable(text('user-name', { min: 1, max: 100, notBlank: true, desc
 const NewPassword = text('new-password', {
   min: 8,
   max: 128,
-  description: 'Neither the e-mail address nor one of the hundred commonest passwords',
+  description: 'Neither the e-mail address nor one of the hundred most common passwords',
 })
 
-/** Not held to the rules of a new one: that of an account from elsewhere may be older than they are. */
-const GivenPassword = text('given-password', { min: 1, max: 1000, description: 'As it was chosen' })
+/** The rules of a new password do not apply: an account from another system may have an older one. */
+const GivenPassword = text('given-password', {
+  min: 1,
+  max: 1000,
+  description: 'The password of the account',
+})
 
 export const Registration = component(
   'Registration',
@@ -113,7 +117,7 @@ export const Credentials = component(
     { email: Email, password: GivenPassword },
     {
       ...strict,
-      description: 'Who signs in',
+      description: 'An e-mail address and its password',
       examples: [{ email: 'ann@example.com', password: 'correct horse battery' }],
     },
   ),
@@ -124,7 +128,7 @@ export const RefreshToken = component(
   'RefreshToken',
   t.Object(
     { refresh_token: t.String({ rule: 'must be a string' }) },
-    { ...strict, description: 'What `register`, `login` or `refresh` answered last' },
+    { ...strict, description: 'The newest token from `register`, `login` or `refresh`' },
   ),
 )
 export type RefreshToken = typeof RefreshToken.static
@@ -136,7 +140,7 @@ export const AccountUpdate = component(
     {
       ...strict,
       minProperties: 1,
-      description: 'What is to change; an e-mail address needs the current password',
+      description: 'The fields to change; a new e-mail address needs the current password',
       examples: [{ name: 'Ann Smith' }],
     },
   ),
@@ -147,7 +151,7 @@ export const PasswordChange = component(
   'PasswordChange',
   t.Object(
     { current_password: GivenPassword, new_password: NewPassword },
-    { ...strict, description: 'The password in use, and the next' },
+    { ...strict, description: 'The current password and the new one' },
   ),
 )
 export type PasswordChange = typeof PasswordChange.static
@@ -162,7 +166,7 @@ const AccountDeletion = component(
 
 export type AccountDeletion = typeof AccountDeletion.static
 
-/** `t.Optional` would let an empty object through unchecked. */
+/** `t.Optional` would not check an empty object. */
 export const OptionalAccountDeletion = t.Union([AccountDeletion, t.Undefined()])
 
 const SessionId = t.String({
@@ -180,12 +184,16 @@ export const Session = component(
       id: t.String({ documented: { type: 'string', format: 'uuid' } }),
       created_at: Moment,
       last_used_at: t.String({
-        documented: { type: 'string', format: 'date-time', description: 'When it last got new tokens' },
+        documented: {
+          type: 'string',
+          format: 'date-time',
+          description: 'When the session last got new tokens',
+        },
       }),
-      user_agent: nullable(t.String({ description: 'What the client said of itself then' })),
-      current: t.Boolean({ description: 'Whether the request came from it' }),
+      user_agent: nullable(t.String({ description: 'The `User-Agent` of the client at that time' })),
+      current: t.Boolean({ description: 'Whether this request belongs to the session' }),
     },
-    { ...strict, description: 'Where the caller is signed in' },
+    { ...strict, description: 'A session in which the caller is signed in' },
   ),
 )
 export type Session = typeof Session.static

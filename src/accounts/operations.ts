@@ -1,4 +1,4 @@
-/** The operations on accounts: what each takes, how it answers, and what the document says of it. */
+/** The operations on accounts: their input, their answers and their documentation. */
 import { t } from 'elysia'
 import { SIGNED_IN_PROBLEMS } from '../auth/guard'
 import { BODY_PROBLEMS } from '../http/body'
@@ -36,7 +36,7 @@ export const register = {
     id: 'register',
     tag: 'Sign-in',
     summary: 'Sign up',
-    description: 'Makes an account, and signs it in.',
+    description: 'Creates an account and signs it in.',
   }),
 }
 
@@ -47,7 +47,7 @@ export const login = {
     id: 'login',
     tag: 'Sign-in',
     summary: 'Sign in',
-    description: 'An address without an account answers as a wrong password does, and takes as long.',
+    description: 'An unknown address gets the same answer as a wrong password, after the same time.',
   }),
 }
 
@@ -59,8 +59,8 @@ export const refresh = {
     tag: 'Sign-in',
     summary: 'Get new tokens',
     description:
-      'A refresh token is good once. Within ten seconds of its use it gives one new pair more, for the answer may ' +
-      'have been lost; later it ends the session.',
+      'A refresh token can be used once. Because an answer may be lost, it gives one more pair of tokens if it is sent ' +
+      'again within ten seconds. Later, it ends the session.',
   }),
 }
 
@@ -71,7 +71,7 @@ export const logout = {
     id: 'logout',
     tag: 'Sign-in',
     summary: 'Sign out',
-    description: "Ends the token's session. A token that is not known, or no longer, is no error.",
+    description: "Ends the token's session. An unknown or expired token is no error.",
   }),
 }
 
@@ -82,7 +82,7 @@ export const readUser = {
     id: 'readUser',
     tag: 'Account',
     summary: 'Read oneself',
-    description: 'Of a user whom another issuer signs in, only the id is known, and since when.',
+    description: 'For a user of another issuer, only the id and the time of the first write are known.',
   }),
 }
 
@@ -94,8 +94,8 @@ export const deleteUser = {
     tag: 'Account',
     summary: 'Delete oneself',
     description:
-      'With everything that the user owns, for good. An account needs its password; a user of another issuer has ' +
-      'none. Tokens issued until now are refused from now on.',
+      'Deletes the user and everything that the user owns, for good. An account needs its password; a user of another ' +
+      'issuer has none. Tokens issued until now are refused from now on.',
   }),
 }
 
@@ -106,7 +106,7 @@ export const updateUser = {
     id: 'updateUser',
     tag: 'Account',
     summary: 'Change name or e-mail address',
-    description: 'Another e-mail address needs the current password, and ends all other sessions.',
+    description: 'A new e-mail address needs the current password and ends all other sessions.',
   }),
 }
 
@@ -117,7 +117,7 @@ export const changePassword = {
     id: 'changePassword',
     tag: 'Account',
     summary: 'Change the password',
-    description: 'Ends all other sessions; this one goes on.',
+    description: 'Ends all sessions except this one.',
   }),
 }
 
@@ -128,7 +128,7 @@ export const listSessions = {
     id: 'listSessions',
     tag: 'Account',
     summary: 'List where one is signed in',
-    description: 'The last used first.',
+    description: 'The session that was used last comes first.',
   }),
 }
 
@@ -139,7 +139,7 @@ export const endOtherSessions = {
     id: 'endOtherSessions',
     tag: 'Account',
     summary: 'Sign out everywhere else',
-    description: 'Ends all sessions but the one that the request comes from.',
+    description: 'Ends all sessions except the one of this request.',
   }),
 }
 
@@ -151,7 +151,7 @@ export const endSession = {
     tag: 'Account',
     summary: 'Sign out somewhere',
     description:
-      'A session of somebody else answers as one that does not exist. Access tokens of the session end when they ' +
-      'expire.',
+      'The session of another user gets the same answer as one that does not exist. Access tokens of the session work ' +
+      'until they expire, but not for the account.',
   }),
 }

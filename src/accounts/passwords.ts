@@ -1,26 +1,26 @@
-/** Passwords: which are refused, and the slow work of hashing, bounded. */
+/** Hashes and verifies passwords, a bounded number at a time, and refuses guessable ones. */
 import { availableParallelism } from 'node:os'
 import pLimit from 'p-limit'
 import { invalid, Problem } from '../http/problems'
 import commonPasswords from './common-passwords.json'
 
-/** OWASP's first choice, https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html */
+/** OWASP's recommendation, https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html */
 const PARAMETERS = { memoryCost: 19_456, timeCost: 2 }
 
-/** How every hash with these parameters begins (the PHC string format); Bun has no threads for one hash: p=1. */
+/** Every hash with these parameters begins so (PHC string format). Bun computes a hash on one thread: p=1. */
 const PREFIX = `$argon2id$v=19$m=${PARAMETERS.memoryCost},t=${PARAMETERS.timeCost},p=1$`
 
-/** No password's, and as slow to refuse as any: who has no account costs as much as who has. */
-const NOBODYS_HASH = `${PREFIX}${phcBase64(32)}$${phcBase64(32)}`
+/** No password has this hash. Verifying it takes the same time, so that it does not tell whether an account exists. */
+const UNMATCHABLE_HASH = `${PREFIX}${zeros(32)}$${zeros(32)}`
 
 /** A hash keeps one core busy and holds 19 MiB. */
 const hashing = pLimit(availableParallelism())
 
-/** A few seconds of work for each core. Who comes later would give up before their turn. */
+/** A few seconds of work for each core: a client further back in the queue would give up before its turn. */
 const MAX_WAITING = 50 * availableParallelism()
 
-/** Zeros. */
-function phcBase64(length: number): string {
+/** @returns so many zero bytes, in the base64 of the PHC string format */
+function zeros(length: number): string {
   return Buffer.alloc(length).toString('base64').replace(/=+$/, '')
 }
 
@@ -30,7 +30,7 @@ async function inTurn<T>(hash: () => Promise<T>): Promise<T> {
   return hashing(hash)
 }
 
-/** One password may arrive composed in two ways, by the keyboard it was typed on (RFC 8265 section 4.2.2). */
+/** Two keyboards may compose the same characters in different ways (RFC 8265 section 4.2.2). */
 function prepare(password: string): string {
   return password.normalize('NFC')
 }
@@ -44,27 +44,27 @@ export function hashPassword(password: string): Promise<string> {
 }
 
 /**
- * @param hash argon2 or bcrypt; undefined where there is no account: takes as long, and is false
+ * @param hash argon2 or bcrypt; undefined if there is no account: the result is then false, after the same time
  * @throws Problem OVERLOADED
  */
-export function verifyPassword(password: string, hash = NOBODYS_HASH): Promise<boolean> {
+export function verifyPassword(password: string, hash = UNMATCHABLE_HASH): Promise<boolean> {
   const bytes = Buffer.from(prepare(password))
-  // bcrypt is defined for 72 bytes and others leave out the rest; Bun alone would digest it first
+  // other libraries use only the first 72 bytes with bcrypt; Bun would hash a longer password first
   return inTurn(() => Bun.password.verify(hash.startsWith('$2') ? bytes.subarray(0, 72) : bytes, hash))
 }
 
-/** Whether the hash is of another kind, or of other parameters, than are in use now. */
+/** Whether the hash was made with another algorithm, or other parameters, than new ones are. */
 export function isOutdated(hash: string): boolean {
   return !hash.startsWith(PREFIX)
 }
 
-// the test compares it with where it is from
+// a test compares the file with its source
 const COMMON = new Set(commonPasswords)
 
 /**
- * Refuses what is tried first.
+ * Refuses the passwords that an attacker tries first.
  *
- * @param pointer the field that it was sent in
+ * @param pointer the field in which it was sent
  * @throws Problem VALIDATION_ERROR
  */
 export function refuseGuessable(password: string, email: string, pointer: string): void {
@@ -76,12 +76,12 @@ export function refuseGuessable(password: string, email: string, pointer: string
   }
 }
 
-/** As `email_key` in the database compares. */
+/** Compares as `email_key` in the database does. */
 export function isSame(password: string, email: string): boolean {
   return fold(password) === fold(email)
 }
 
-/** Alike for addresses that are the same. */
+/** @returns the same text for all spellings of an e-mail address */
 export function fold(text: string): string {
   return prepare(text).toLowerCase().toUpperCase().normalize('NFC')
 }

@@ -1,9 +1,9 @@
-/** Deletes what has expired of accounts: sessions and refresh tokens. */
+/** Deletes expired sessions and refresh tokens. */
 import type { Sql } from '../database/sql'
 
 /**
- * How many rows one statement may take: locks are held for milliseconds only. Only `now()` lets it use the index, and
- * only the order makes sure that it does.
+ * How many rows a statement deletes at most, so that it holds its locks for milliseconds only. PostgreSQL can use the index
+ * because of `now()`, and surely does because of the order.
  */
 const PURGE_BATCH = 1000
 
@@ -14,7 +14,7 @@ export async function purgeSessions(sql: Sql): Promise<boolean> {
     delete from sessions
     where id = any (array(
       select id from sessions where expires_at < now() order by expires_at limit ${PURGE_BATCH}
-      -- another process is busy with those
+      -- rows that another process has locked are left to it
       for update skip locked
     ))
     returning id`
@@ -22,8 +22,8 @@ export async function purgeSessions(sql: Sql): Promise<boolean> {
 }
 
 /**
- * Deletes a batch of expired refresh tokens. A statement of its own: it waits for nobody, so that nobody who waits for
- * it can be waited for.
+ * Deletes a batch of expired refresh tokens. It has its own statement, which never waits for a lock, so no deadlock is
+ * possible.
  *
  * @returns whether there may be more
  */

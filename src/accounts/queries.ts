@@ -1,8 +1,9 @@
-/** The SQL of accounts and sessions: one function a statement. */
+/** The SQL of accounts and sessions: a function for each statement. */
 import type { Caller } from '../auth/caller'
 import { exactlyOne, type Sql } from '../database/sql'
+import type { Session } from './model'
 
-/** What of a user is in every answer. */
+/** A user with an account. */
 export interface UserRow {
   id: string
   email: string
@@ -14,7 +15,7 @@ export interface SessionRow extends UserRow {
   session_id: string
 }
 
-/** A session to be, and the first of its refresh tokens. */
+/** A session with its first refresh token. */
 export interface NewSession {
   sessionId: string
   tokenHash: Buffer
@@ -28,12 +29,13 @@ export interface NewAccount extends NewSession {
   passwordHash: string
 }
 
-/** Makes user, account and session. @returns undefined if the e-mail address is taken */
+/** Creates a user with an account and a session. @returns undefined if the e-mail address is taken */
 export async function createAccount(sql: Sql, account: NewAccount): Promise<SessionRow | undefined> {
   const [created] = await sql<SessionRow[]>`
     -- createAccount
     with account as (
-      -- foreign keys are checked when the statement ends: nothing else is made where the address is taken
+      -- inserted before its user, which works because foreign keys are checked when the statement ends: if the address
+      -- is taken, no row is made
       insert into accounts (user_id, email, name, password_hash)
       values (${account.userId}, ${account.email}, ${account.name}, ${account.passwordHash})
       on conflict (email_key(email)) do nothing
@@ -61,7 +63,7 @@ export interface PasswordRow {
   password_hash: string
 }
 
-/** @returns undefined if nobody has this e-mail address */
+/** @returns undefined if no account has this e-mail address */
 export async function findByEmail(sql: Sql, email: string): Promise<PasswordRow | undefined> {
   const [account] = await sql<PasswordRow[]>`
     -- findByEmail
@@ -69,19 +71,19 @@ export async function findByEmail(sql: Sql, email: string): Promise<PasswordRow 
   return account
 }
 
-/** How many sessions an account may have; the one that was not used for longest makes way. */
+/** How many sessions an account may have: a new one replaces the least recently used. */
 const MAX_SESSIONS = 100
 
 export interface SignIn extends NewSession {
   userId: string
-  /** Those that have been checked. */
+  /** The e-mail address and hash with which the password was verified. */
   email: string
   passwordHash: string
-  /** Takes its place, if the parameters of hashing have changed. */
+  /** Replaces the hash; null keeps it. */
   nextPasswordHash: string | null
 }
 
-/** Makes a session. @returns undefined if e-mail address or password has changed since */
+/** Creates a session. @returns undefined if the e-mail address or the password has changed since it was verified */
 export async function createSession(sql: Sql, signIn: SignIn): Promise<SessionRow | undefined> {
   const [created] = await sql<SessionRow[]>`
     -- createSession
@@ -116,24 +118,24 @@ export async function createSession(sql: Sql, signIn: SignIn): Promise<SessionRo
 }
 
 export interface Rotation {
-  /** The presented token's. */
+  /** Of the token that was sent. */
   tokenHash: Buffer
-  /** The next one's. */
+  /** Of the token that is answered. */
   nextTokenHash: Buffer
   userAgent: string | null
 }
 
 /**
- * Takes a refresh token and makes the next. One of the generation before is good once more within ten seconds, for
- * the answer may have been lost; any later, or older, it ends its session (RFC 9700 section 4.14.2).
+ * Replaces a refresh token by the next one. Because an answer may be lost, a token of the previous generation works once
+ * more within ten seconds. Later, or if it is older, it ends its session (RFC 9700 section 4.14.2).
  *
- * @returns undefined if the token is not good: unknown, expired, or used
+ * @returns undefined if the token is unknown, expired or used
  */
 export async function rotateToken(sql: Sql, rotation: Rotation): Promise<SessionRow | undefined> {
   const [rotated] = await sql<SessionRow[]>`
     -- rotateToken
     with session as (
-      -- locked before the token is judged: of two uses at once, the second sees what the first has made of it
+      -- locked before the token is checked, so that the second of two concurrent uses sees the result of the first
       select sessions.id,
         token.generation = sessions.generation as is_current,
         token.generation = sessions.generation - 1
@@ -148,7 +150,7 @@ export async function rotateToken(sql: Sql, rotation: Rotation): Promise<Session
       where sessions.id = session.id and not (is_current or is_recent)
     ), rotated as (
       update sessions set
-        -- a retry gives a second token of the newest generation; whichever is used first makes the other one old
+        -- a retry adds a second token of the newest generation; the first of the two to be used makes the other one old
         generation = sessions.generation + is_current::integer,
         rotated_at = case when is_current then clock_timestamp() else sessions.rotated_at end,
         retried = not is_current,
@@ -170,7 +172,7 @@ export async function rotateToken(sql: Sql, rotation: Rotation): Promise<Session
   return rotated
 }
 
-/** Ends the session that a refresh token belongs to, a used one as well; no harm if there is none. */
+/** Ends the session of a refresh token, also of a used one. */
 export async function endSessionOf(sql: Sql, tokenHash: Buffer): Promise<void> {
   await sql<{ id: string }[]>`
     -- endSessionOf
@@ -180,7 +182,7 @@ export async function endSessionOf(sql: Sql, tokenHash: Buffer): Promise<void> {
 }
 
 export interface CallerRow {
-  /** The token is older than the end of its user, or belongs to a session that has ended. */
+  /** Whether the user has been deleted since the token was issued, or the token's session has ended. */
   is_refused: boolean
   has_account: boolean
   email: string | null
@@ -188,7 +190,7 @@ export interface CallerRow {
   known_since: string | null
 }
 
-/** What is known of the caller: always one row. */
+/** Reads the caller's user and account. There is always a row. */
 export async function findCaller(sql: Sql, { id, issuedAt, sessionId }: Caller): Promise<CallerRow> {
   return exactlyOne(
     await sql<CallerRow[]>`
@@ -204,7 +206,7 @@ export async function findCaller(sql: Sql, { id, issuedAt, sessionId }: Caller):
   )
 }
 
-/** @returns undefined if the caller has no account, or their session has ended */
+/** @returns undefined if the caller has no account, or the session has ended */
 export async function findPassword(sql: Sql, { id, sessionId }: Caller): Promise<PasswordRow | undefined> {
   const [account] = await sql<PasswordRow[]>`
     -- findPassword
@@ -214,15 +216,15 @@ export async function findPassword(sql: Sql, { id, sessionId }: Caller): Promise
 }
 
 export interface AccountChange {
-  /** undefined leaves it. */
+  /** undefined keeps it. */
   name: string | null | undefined
-  /** undefined leaves it; else all other sessions end. */
+  /** undefined keeps it; a new one ends all other sessions. */
   email: string | undefined
-  /** The one that the password has been checked against, if it has been. */
+  /** The hash with which the password was verified; null if it was not. */
   passwordHash: string | null
 }
 
-/** @returns undefined if the caller has no account, their session has ended, or their password has changed */
+/** @returns undefined if the caller has no account, the session has ended, or the password has changed */
 export async function updateAccount(
   sql: Sql,
   { id, sessionId }: Caller,
@@ -255,12 +257,12 @@ export async function updateAccount(
 
 function ifTaken(error: unknown): 'email taken' {
   const { constraint_name, code } = error as { constraint_name?: unknown; code?: unknown }
-  // two users who want each other's address wait for each other, until PostgreSQL lets one of them fail
+  // two users who change to each other's address are a deadlock, and PostgreSQL fails one of them
   if (constraint_name === 'accounts_email_key' || code === '40P01') return 'email taken'
   throw error
 }
 
-/** Ends all other sessions too. @returns false if the password has changed, or the session has ended, meanwhile */
+/** Also ends all other sessions. @returns false if the password has changed or the session has ended meanwhile */
 export async function updatePassword(
   sql: Sql,
   { id, sessionId }: Caller,
@@ -283,11 +285,11 @@ export async function updatePassword(
 }
 
 /*
- * Deleting `users` takes everything with it by foreign key. The row that comes in its place refuses tokens that are
- * still valid.
+ * Foreign keys delete everything that belongs to a row of `users`. A new row takes its place, and refuses the tokens that
+ * have not expired.
  */
 
-/** Deletes an account and its user, for good. @returns false as above */
+/** Deletes an account and its user, for good. @returns false as `updatePassword` */
 export async function deleteAccount(
   sql: Sql,
   { id, sessionId }: Caller,
@@ -308,7 +310,7 @@ export async function deleteAccount(
   return deleted.length > 0
 }
 
-/** Deletes a user without an account. @returns false if there is one, or a write of this user's came between */
+/** Deletes a user without an account. @returns false if there is an account, or the user's first write came between */
 export async function deleteUser(sql: Sql, { id, issuedAt }: Caller): Promise<boolean> {
   const deleted = await sql<{ id: string }[]>`
     -- deleteUser
@@ -318,7 +320,7 @@ export async function deleteUser(sql: Sql, { id, issuedAt }: Caller): Promise<bo
         and not exists (select from accounts where user_id = ${id})
       returning revision
     )
-    -- also for a user who never wrote: a token that may write tomorrow is refused as well
+    -- also for a user without a row: their token must not be able to write later
     insert into users (id, revision, purged_revision, refuse_tokens_until)
     select ${id}, next, next, clock_timestamp()
     from (select coalesce((select revision from deleted), 0) + 1 as next) as revision
@@ -327,28 +329,20 @@ export async function deleteUser(sql: Sql, { id, issuedAt }: Caller): Promise<bo
   return deleted.length > 0
 }
 
-export interface SessionEntry {
-  id: string
-  created_at: string
-  last_used_at: string
-  user_agent: string | null
-  current: boolean
-}
-
-/** Those that have not expired, the last used first. */
-export async function listSessions(sql: Sql, { id, sessionId }: Caller): Promise<SessionEntry[]> {
-  const sessions = await sql<SessionEntry[]>`
+/** Reads the sessions that have not expired, the one that was used last first. */
+export async function listSessions(sql: Sql, { id, sessionId }: Caller): Promise<Session[]> {
+  const sessions = await sql<Session[]>`
     -- listSessions
     select id, created_at, last_used_at, user_agent,
       coalesce(id = ${sessionId}::uuid, false) as current
     from sessions
     where user_id = ${id} and expires_at > clock_timestamp()
     order by last_used_at desc, id`
-  // the driver's own kind of array would be answered without any header of ours
+  // Elysia would answer the driver's subclass of Array without our headers
   return [...sessions]
 }
 
-/** @returns false if the caller has no such session, or their own has ended */
+/** @returns false if the caller has no such session, or the caller's own has ended */
 export async function endSession(sql: Sql, { id, sessionId }: Caller, endedId: string): Promise<boolean> {
   const ended = await sql<{ id: string }[]>`
     -- endSession
@@ -362,7 +356,7 @@ export async function endSession(sql: Sql, { id, sessionId }: Caller, endedId: s
   return ended.length > 0
 }
 
-/** Ends all sessions but the caller's. @returns false if the caller has no account, or their session has ended */
+/** Ends all sessions except the caller's. @returns false if the caller has no account, or the session has ended */
 export async function endOtherSessions(sql: Sql, { id, sessionId }: Caller): Promise<boolean> {
   const accounts = await sql<{ ended: number | null }[]>`
     -- endOtherSessions

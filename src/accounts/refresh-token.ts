@@ -1,4 +1,4 @@
-/** Refresh tokens: random bits that only their holder knows. */
+/** Refresh tokens: random bits, of which the database has only a hash. */
 import { createHash, randomBytes } from 'node:crypto'
 
 /** @returns 256 random bits, base64url */
@@ -6,7 +6,7 @@ export function newRefreshToken(): string {
   return randomBytes(32).toString('base64url')
 }
 
-/** @returns what is stored of it: SHA-256, 32 bytes */
+/** @returns the SHA-256 digest that is stored, 32 bytes */
 export function hashOf(refreshToken: string): Buffer {
   return createHash('sha256').update(refreshToken).digest()
 }

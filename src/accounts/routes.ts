@@ -1,4 +1,4 @@
-/** HTTP for accounts: signing in, the user's own account, and their sessions. */
+/** The routes of accounts: signing in, the user's own account, and their sessions. */
 import { Elysia } from 'elysia'
 import { type Services, signedIn, signingIn } from '../auth/guard'
 import type { TokenSettings } from '../auth/token'
@@ -17,7 +17,7 @@ export function signInRoutes(services: Services, settings: TokenSettings) {
     .post('/logout', handlers.logout, operations.logout)
 }
 
-/** Below `/api/v1/users/me`: for every user, also those of another issuer. */
+/** Below `/api/v1/users/me`: for every user, also one who signs in with another issuer. */
 export function userRoutes(services: Services, onDelete: (userId: string) => void) {
   const handlers = createAccountHandlers(services)
   return new Elysia()

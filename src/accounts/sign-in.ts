@@ -1,4 +1,4 @@
-/** Signing in: from e-mail address and password to tokens, and from a refresh token to new ones. */
+/** The handlers of signing in: tokens are given for an e-mail address and password, and for a refresh token. */
 import type { Services, SignedIn } from '../auth/guard'
 import { refuseToken } from '../auth/refusal'
 import { signAccessToken, type TokenSettings } from '../auth/token'
@@ -9,11 +9,11 @@ import { fold, hashPassword, isOutdated, refuseGuessable, verifyPassword } from 
 import * as queries from './queries'
 import { hashOf, newRefreshToken } from './refresh-token'
 
-/** What a handler is given before anybody is signed in. */
+/** The context of a handler whose caller is not signed in. */
 type Anonymous<Body> = Omit<SignedIn, 'caller'> & { body: Body }
 
 export function createSignInHandlers({ rateLimiter }: Services, settings: TokenSettings) {
-  /** RFC 6749 section 5.1. */
+  /** @returns the tokens, in the form of RFC 6749 section 5.1 */
   async function answer(
     { set }: Pick<SignedIn, 'set'>,
     refreshToken: string,

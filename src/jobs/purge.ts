@@ -5,7 +5,7 @@ import type { Sql } from '../database/sql'
 import type { Settings } from '../settings'
 import { purgeIdempotencyKeys, purgeTombstones } from '../tasks/purge'
 
-/** In milliseconds. */
+/** In milliseconds: an hour. */
 const INTERVAL = 3_600_000
 
 /**
@@ -25,7 +25,7 @@ export function startPurging(sql: Sql, log: Logger, { trashDays }: Pick<Settings
     try {
       for (const purgeBatch of batches) while (!isStopped && (await purgeBatch()));
     } catch (err) {
-      if (!isStopped) log.warn({ err }, 'what has expired could not be purged; the next try is in an hour')
+      if (!isStopped) log.warn({ err }, 'expired rows could not be purged; the next try is in an hour')
     }
   }
   void purge()

@@ -1,12 +1,12 @@
-/** How far a client has followed a user's changes. */
+/** The cursors of changes: each says how far a client has followed them. */
 import { t } from 'elysia'
 import { Count, decodeCursor, encodeCursor } from '../http/cursor'
 import { invalid } from '../http/problems'
 
 export interface Position {
-  /** The client has all changes up to this revision. */
+  /** The client has every change up to this revision. */
   revision: number
-  /** The owner's revision when the client began: it never knew tasks that had ended by then. */
+  /** The owner's revision when the client began: tasks that were deleted before then, the client never had. */
   begun: number
 }
 
@@ -20,8 +20,8 @@ export function encodePosition(owner: string, { revision, begun }: Position): st
 }
 
 /**
- * @param place the parameter or header that it was sent in
- * @throws Problem VALIDATION_ERROR for a cursor that was not given to this owner
+ * @param place where the cursor was sent: in `since` or in `Last-Event-ID`
+ * @throws Problem VALIDATION_ERROR for a broken cursor, or one of another owner
  */
 export function decodePosition(owner: string, cursor: string, place: 'query' | 'header'): Position {
   const position = decodeCursor(EncodedPosition, listOf(owner), cursor)

@@ -1,51 +1,46 @@
-/** A stream of server-sent events, https://html.spec.whatwg.org/multipage/server-sent-events.html */
+/** Streams of server-sent events, https://html.spec.whatwg.org/multipage/server-sent-events.html */
 import type { Caller } from '../auth/caller'
 import type { TaskRow } from '../tasks/model'
 import { encodePosition, type Position } from './cursor'
 import type { Live } from './live'
 import { toChange } from './model'
 
-/** In bytes. Until a reader has taken what lies above this, nothing more is read for it. */
+/** In bytes: if a client has this much left to read, no more changes are read for it. */
 const MAX_BUFFERED = 64 * 1024
 
-/** In seconds: for how long a stream that has ended waits for its reader. Connecting anew, it goes on where it was. */
+/** In seconds: how long the client of a stream that has ended may take to read the rest. */
 const LAST_WAIT = 10
 
-/** In milliseconds. */
+/** In milliseconds: a random time is added, so that clients do not all reconnect at the same moment. */
 const RECONNECT_AFTER = 500
 const RECONNECT_SPREAD = 2000
 
-/** In milliseconds; for how long `setTimeout` can wait. */
+/** In milliseconds: the longest time that `setTimeout` can wait. */
 const MAX_DELAY = 2 ** 31 - 1
 
 const HEADERS = {
   'content-type': 'text/event-stream',
   'cache-control': 'no-store',
-  // nginx would collect them
+  // otherwise nginx would buffer the events
   'x-accel-buffering': 'no',
 }
 
 interface Connection {
-  /** Closes the connection once nothing has been taken for that many seconds; 0: never. */
+  /** Closes the connection if it is idle for this many seconds; 0: never. */
   limitIdle(seconds: number): void
-  /** The stream is no more; may be told more than once. */
+  /** Called when the stream has stopped, perhaps more than once. */
   onStop(): void
 }
 
-/** @returns the answer, typed as its text; Elysia passes it on as it is */
-export function eventStream(
-  live: Live,
-  caller: Caller,
-  position: Position,
-  { limitIdle, onStop }: Connection,
-): string {
-  // a stream is idle most of the time; who takes nothing is found by the beats
-  limitIdle(0)
+/** @returns a `Response` typed as text: Elysia trap 24 (docs/elysia.md) */
+export function eventStream(live: Live, caller: Caller, position: Position, connection: Connection): string {
+  // a stream is idle most of the time; the beats find a client that has stopped reading
+  connection.limitIdle(0)
   let stop = () => {}
   const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        stop = follow(live, caller, position, controller, { onEnd: () => limitIdle(LAST_WAIT), onStop })
+        stop = follow(live, caller, position, controller, connection)
       },
       cancel: () => stop(),
     },
@@ -54,18 +49,18 @@ export function eventStream(
   return new Response(body, { headers: HEADERS }) as unknown as string
 }
 
-/** The answer to `HEAD`. */
+/** The answer to `HEAD`: Elysia trap 26 (docs/elysia.md). */
 export function noStream(): string {
   return new Response(null, { headers: HEADERS }) as unknown as string
 }
 
-/** Writes until the token expires, the reader takes nothing, or the stream is stopped. @returns what stops it */
+/** Writes until the token expires, the client stops reading, or the stream is stopped. @returns a function that stops it */
 function follow(
   live: Live,
   { id: userId, issuedAt, expiresAt }: Caller,
   { revision, begun }: Position,
   controller: ReadableStreamDefaultController<Uint8Array>,
-  { onEnd, onStop }: { onEnd(): void; onStop(): void },
+  { limitIdle, onStop }: Connection,
 ): () => void {
   let isOver = false
   let isStalled = false
@@ -75,11 +70,11 @@ function follow(
   }
   const send = (changes: TaskRow[]) => {
     isStalled = false
-    // as with pages of changes: what had ended when the client began, it never knew
+    // as in pages of changes, tasks that were deleted before the client began are left out
     const news = changes.filter((change) => change.deleted_at === null || change.revision > begun)
     if (news.length > 0) write(encoder.encode(news.map((change) => eventOf(userId, change, begun)).join('')))
   }
-  /** Who is not ready at two of these in a row, and took nothing in between, is dropped. */
+  /** Ends the stream at the second beat in a row for which the client has not read what was written. */
   const beat = () => {
     if (isReady()) {
       isStalled = false
@@ -90,11 +85,11 @@ function follow(
   const end = () => {
     if (isOver) return
     stop()
-    // not `error`, which would wait without end for a reader who takes nothing
+    // not `error`, which would wait for ever for a client that does not read
     controller.close()
-    onEnd()
+    limitIdle(LAST_WAIT)
   }
-  /** Not all at the same moment, https://html.spec.whatwg.org/multipage/server-sent-events.html#concept-event-stream-reconnection-time */
+  /** Sets the client's reconnection time, https://html.spec.whatwg.org/multipage/server-sent-events.html#concept-event-stream-reconnection-time */
   const reconnect = () => {
     write(encoder.encode(`retry: ${RECONNECT_AFTER + Math.floor(Math.random() * RECONNECT_SPREAD)}\n\n`))
     end()
@@ -107,7 +102,7 @@ function follow(
   }
   const timer = setTimeout(end, Math.min(expiresAt * 1000 - Date.now(), MAX_DELAY))
   const unlisten = live.listen({ userId, issuedAt, revision, isReady, send, beat, end, reconnect })
-  // the answer's headers leave with its first bytes
+  // the headers are sent with the first bytes
   write(BEAT)
   return stop
 }

@@ -1,4 +1,4 @@
-/** What each route of synchronization does. */
+/** The handlers of synchronization. */
 import type { Services, SignedIn } from '../auth/guard'
 import { isRefused, type UserState } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
@@ -10,13 +10,13 @@ import { type Changes, type ChangesQuery, type EventsQuery, MAX_CHANGES, toChang
 import { readChanges } from './queries'
 import type { StreamSlots } from './stream-slots'
 
-export async function changes({
+export async function readChangesPage({
   query: { since, limit = MAX_CHANGES },
   caller,
   sql,
 }: SignedIn & { query: ChangesQuery }): Promise<Changes> {
-  const position = since === undefined ? null : decodePosition(caller.id, since, 'query')
-  // one more than asked for tells whether there are more
+  const position = positionOf(caller.id, since)
+  // one more than the page takes tells whether there are more
   const read = await readChanges(sql, caller, position, limit + 1)
   refuseLost(caller, read, position)
   const page = read.changes.slice(0, limit)
@@ -29,7 +29,7 @@ export async function changes({
 export function createEventsHandler({ serverState }: Services, live: Live, slots: StreamSlots) {
   return async ({ query, caller, sql, request }: SignedIn & { query: EventsQuery }): Promise<string> => {
     if (live.isClosed()) throw new Problem('SHUTTING_DOWN')
-    const position = positionOf(caller.id, request.headers.get('last-event-id'), query.since)
+    const position = positionOf(caller.id, query.since, request.headers.get('last-event-id'))
     const read = await readChanges(sql, caller, position, 0)
     refuseLost(caller, read, position)
     const leave = slots.take(caller.id)
@@ -40,15 +40,20 @@ export function createEventsHandler({ serverState }: Services, live: Live, slots
     }
     const start = position ?? { revision: read.revision, begun: read.revision }
     return eventStream(live, caller, start, {
-      // not by the context's `server`, which is another app's once this one is mounted there
+      // Elysia trap 32 (docs/elysia.md)
       limitIdle: (seconds) => serverState.limitIdle(request, seconds),
       onStop: leave,
     })
   }
 }
 
-/** The header wins: `EventSource` sends it, with the same address, when it reconnects. */
-function positionOf(owner: string, lastEventId: string | null, since: string | undefined): Position | null {
+/**
+ * `Last-Event-ID` wins over `since`: when `EventSource` reconnects, it sends both.
+ *
+ * @returns null if there is no cursor
+ * @throws Problem VALIDATION_ERROR
+ */
+function positionOf(owner: string, since?: string, lastEventId?: string | null): Position | null {
   if (lastEventId) return decodePosition(owner, lastEventId, 'header')
   return since === undefined ? null : decodePosition(owner, since, 'query')
 }
@@ -61,10 +66,10 @@ function refuseLost(
 ): void {
   if (isRefused(caller, refuse_tokens_until)) throw refuseToken('revoked')
   if (position === null) return
-  // while a client still reads what was there when it began, `begun` is ahead of its revision
+  // `begun` is ahead of `revision` until a new client has read its first pages to the end
   const known = Math.max(position.revision, position.begun)
   const isPurged = purged_revision > known
-  // a database that was restored from a backup knows less than its clients
+  // after a restore from a backup, the database may have less than the client
   const isAhead = known > revision
   if (isPurged || isAhead) throw new Problem('CURSOR_EXPIRED')
 }

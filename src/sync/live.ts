@@ -1,85 +1,80 @@
-/** Live updates: who listens to which user's changes, and one look a moment for all of them. */
+/** Live updates: the streams of each user, and one poll of the database for all of them. */
 import type { Logger } from 'pino'
 import { isRefused } from '../auth/queries'
 import type { Sql } from '../database/sql'
 import type { TaskRow } from '../tasks/model'
-import { type NewsRow, readNews } from './queries'
+import { type News, readNews } from './queries'
 
 /** One stream. */
 export interface Listener {
   userId: string
-  /** When its token was issued, in seconds since 1970; null where that does not say. */
+  /** When its token was issued, in seconds since 1970; null if the token does not say. */
   issuedAt: number | null
-  /** What it has already. */
+  /** It has every change up to this revision. */
   revision: number
-  /** Whether it can take more: until then nothing is read for it, and nothing kept. */
+  /** Whether it can take more. If not, nothing is read or kept for it. */
   isReady(): boolean
-  /** Takes changes in their order. */
+  /** Takes changes, in their order. */
   send(changes: TaskRow[]): void
-  /** Keeps the connection from looking dead. */
+  /** Shows the client that the connection is alive. */
   beat(): void
   end(): void
-  /** Ends it, and asks to connect anew: to another process, or to the next of this one. */
+  /** Ends it, and asks the client to reconnect, to another process or to this one's successor. */
   reconnect(): void
 }
 
 export interface Live {
-  /** Begins to listen, to whatever has come since the listener's revision as well. @returns what stops it */
+  /** Sends the changes since the listener's revision, and those to come. @returns a function that stops it */
   listen(listener: Listener): () => void
-  /** How many listen to this user here; without one, how many listen at all. */
+  /** @returns how many listeners this process has, of one user or of all */
   count(userId?: string): number
-  /** Something of this user's has been changed by this process: no need to wait for the next look. */
+  /** Called when this process has changed a user's tasks: reads them without waiting for the next poll. */
   changed(userId: string): void
-  /** Ends all streams, and those that are still to come. */
+  /** Ends all streams, also those that begin later. */
   close(): void
   isClosed(): boolean
 }
 
-/** In milliseconds: changes made by other processes arrive within one look and the time it takes. */
-const LOOK_INTERVAL = 500
+/** In milliseconds: after this time at most, the changes of other processes are read. */
+const POLL_INTERVAL = 500
 const BEAT_INTERVAL = 15_000
-/** How many changes of one user one look takes; the rest follow at once. */
+/** How many changes of one user a poll reads; it is repeated at once if there are more. */
 const MAX_CHANGES = 500
 
-interface Intervals {
-  lookInterval?: number
-  beatInterval?: number
-}
-
 /**
- * Looking, and not `listen`/`notify`, because that works through any pooler, and costs what is listened to and nothing
- * for what is written: one statement a look for all users, and none while nobody listens.
+ * Polls instead of using `listen`/`notify`: that works through any pooler and adds nothing to a write. A poll is one
+ * statement for all users who have streams; without streams, there is no poll.
  */
 export function createLive(
   sql: Sql,
   log: Logger,
-  { lookInterval = LOOK_INTERVAL, beatInterval = BEAT_INTERVAL }: Intervals = {},
+  { pollInterval = POLL_INTERVAL, beatInterval = BEAT_INTERVAL } = {},
 ): Live {
   const byUser = new Map<string, Set<Listener>>()
-  /** Of whom there is news, as far as this process knows. */
-  const hinted = new Set<string>()
+  /** Users with changes that this process knows of and has not read. */
+  const changedUsers = new Set<string>()
   let isRunning = false
   let isClosed = false
-  /** Whether the last look failed. */
-  let isBlind = false
+  /** Whether the last poll failed. */
+  let isFailing = false
   let wake = () => {}
   let beats: Timer | undefined
 
   async function run(): Promise<void> {
-    let lookedAt = Number.NEGATIVE_INFINITY
+    let polledAt = Number.NEGATIVE_INFINITY
     while (byUser.size > 0) {
-      if (hinted.size === 0) await nap(lookedAt + lookInterval - performance.now())
-      const isDue = performance.now() - lookedAt >= lookInterval
-      const userIds = [...(isDue ? byUser.keys() : hinted)]
-      hinted.clear()
-      if (isDue) lookedAt = performance.now()
-      await look(userIds)
+      if (changedUsers.size === 0) await sleep(polledAt + pollInterval - performance.now())
+      const isDue = performance.now() - polledAt >= pollInterval
+      const userIds = [...(isDue ? byUser.keys() : changedUsers)]
+      changedUsers.clear()
+      if (isDue) polledAt = performance.now()
+      await poll(userIds)
     }
     isRunning = false
     clearInterval(beats)
   }
-  /** Until then, or until there is a hint. */
-  async function nap(milliseconds: number): Promise<void> {
+  /** Waits for this time, or until `wake` is called. */
+  async function sleep(milliseconds: number): Promise<void> {
     if (milliseconds <= 0) return
     const { promise, resolve } = Promise.withResolvers<void>()
     const timer = setTimeout(resolve, milliseconds)
@@ -87,27 +82,27 @@ export function createLive(
     await promise
     clearTimeout(timer)
   }
-  async function look(userIds: string[]): Promise<void> {
-    // whoever comes during the look may know less than it asks for, and waits for the next
-    const asking = new Map(userIds.map((id) => [id, listenersOf(id).filter((each) => each.isReady())]))
-    for (const [id, listeners] of asking) if (listeners.length === 0) asking.delete(id)
-    if (asking.size === 0) return
+  async function poll(userIds: string[]): Promise<void> {
+    // a listener that comes during the poll may need older changes than the poll reads, so it waits for the next one
+    const ready = new Map(userIds.map((id) => [id, listenersOf(id).filter((each) => each.isReady())]))
+    for (const [id, listeners] of ready) if (listeners.length === 0) ready.delete(id)
+    if (ready.size === 0) return
     try {
-      const revisions = [...asking.values()].map((all) => Math.min(...all.map(({ revision }) => revision)))
-      const found = await readNews(sql, [...asking.keys()], revisions, MAX_CHANGES)
-      for (const news of found) deliver(news, asking.get(news.user_id) ?? [])
-      if (isBlind) log.info('live updates can be read again')
-      isBlind = false
+      const revisions = [...ready.values()].map((all) => Math.min(...all.map(({ revision }) => revision)))
+      const found = await readNews(sql, [...ready.keys()], revisions, MAX_CHANGES)
+      for (const news of found) deliver(news, ready.get(news.user_id) ?? [])
+      if (isFailing) log.info('live updates can be read again')
+      isFailing = false
     } catch (err) {
-      // once the database is back, a look finds all that has come meanwhile
-      if (!isBlind) log.warn({ err }, 'live updates cannot be read')
-      isBlind = true
+      // once the database is back, a poll finds every change that was missed
+      if (!isFailing) log.warn({ err }, 'live updates cannot be read')
+      isFailing = true
     }
   }
-  function deliver(news: NewsRow, listeners: Listener[]): void {
+  function deliver(news: News, listeners: Listener[]): void {
     const { changes } = news
     const last = changes.length < MAX_CHANGES ? undefined : changes.at(-1)
-    if (last) hinted.add(news.user_id)
+    if (last) changedUsers.add(news.user_id)
     for (const listener of listeners) {
       if (isRefused(listener, news.refuse_tokens_until)) listener.end()
       else forward(listener, changes, last?.revision ?? news.revision)
@@ -121,7 +116,7 @@ export function createLive(
   }
   function changed(userId: string): void {
     if (!byUser.has(userId)) return
-    hinted.add(userId)
+    changedUsers.add(userId)
     wake()
   }
 
@@ -158,7 +153,7 @@ export function createLive(
   }
 }
 
-/** Listeners of one user may have come at different times. */
+/** Sends a listener the changes that it does not have: each listener of a user may have begun at another revision. */
 function forward(listener: Listener, changes: TaskRow[], revision: number): void {
   if (revision <= listener.revision) return
   const news = changes.filter((change) => change.revision > listener.revision)

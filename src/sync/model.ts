@@ -1,4 +1,4 @@
-/** What a change looks like. */
+/** What changes look like, and how they are asked for. */
 import { t } from 'elysia'
 import { component, strict, wholeNumber } from '../http/schemas'
 import { Task, type TaskRow, toTask } from '../tasks/model'
@@ -11,13 +11,13 @@ export const Tombstone = component(
       revision: t.Number({ documented: { type: 'integer' } }),
       deleted: t.Literal(true),
     },
-    { ...strict, description: 'The end of a task', examples: [{ id: 42, revision: 8, deleted: true }] },
+    { ...strict, description: 'A task was deleted', examples: [{ id: 42, revision: 8, deleted: true }] },
   ),
 )
 
 export const Change = component(
   'Change',
-  t.Union([Task, Tombstone], { description: 'A task as it is now, or its end' }),
+  t.Union([Task, Tombstone], { description: 'A task as it is now, or the fact that it was deleted' }),
 )
 export type Change = typeof Change.static
 
@@ -26,10 +26,12 @@ export const Changes = component(
   t.Object(
     {
       changes: t.Array(Change),
-      cursor: t.String({ description: 'What to ask with next: for more now, or for news later' }),
+      cursor: t.String({
+        description: 'The `since` of the next request: for more pages now, or for new changes later',
+      }),
       has_more: t.Boolean(),
     },
-    { ...strict, description: 'Changes in their order' },
+    { ...strict, description: 'A page of changes, in their order' },
   ),
 )
 
@@ -41,7 +43,7 @@ const since = t.Optional(
   t.String({
     maxLength: 4096,
     rule: 'must be a cursor of these changes',
-    description: 'The `cursor` of the answer before; left out: all that is there now',
+    description: 'The `cursor` of the previous answer; left out: begins with all present tasks',
   }),
 )
 
@@ -56,7 +58,7 @@ export const ChangesQuery = t.Object(
           minimum: 1,
           maximum: MAX_CHANGES,
           default: MAX_CHANGES,
-          description: 'How many changes at most',
+          description: 'How many changes the answer has at most',
         },
       ),
     ),
@@ -69,7 +71,7 @@ export type ChangesQuery = typeof ChangesQuery.static
 export const EventsQuery = t.Object({ since }, strict)
 export type EventsQuery = typeof EventsQuery.static
 
-/** From a row to what is answered: of a tombstone, nothing but that it is one. */
+/** @returns the task, or only its id and revision if it was deleted */
 export function toChange(row: TaskRow): Change {
   return row.deleted_at === null ? toTask(row) : { id: row.id, revision: row.revision, deleted: true }
 }

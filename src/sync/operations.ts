@@ -1,4 +1,4 @@
-/** The operations of synchronization: what each takes, how it answers, and what the document says of it. */
+/** The operations of synchronization: their input, their answers and their documentation. */
 import { t } from 'elysia'
 import { OWNER_PROBLEMS } from '../auth/guard'
 import { input } from '../http/input'
@@ -19,13 +19,13 @@ export const readChanges = {
     tag,
     summary: 'Read what has changed',
     description:
-      'In the order in which it happened: a client that applies page after page has the same tasks as the server, ' +
-      'whatever is written meanwhile. Without `since`, all that is there now. After some weeks deletions are ' +
-      'forgotten, and a cursor from before is 410: start anew.',
+      'In the order of the changes: a client that applies page after page has the same tasks as the server, even if ' +
+      'tasks change meanwhile. Without `since`, the answer begins with all present tasks. Deletions are forgotten ' +
+      'after some weeks; an older cursor then gets 410, and the client starts anew.',
   }),
 }
 
-/** Typed as text, which is what arrives; Elysia passes a `Response` on as it is. */
+/** Typed as text: Elysia trap 24 (docs/elysia.md). */
 const Events = t.Unsafe<string>(t.Any({ mediaTypes: { 'text/event-stream': { type: 'string' } } }))
 
 export const streamEvents = {
@@ -36,8 +36,8 @@ export const streamEvents = {
     tag,
     summary: 'Follow changes as they happen',
     description:
-      'Server-sent events: each `data` is a change, its `id` the cursor after it. Begins after `Last-Event-ID` or ' +
-      '`since`, or now. Ends when the token expires; at most 20 at a time.',
+      'Server-sent events: each `data` is a change, and its `id` the cursor after it. The stream begins after ' +
+      '`Last-Event-ID` or `since`, or now, and ends when the token expires. A user has at most 20 streams.',
     headers: ['Last-Event-ID'],
   }),
 }

@@ -1,31 +1,31 @@
-/** The SQL of changes: what has a newer revision than a client knows. */
-
+/** The SQL of changes: the tasks and tombstones with a newer revision than a client has. */
 import type { Caller } from '../auth/caller'
 import type { UserState } from '../auth/queries'
 import type { Sql } from '../database/sql'
 import type { MaybeRow, TaskRow } from '../tasks/model'
 import type { Position } from './cursor'
 
-/** The owner, and the tasks and tombstones with newer revisions, as of one moment. */
+/** The owner's state and changes, read in one statement. */
 export interface ChangesRead extends Omit<UserState, 'version'> {
   changes: TaskRow[]
 }
 
-interface ChangesHead extends Omit<ChangesRead, 'revision' | 'changes'> {
+/** A changed task with its owner's state. If there is no change, the state stands alone in one row. */
+interface ChangeRow extends MaybeRow {
   owner_revision: number
+  /** In seconds since 1970: the owner's tokens issued up to then are refused; null: none is. */
+  refuse_tokens_until: number | null
 }
 
-/** A task beside what is said of its owner, which stands alone if there is no task. */
-type Beside<Head> = Head & MaybeRow
-
-function tasksIn<Head>(rows: readonly Beside<Head>[]): TaskRow[] {
-  return rows.filter((row): row is Head & TaskRow => row.id !== null)
+function tasksIn(rows: readonly MaybeRow[]): TaskRow[] {
+  return rows.filter((row): row is TaskRow => row.id !== null)
 }
 
 /**
- * Changes in the order of their revisions, which is the order of their commits: what is not there yet has a higher one.
+ * Reads changes in the order of their revisions. That is also the order of their commits, so a change that is committed
+ * later has a higher revision.
  *
- * @param position null begins: with what lives, and with no tombstones
+ * @param position null: begins with the present tasks, without tombstones
  */
 export async function readChanges(
   sql: Sql,
@@ -33,7 +33,7 @@ export async function readChanges(
   position: Position | null,
   limit: number,
 ): Promise<ChangesRead> {
-  const rows = await sql<Beside<ChangesHead>[]>`
+  const rows = await sql<(ChangeRow & { purged_revision: number })[]>`
     -- readChanges
     with owner as (
       select coalesce(max(revision), 0) as owner_revision, coalesce(max(purged_revision), 0) as purged_revision,
@@ -52,27 +52,29 @@ export async function readChanges(
     ) as change on true
     order by change.revision`
   const [head] = rows
-  if (head === undefined) throw new Error('Changes have a head')
+  if (head === undefined) throw new Error('The owner has no row')
   const { owner_revision: revision, purged_revision, refuse_tokens_until } = head
   return { revision, purged_revision, refuse_tokens_until, changes: tasksIn(rows) }
 }
 
-export interface NewsRow {
+export interface News extends Omit<ChangesRead, 'purged_revision'> {
   user_id: string
-  revision: number
-  /** Tokens issued up to then are refused, in seconds since 1970; null: none are. */
-  refuse_tokens_until: number | null
-  changes: TaskRow[]
 }
 
-/** For many users at once: who has a newer revision than is known, and the changes since. */
+/**
+ * Reads the changes of many users.
+ *
+ * @param revisions for each user, the revision that is known
+ * @param limit how many changes are read of each user
+ * @returns only the users who have a newer revision; their changes are in the order of revisions
+ */
 export async function readNews(
   sql: Sql,
   userIds: string[],
   revisions: number[],
   limit: number,
-): Promise<NewsRow[]> {
-  const rows = await sql<NewsOfTask[]>`
+): Promise<News[]> {
+  const rows = await sql<(ChangeRow & { owner: string })[]>`
     -- readNews
     select users.id as owner, users.revision as owner_revision,
       extract(epoch from users.refuse_tokens_until)::double precision as refuse_tokens_until, change.*
@@ -82,7 +84,7 @@ export async function readNews(
       select * from tasks
       where tasks.user_id = users.id and tasks.revision > known.revision
       order by tasks.revision
-      -- a limit that the planner knows would have it read and sort all first
+      -- with a limit that it knows, the planner would choose to read and sort all changes first
       limit (select ${limit}::bigint)
     ) as change on true`
   return [...Map.groupBy(rows, ({ owner }) => owner)].flatMap(([user_id, [head, ...others]]) => {
@@ -92,6 +94,3 @@ export async function readNews(
     return [{ user_id, revision, refuse_tokens_until, changes }]
   })
 }
-
-/** The head is beside each change, or alone. */
-type NewsOfTask = Beside<{ owner: string; owner_revision: number; refuse_tokens_until: number | null }>

@@ -1,7 +1,7 @@
-/** HTTP for synchronization: changes since a moment, and changes as they happen. Mounted at both addresses. */
+/** The routes of synchronization, which are mounted at both addresses: pages of changes, and a stream of them. */
 import { Elysia } from 'elysia'
 import { type Services, signedInOwner } from '../auth/guard'
-import { changes, createEventsHandler } from './handlers'
+import { createEventsHandler, readChangesPage } from './handlers'
 import type { Live } from './live'
 import * as operations from './operations'
 import type { StreamSlots } from './stream-slots'
@@ -9,6 +9,6 @@ import type { StreamSlots } from './stream-slots'
 export function syncRoutes(services: Services, live: Live, slots: StreamSlots) {
   return new Elysia()
     .use(signedInOwner(services))
-    .get('/changes', changes, operations.readChanges)
+    .get('/changes', readChangesPage, operations.readChanges)
     .get('/events', createEventsHandler(services, live, slots), operations.streamEvents)
 }

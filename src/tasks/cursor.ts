@@ -1,4 +1,4 @@
-/** Where a page of a list ended. */
+/** The cursors of lists: each holds the place where a page ended. */
 import { t } from 'elysia'
 import { Count, decodeCursor, encodeCursor } from '../http/cursor'
 import { invalid } from '../http/problems'
@@ -8,7 +8,7 @@ import type { Filter, Task } from './model'
 
 /** The last task of a page. */
 export interface Position {
-  /** Its id; its revision if the order is by deletion. */
+  /** Its id, or its revision if the list is ordered by deletion. */
   number: number
   title: string
 }
@@ -22,7 +22,7 @@ export interface List {
 
 const EncodedPosition = t.Tuple([Count, text('cursor-title', { min: 0, max: 200, description: '' })])
 
-/** Only filters in use are part of it, so that cursors stay valid when a filter is added. */
+/** A filter that is not in use is left out, so that old cursors stay valid when a filter is added. */
 function partsOf({ owner, filter: { completed, ...others }, order }: List): unknown[] {
   const used: unknown[] = []
   for (const [name, value] of Object.entries(others)) if (value !== null) used.push(name, value)
@@ -32,11 +32,11 @@ function partsOf({ owner, filter: { completed, ...others }, order }: List): unkn
 /** @returns text that is safe in a URL */
 export function encodePosition(list: List, last: Pick<Task, 'id' | 'title' | 'revision'>): string {
   const number = list.order === 'deleted desc' ? last.revision : last.id
-  // in the order of titles the title itself: the task may have another one by the time of the next page
+  // the title as it was on this page: the task may be renamed before the next page is read
   return encodeCursor(partsOf(list), [number, list.order.startsWith('title') ? last.title : ''])
 }
 
-/** @throws Problem VALIDATION_ERROR for a cursor of another list */
+/** @throws Problem VALIDATION_ERROR for a broken cursor, or one of another list */
 export function decodePosition(list: List, cursor: string): Position {
   const position = decodeCursor(EncodedPosition, partsOf(list), cursor)
   if (position === undefined) {

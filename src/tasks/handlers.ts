@@ -1,7 +1,9 @@
-/** What each route of tasks does: from its input to statements, and from their rows to an answer. */
+/** The handlers of tasks: each runs statements and makes an answer of their rows. */
+import type { Caller } from '../auth/caller'
 import { refuseDeleted, type Services, type SignedIn } from '../auth/guard'
 import { userState } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
+import type { Sql } from '../database/sql'
 import { type Answer, isNamed, matchedRevisions, notModified, taskTag } from '../http/etag'
 import { type IdempotencyKey, idempotencyKey } from '../http/idempotency'
 import { Problem } from '../http/problems'
@@ -29,18 +31,19 @@ import type { PageCache } from './page-cache'
 import { answerList, type ListKind, orderOf } from './pages'
 import * as queries from './queries'
 
-interface OfATask extends SignedIn {
+interface TaskContext extends SignedIn {
   params: { id: number }
 }
 
 export function createHandlers({ database, metrics }: Services, cache: PageCache) {
   const pages = { cache, metrics, userState: database.batch(userState) }
-  const createAlone = database.batch(queries.creation)
-  const readAlone = database.batch(queries.reading)
+  const createTask = database.batch(queries.batchableCreate)
+  const findTask = database.batch(queries.batchableRead)
 
   const list = async (context: SignedIn & { query: ListQuery }): Promise<Task[]> => {
     const { caller, sql, query } = context
-    const [filter, order] = [filterOf(query), orderOf(query)]
+    const filter = filterOf(query)
+    const order = orderOf(query)
     const kind: ListKind<Task> = {
       list: { owner: caller.id, filter, order },
       read: (part) => listTasks(sql, caller, filter, order, part),
@@ -60,7 +63,7 @@ export function createHandlers({ database, metrics }: Services, cache: PageCache
       count: () => countTrash(sql, caller),
       write: writeTrash,
       toItem: toTrashedTask,
-      // a purge changes the trash without a revision, but never takes the sum back to what it was
+      // a purge raises only `purged_revision`, so the sum is new after each change and each purge
       versionOf: ({ revision, purged_revision }) => revision + purged_revision,
     }
     return answerList(kind, pages, context)
@@ -70,7 +73,7 @@ export function createHandlers({ database, metrics }: Services, cache: PageCache
     const key = idempotencyKey(request, path, body)
     const { task, isReplay } = key
       ? await createOnce(sql, caller, body, key)
-      : { task: await createAlone(contextOf(request), { caller, task: body }), isReplay: false }
+      : { task: await createTask(contextOf(request), { caller, task: body }), isReplay: false }
     if (task === undefined) throw refuseToken('revoked')
     if (isReplay) set.headers['idempotency-replayed'] = 'true'
     set.status = 201
@@ -78,9 +81,12 @@ export function createHandlers({ database, metrics }: Services, cache: PageCache
     return tagged(set, task)
   }
 
-  const read = async ({ params, caller, sql, request, set }: OfATask): Promise<Task> => {
-    const task = await readAlone(contextOf(request), { caller, id: params.id })
-    if (!task) throw await whyMissing(sql, caller)
+  const read = async ({ params, caller, sql, request, set }: TaskContext): Promise<Task> => {
+    const task = await findTask(contextOf(request), { caller, id: params.id })
+    if (!task) {
+      await refuseDeleted(sql, caller)
+      throw new Problem('TASK_NOT_FOUND')
+    }
     const tag = taskTag(task.revision)
     return isNamed(request.headers.get('if-none-match'), tag) ? notModified(set, tag) : tagged(set, task)
   }
@@ -88,15 +94,15 @@ export function createHandlers({ database, metrics }: Services, cache: PageCache
   return { list, listTrash: listDeleted, create, read, change, complete, restore, remove }
 }
 
-async function change(context: OfATask & { body: TaskUpdate }): Promise<Task> {
+async function change(context: TaskContext & { body: TaskUpdate }): Promise<Task> {
   return changeListed(context, { to: 'lists', change: context.body })
 }
 
-async function complete(context: OfATask & { body: TaskCompletion | undefined }): Promise<Task> {
+async function complete(context: TaskContext & { body: TaskCompletion | undefined }): Promise<Task> {
   return changeListed(context, { to: 'lists', change: { completed: context.body?.completed ?? null } })
 }
 
-async function restore(context: OfATask): Promise<Task> {
+async function restore(context: TaskContext): Promise<Task> {
   const { params, caller, sql, request, set } = context
   const ifMatch = ifMatchOf(request)
   const written = await queries.writeTask(sql, caller, params.id, {
@@ -108,41 +114,40 @@ async function restore(context: OfATask): Promise<Task> {
   if (written) return tagged(set, written)
   const found = await findStored(sql, caller, params.id)
   const isDeleted = found.deleted_at !== null
-  // deleted just now, after the write had found it in the lists
+  // it was deleted after the write had found it in the lists
   if (isDeleted && ifMatch === null) return restore(context)
-  // a task that is back already is what was asked for: the first answer may have been lost
+  // a task that is already restored is no error: the first answer may have been lost
   if (isDeleted || ifMatch?.includes(found.revision) === false) throw conflict(found)
   return tagged(set, found)
 }
 
-async function remove(context: OfATask & { query: DeleteQuery }): Promise<void> {
+async function remove(context: TaskContext & { query: DeleteQuery }): Promise<void> {
   if (context.query.permanent === 'true') await end(context)
   else await changeListed(context, { to: 'trash', change: {} })
   context.set.status = 204
 }
 
-/** Ends a task for good. */
-async function end({ params, caller, sql, request }: OfATask): Promise<void> {
-  const write = {
+/** Deletes a task for good. @throws Problem TASK_NOT_FOUND or PRECONDITION_FAILED */
+async function end({ params, caller, sql, request }: TaskContext): Promise<void> {
+  const ended = await queries.writeTask(sql, caller, params.id, {
     from: ['lists', 'trash'],
     to: 'ended',
     change: NOTHING,
     ifMatch: ifMatchOf(request),
-  } as const
-  const ended = await queries.writeTask(sql, caller, params.id, write)
+  })
   if (ended === undefined) throw conflict(await findStored(sql, caller, params.id))
 }
 
-/** Writes a task that is in the lists. @throws Problem TASK_NOT_FOUND or PRECONDITION_FAILED */
+/** Changes a task that is not in the trash. @throws Problem TASK_NOT_FOUND or PRECONDITION_FAILED */
 async function changeListed(
-  { params, caller, sql, request, set }: OfATask,
+  { params, caller, sql, request, set }: TaskContext,
   write: Pick<queries.Write, 'to' | 'change'>,
 ): Promise<Task> {
   const ifMatch = ifMatchOf(request)
   const written = await queries.writeTask(sql, caller, params.id, { from: ['lists'], ...write, ifMatch })
   if (written) return tagged(set, written)
   const found = await findStored(sql, caller, params.id)
-  // without `If-Match`, a task that is in the lists was restored just now, after the write had looked for it
+  // without `If-Match`, a task that is in the lists was restored after the write had looked for it
   throw found.deleted_at !== null || ifMatch === null ? new Problem('TASK_NOT_FOUND') : conflict(found)
 }
 
@@ -155,19 +160,15 @@ function ifMatchOf({ headers }: Request): queries.Revisions {
   return matchedRevisions(headers.get('if-match'))
 }
 
-type Asked = Pick<SignedIn, 'sql' | 'caller'>
-
-/** A statement has found nothing: there is no such task, or the user was deleted. */
-async function whyMissing(sql: Asked['sql'], caller: Asked['caller']): Promise<Problem> {
+/**
+ * Reads a task that a write did not match, also from the trash.
+ *
+ * @throws Problem TASK_NOT_FOUND, or TOKEN_INVALID for a deleted user
+ */
+async function findStored(sql: Sql, caller: Caller, id: number): Promise<TaskRow> {
   await refuseDeleted(sql, caller)
-  return new Problem('TASK_NOT_FOUND')
-}
-
-/** After a write that has changed nothing: the task as it is, also in the trash. @throws Problem TASK_NOT_FOUND */
-async function findStored(sql: Asked['sql'], caller: Asked['caller'], id: number): Promise<TaskRow> {
-  const missing = await whyMissing(sql, caller)
   const found = await queries.findAnyTask(sql, caller.id, id)
-  if (!found) throw missing
+  if (!found) throw new Problem('TASK_NOT_FOUND')
   return found
 }
 
@@ -177,13 +178,13 @@ function conflict(current: TaskRow): Problem {
 }
 
 /**
- * Makes a task, or gives the first answer to a request that was sent again.
+ * Creates a task, or finds the first answer if the request was sent before.
  *
  * @throws Problem IDEMPOTENCY_KEY_REUSED, or TOKEN_INVALID for a deleted user
  */
 async function createOnce(
-  sql: Asked['sql'],
-  caller: Asked['caller'],
+  sql: Sql,
+  caller: Caller,
   body: TaskCreate,
   key: IdempotencyKey,
 ): Promise<{ task: TaskRow; isReplay: boolean }> {
@@ -192,7 +193,7 @@ async function createOnce(
     const task = await queries.createTask(sql, caller, body, key)
     if (task) return { task, isReplay: false }
     await refuseDeleted(sql, caller)
-    // another request with this key was quicker
+    // a concurrent request with this key has created the task
     return createOnce(sql, caller, body, key)
   }
   await refuseDeleted(sql, caller)

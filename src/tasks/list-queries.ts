@@ -8,7 +8,7 @@ export type Order = `${'created' | 'title'} ${'asc' | 'desc'}`
 
 /** Which part of a list is read. */
 export interface Part {
-  /** The last task of the page before; undefined begins. */
+  /** The last task of the previous page; undefined: the list is read from its start. */
   after: Position | undefined
   limit: number
   skip: number
@@ -19,9 +19,9 @@ const AFTER_EVERY_NUMBER = Number.MAX_SAFE_INTEGER
 const AFTER_EVERY_TITLE = '\uffff'.repeat(201)
 
 /**
- * Each order is a branch of its own, because only then is its index walked from the cursor; the other branches are not
- * run, and `union all` keeps the order of the one that is. Each begins at a bound that is always there: `id < $1 or $1 is
- * null` would read the index from its start.
+ * Each order has its own branch, because only then PostgreSQL walks the order's index from the cursor. It does not run the
+ * other branches, and `union all` keeps the rows in order. Without a cursor a branch starts at a bound beyond every task:
+ * `id < $1 or $1 is null` would read the index from its start.
  */
 export async function listTasks(
   sql: Sql,
@@ -33,7 +33,7 @@ export async function listTasks(
   const isUp = order.endsWith('asc')
   const number = after?.number ?? (isUp ? 0 : AFTER_EVERY_NUMBER)
   const title = after?.title ?? (isUp ? '' : AFTER_EVERY_TITLE)
-  // SafeQL takes what comes through a `union` for nullable
+  // SafeQL takes every column of a `union` for nullable
   const rows = await sql<MaybeRow[]>`
     -- listTasks
     with listed as not materialized (
@@ -59,7 +59,7 @@ export async function listTasks(
   return rows as readonly TaskRow[]
 }
 
-/** How many tasks the filter lets through. */
+/** @returns how many tasks match the filter */
 export async function countTasks(sql: Sql, { id }: Caller, filter: Filter): Promise<number> {
   const { total } = exactlyOne(
     await sql<{ total: number }[]>`
@@ -71,7 +71,7 @@ export async function countTasks(sql: Sql, { id }: Caller, filter: Filter): Prom
   return total
 }
 
-/** The trash, newest deletion first. */
+/** Reads the trash, newest deletion first. */
 export async function listTrash(
   sql: Sql,
   { id }: Caller,

@@ -24,7 +24,7 @@ const Description = text('task-description', { min: 0, max: 1000, description: '
 const NullableDescription = t.Union([Description, t.Null()], { rule: `${Description['rule']}, or null` })
 const Completed = t.Boolean({ rule: 'must be true or false' })
 
-/** What a client writes of a task: whatever is made of a task's fields is made from these. */
+/** The fields that a client can write. The schemas of input and answer are made from them. */
 const content = { title: Title, description: NullableDescription, completed: Completed }
 
 export const Task = component(
@@ -50,36 +50,34 @@ export const Task = component(
 export type Task = typeof Task.static
 
 /**
- * What `select *` gives of a task. Statements name no columns, so that a new field need not be added to each; what leaves
- * is picked by `toTask`.
+ * A row of `tasks`, as `select *` reads it. Statements do not name the columns, so that a new field changes none of them;
+ * `toTask` picks what is answered.
  */
 export interface TaskRow extends Task {
   deleted_at: string | null
   ended: boolean
 }
 
-/** The same of a row that may not be there, or that SafeQL knows too little of. */
+/** A row whose columns may all be null: it comes through an outer join, or SafeQL cannot tell that they are not null. */
 export type MaybeRow = { [Field in keyof TaskRow]: TaskRow[Field] | null }
 
-const FIELDS = Object.keys(Task.properties)
+const FIELDS = Object.keys(Task.properties) as (keyof Task)[]
 
-/** What is answered of a row: the fields of the schema, in its order. */
+/** @returns the fields of the schema, in its order */
 export function toTask(row: TaskRow): Task {
-  // keyed by the schema's names
-  const values = row as unknown as Record<string, unknown>
-  const task: Record<string, unknown> = {}
-  for (const field of FIELDS) task[field] = values[field]
-  // a row has all of the schema's fields, and the schema is checked when it is answered
+  const task: Partial<Record<keyof Task, unknown>> = {}
+  for (const field of FIELDS) task[field] = row[field]
+  // no field is missing: the loop goes through all of them
   return task as Task
 }
 
-/** The same of a task in the trash. */
+/** As `toTask`, for a task in the trash. */
 export function toTrashedTask(row: TaskRow): TrashedTask {
   if (row.deleted_at === null) throw new Error('The task is not in the trash')
   return { ...toTask(row), deleted_at: row.deleted_at }
 }
 
-/** What is left of a task that was ended for good: whether it was completed, and nothing else that a client wrote. */
+/** The change that clears a task for good: only `completed` keeps the value that a client wrote. */
 export const NOTHING: TaskUpdate = {
   ...Object.fromEntries(
     Object.entries(content)
@@ -96,18 +94,18 @@ const LOCATION = {
   schema: { type: 'string', format: 'uri-reference' },
 }
 const REPLAYED = {
-  description: '`true`: the first answer to this request, again',
+  description: '`true`: this is the first answer to the request, sent again',
   schema: { type: 'string' },
 }
 
-/** The same with what its headers say. */
+/** A task in an answer with headers. */
 export const TaggedTask = { ...Task, responseHeaders: { ETag: ETAG } }
 export const CreatedTask = {
   ...Task,
   responseHeaders: { ETag: ETAG, Location: LOCATION, 'Idempotency-Replayed': REPLAYED },
 }
 
-/** The one problem that says more: what a client needs in order to try again. */
+/** A problem with the task as it is now, which a client needs in order to try again. */
 export const PreconditionFailed = problemWith<'PRECONDITION_FAILED', { current: Task }>('PRECONDITION_FAILED')
 
 export const TrashedTask = component(
@@ -139,7 +137,7 @@ export const TaskUpdate = component(
   t.Object(change, {
     ...strict,
     minProperties: 1,
-    description: 'What is to change; what is left out stays as it is',
+    description: 'The fields to change; a field that is left out keeps its value',
     examples: [{ title: 'Buy oat milk' }],
   }),
 )
@@ -159,7 +157,7 @@ export const TaskCompletion = component(
 
 export type TaskCompletion = typeof TaskCompletion.static
 
-/** `t.Optional` would let an empty object through unchecked. */
+/** `t.Optional` would not check an empty object. */
 export const OptionalTaskCompletion = t.Union([TaskCompletion, t.Undefined()])
 
 export const TaskPage = component(
@@ -174,12 +172,7 @@ export const TaskPage = component(
   ),
 )
 
-/** What a page object has. */
-export interface PageOf<Item> {
-  tasks: Item[]
-  count: number
-  next_cursor: string | null
-}
+export type PageOf<Item> = Omit<typeof TaskPage.static, 'tasks'> & { tasks: Item[] }
 
 export const TrashPage = component(
   'TrashPage',
@@ -189,12 +182,12 @@ export const TrashPage = component(
   ),
 )
 
-/** The media type that asks for a `TaskPage` where an array is the default. */
+/** A client that accepts this media type gets a page object instead of an array. */
 export const PAGE_TYPE = 'application/vnd.taskwell.page+json'
 
 /**
- * Written and checked once, and kept as text, so that there is nothing for Elysia to check. Typed as the array alone: a
- * typed client, which never asks for the page, would otherwise have to tell the two apart at every list.
+ * Elysia trap 25 (docs/elysia.md). The type is the array alone: the typed client never asks for a page object, and should
+ * not have to tell the two apart.
  */
 function listOf<Item extends TSchema>(item: Item, page: TSchema) {
   return t.Unsafe<Item['static'][]>(
@@ -202,7 +195,7 @@ function listOf<Item extends TSchema>(item: Item, page: TSchema) {
       mediaTypes: { 'application/json': t.Array(item), [PAGE_TYPE]: page },
       responseHeaders: {
         ETag: ETAG,
-        Link: { description: 'While there are more: `<…>; rel="next"`', schema: { type: 'string' } },
+        Link: { description: 'If there are more: `<…>; rel="next"`', schema: { type: 'string' } },
         'X-Total-Count': { description: 'With `count=true`', schema: { type: 'integer' } },
       },
       notModified: true,
@@ -223,7 +216,7 @@ const TaskId = wholeNumber('^0*[1-9][0-9]*$', 'must be a positive whole number',
   description: "The task's id",
 })
 
-/** `user_id` is there on one of the two addresses only; whether it is the caller is checked before this. */
+/** Only one of the two addresses has `user_id`; the guard has already compared it with the caller. */
 export const OwnerParams = t.Object({ user_id: UserId }, strict)
 export const TaskParams = t.Object({ user_id: UserId, id: TaskId }, strict)
 
@@ -233,8 +226,8 @@ const MAX_SKIP = 10_000
 
 export const ListQuery = t.Object(
   {
-    status: t.Optional(oneOf(['all', 'pending', 'completed'], 'Which tasks; all by default')),
-    completed: t.Optional(oneOf(['true', 'false'], 'Which tasks, by their field')),
+    status: t.Optional(oneOf(['all', 'pending', 'completed'], 'Which tasks are listed; all by default')),
+    completed: t.Optional(oneOf(['true', 'false'], 'Lists only tasks with this value')),
     sort: t.Optional(oneOf(['created', 'title'], 'By creation (the default), or by title without case')),
     order: t.Optional(oneOf(['asc', 'desc'], 'created: `desc` by default; title: `asc`')),
     limit: t.Optional(
@@ -242,25 +235,25 @@ export const ListQuery = t.Object(
         minimum: 1,
         maximum: MAX_LIMIT,
         default: DEFAULT_LIMIT,
-        description: 'How many tasks at most',
+        description: 'How many tasks the answer has at most',
       }),
     ),
     cursor: t.Optional(
       t.String({
         maxLength: 4096,
         rule: 'must be a cursor of this list',
-        description: 'From the header `Link`',
+        description: 'From the `Link` header of the previous page',
       }),
     ),
     skip: t.Optional(
       wholeNumber('^0*(?:[0-9]{1,4}|10000)$', `must be a whole number from 0 to ${MAX_SKIP}`, {
         minimum: 0,
         maximum: MAX_SKIP,
-        description: 'Pages by offset; not with `cursor`',
+        description: 'How many tasks to skip; not with `cursor`',
       }),
     ),
     count: t.Optional(
-      oneOf(['true', 'false'], '`true`: the header `X-Total-Count` counts all that the filter lets through'),
+      oneOf(['true', 'false'], '`true`: the header `X-Total-Count` says how many tasks match the filter'),
     ),
   },
   strict,
@@ -268,9 +261,8 @@ export const ListQuery = t.Object(
 export type ListQuery = typeof ListQuery.static
 
 /**
- * Which tasks a list has, of each field; null: all of them.
- *
- * @throws Problem VALIDATION_ERROR for parameters that contradict one another
+ * @returns the value that a listed task has in each field; null: any value
+ * @throws Problem VALIDATION_ERROR if two parameters contradict each other
  */
 export function filterOf(query: ListQuery) {
   const byStatus = { all: null, pending: false, completed: true }[query.status ?? 'all']
@@ -291,7 +283,10 @@ export type TrashQuery = typeof TrashQuery.static
 export const DeleteQuery = t.Object(
   {
     permanent: t.Optional(
-      oneOf(['true', 'false'], '`true`: for good, and also what is in the trash; else it goes to the trash'),
+      oneOf(
+        ['true', 'false'],
+        '`true`: deletes for good, also from the trash; otherwise the task goes to the trash',
+      ),
     ),
   },
   strict,

@@ -1,4 +1,4 @@
-/** The operations on tasks: what each takes, how it answers, and what the document says of it. */
+/** The operations on tasks: their input, their answers and their documentation. */
 import { t } from 'elysia'
 import { OWNER_PROBLEMS } from '../auth/guard'
 import { BODY_PROBLEMS } from '../http/body'
@@ -41,7 +41,7 @@ export const listTasks = {
     tag,
     summary: 'List tasks',
     description:
-      'Newest first, unless `sort` and `order` say otherwise. While there are more, the header `Link` leads to the ' +
+      'Newest first, unless `sort` and `order` say otherwise. If there are more, the header `Link` leads to the ' +
       `next page. With \`Accept: ${PAGE_TYPE}\` the answer is a page object instead of an array.`,
     headers: ['If-None-Match'],
   }),
@@ -54,7 +54,7 @@ export const listTrash = {
     id: 'listTrash',
     tag,
     summary: 'List deleted tasks',
-    description: 'The newest deletion first, with pages as tasks have them.',
+    description: 'Newest deletion first, in pages like the list of tasks.',
     headers: ['If-None-Match'],
   }),
 }
@@ -67,7 +67,7 @@ export const createTask = {
     tag,
     summary: 'Create a task',
     description:
-      "A user's first write also makes the user: a valid token is enough to begin. With an `Idempotency-Key`, the " +
+      "A user's first write also creates the user: a valid token is enough to begin. With an `Idempotency-Key`, the " +
       'same request within 24 hours gets the first answer again.',
     headers: ['Idempotency-Key'],
     repeatable: 'with-key',
@@ -81,7 +81,7 @@ export const readTask = {
     id: 'readTask',
     tag,
     summary: 'Read a task',
-    description: 'A task of somebody else answers as one that does not exist.',
+    description: 'The task of another user gets the same answer as a task that does not exist.',
     headers: ['If-None-Match'],
   }),
 }
@@ -93,7 +93,7 @@ export const putTask = {
     id: 'putTask',
     tag,
     summary: 'Change a task',
-    description: 'The same as `PATCH`: what is left out stays as it is.',
+    description: 'The same as `PATCH`: a field that is left out keeps its value.',
     headers: ['If-Match'],
     repeatable: 'always',
   }),
@@ -106,7 +106,7 @@ export const patchTask = {
     id: 'patchTask',
     tag,
     summary: 'Change a task',
-    description: 'Changes what is sent and leaves the rest; `null` clears the description.',
+    description: 'Changes only the fields that are sent; `null` clears the description.',
     headers: ['If-Match'],
     repeatable: 'always',
   }),
@@ -119,7 +119,7 @@ export const completeTask = {
     id: 'completeTask',
     tag,
     summary: 'Complete a task, or take it back',
-    description: 'Toggles without a body. With one it sets, so that sending it twice does no harm.',
+    description: 'Without a body it toggles. With a body it sets the value, so that a retry is safe.',
     headers: ['If-Match'],
     repeatable: 'with-body',
   }),
@@ -131,7 +131,7 @@ export const restoreTask = {
   detail: operation({
     id: 'restoreTask',
     tag,
-    summary: 'Bring a task back from the trash',
+    summary: 'Restore a task from the trash',
     description: 'A task that is not in the trash is answered as it is.',
     headers: ['If-Match'],
     repeatable: 'always',
@@ -146,8 +146,8 @@ export const deleteTask = {
     tag,
     summary: 'Delete a task',
     description:
-      'Moves it to the trash, from which it can be restored for some weeks. A second time answers 404. With ' +
-      '`permanent=true` it is gone at once, also from the trash.',
+      'Moves the task to the trash, from which it can be restored for some weeks. A second `DELETE` answers 404. ' +
+      'With `permanent=true` the task is deleted at once, also from the trash.',
     headers: ['If-Match'],
     repeatable: 'always',
   }),

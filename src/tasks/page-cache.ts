@@ -1,6 +1,6 @@
 /**
- * Pages that were answered, to be answered again while the row of their user is the same. They are in memory, titles and
- * descriptions too. The database is asked for the state of the row each time, so they are as current as what it holds.
+ * Keeps answered pages of lists in memory, titles and descriptions included. A page is answered again as long as its
+ * user's row is the same. That row is read for each request, so a page is never older than the database.
  */
 import { LRUCache } from 'lru-cache'
 import type { UserState } from '../auth/queries'
@@ -8,42 +8,42 @@ import type { UserState } from '../auth/queries'
 /** A page as it was answered. */
 export interface Page {
   body: string
-  /** To the next page: the header `Link`. */
+  /** The header `Link`, which leads to the next page. */
   link: string | undefined
   total: number | null
 }
 
-/** A user's row as it was when a page was read. */
+/** The state of a user's row when a page was read. */
 export type State = Pick<UserState, 'revision' | 'version'>
 
 export interface PageCache {
-  /** @param address tells apart all that one user can ask for */
+  /** @param address a different one for each list, page and form that a user can ask for */
   find(owner: string, address: string): { page: Page; state: State } | undefined
   keep(owner: string, address: string, page: Page, state: State): void
   /** Forgets all pages of a user. */
   forget(owner: string): void
 }
 
-/** In bytes, of all users and of one. */
+/** In bytes: for all users together, and for one user. */
 const MAX_BYTES = 16 * 1024 * 1024
 const MAX_BYTES_OF_A_USER = 1024 * 1024
 /** In milliseconds. */
 const KEPT_FOR = 600_000
 
-/** The pages of one user, all of one state. */
+/** The pages of one user, all read in the same state. */
 interface Shelf {
   state: State
   pages: Map<string, Page>
   size: number
 }
 
-/** The user comes first, so that nobody is given another user's page. */
+/** Pages are found by user first, so that no user gets a page of another. */
 export function createPageCache(): PageCache {
   const shelves = new LRUCache<string, Shelf>({
     maxSize: MAX_BYTES,
     sizeCalculation: ({ size }) => size,
     ttl: KEPT_FOR,
-    // also if nobody asks for them any more
+    // without it, expired pages would stay until they are asked for
     ttlAutopurge: true,
   })
   return {
@@ -66,12 +66,12 @@ export function createPageCache(): PageCache {
   }
 }
 
-/** Whether nothing has happened to the row, nor to the tasks, in between. */
+/** Whether neither the row nor the user's tasks have changed between the two. */
 export function isSame(one: State, other: State): boolean {
   return one.revision === other.revision && one.version === other.version
 }
 
-/** At most: two bytes a character, and what the objects around them take. */
+/** An upper bound in bytes: two for each character, and 500 for the objects around the text. */
 function sizeOf(owner: string, address: string, { body, link = '' }: Page): number {
   return 2 * (owner.length + address.length + body.length + link.length) + 500
 }

@@ -1,6 +1,5 @@
-/** A list in HTTP: its order, its pages, and the links between them. */
+/** How a list is answered: its order, its pages, and the links between them. */
 import { hash } from 'node:crypto'
-import type { Caller } from '../auth/caller'
 import type { SignedIn } from '../auth/guard'
 import { isRefused, type UserState } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
@@ -20,60 +19,59 @@ export function orderOf({ sort = 'created', order }: ListQuery): Order {
   return `${sort} ${order ?? (sort === 'title' ? 'asc' : 'desc')}`
 }
 
-/** What makes the pages of a list. */
-export interface Pages {
+export interface PageDeps {
   cache: PageCache
   userState: Batched<string, UserState | null>
   metrics: Metrics | undefined
 }
 
-/** What a list is asked with. */
-type ListRequest = SignedIn & { query: Pick<ListQuery, 'limit' | 'cursor' | 'skip' | 'count'> }
+type ListContext = SignedIn & { query: Pick<ListQuery, 'limit' | 'cursor' | 'skip' | 'count'> }
 
-/** One kind of list: what it is of, and how it is read and answered. */
+/** What differs between the list of tasks and the trash. */
 export interface ListKind<Item> {
   list: List
   read(part: Part): Promise<readonly TaskRow[]>
   count(): Promise<number>
-  /** Writes the two forms of an answer: the array and the page object. */
+  /** Writes the answer as JSON, in its two forms. */
   write: { array(tasks: Item[]): string; page(page: PageOf<Item>): string }
   toItem(row: TaskRow): Item
-  /** The number in the list's ETag: it changes with each of its tasks. */
+  /** @returns the number in the list's ETag, which rises when a task of the list changes */
   versionOf(state: UserState): number
 }
 
 /**
- * Answers a page: from memory if the user's row is still the same, else it is read. The row is read first, so a page is
- * never older than the state that it is kept with.
+ * Answers a page: the kept one if the user's row is still the same, else it is read. The row is read before the page, so a
+ * page is never older than the state that it is kept with.
  *
- * @returns its JSON, or nothing for 304
- * @throws Problem VALIDATION_ERROR, or TOKEN_INVALID for a user who has been deleted
+ * @returns the page's JSON, or nothing for 304
+ * @throws Problem VALIDATION_ERROR, or TOKEN_INVALID for a deleted user
  */
 export async function answerList<Item extends Task>(
   kind: ListKind<Item>,
-  { cache, userState, metrics }: Pages,
-  asked: ListRequest,
+  { cache, userState, metrics }: PageDeps,
+  context: ListContext,
 ): Promise<Item[]> {
-  const { caller, request, set } = asked
+  const { caller, request, set } = context
+  const part = partOf(kind.list, context.query)
   const form = wantsPage(request.headers.get('accept')) ? 'page' : 'array'
   const address = `${form} ${request.url}`
   const kept = cache.find(caller.id, address)
-  // a page is only kept for a query that is good
-  const part = kept ? undefined : partOf(kind.list, asked)
   const state = (await userState(contextOf(request), caller.id)) ?? NEVER_WROTE
   if (isRefused(caller, state.refuse_tokens_until)) {
     cache.forget(caller.id)
     throw refuseToken('revoked')
   }
-  const tagged = `${form}-${digestOf(caller)}`
-  const tag = listTag(kind.versionOf(state), tagged)
+  const version = kind.versionOf(state)
+  // another user may sign in to a browser that has kept the last user's list of the same address
+  const taggedForm = `${form}-${hash('sha256', caller.id, 'base64url').slice(0, 16)}`
+  const tag = listTag(version, taggedForm)
   set.headers['vary'] = [set.headers['vary'], 'Accept'].filter(Boolean).join(', ')
-  const known = knownRevision(request.headers.get('if-none-match'), tagged)
-  if (known === kind.versionOf(state)) return notModified(set, tag)
+  const known = knownRevision(request.headers.get('if-none-match'), taggedForm)
+  if (known === version) return notModified(set, tag)
   const isCurrent = kept !== undefined && isSame(kept.state, state)
   metrics?.page(isCurrent ? 'current' : kept ? 'old' : 'none')
   if (isCurrent) return answerPage(kept.page, form, tag, set)
-  const page = await readPage(kind, form, part ?? partOf(kind.list, asked), asked)
+  const page = await readPage(kind, form, part, context)
   cache.keep(caller.id, address, page, state)
   return answerPage(page, form, tag, set)
 }
@@ -81,8 +79,7 @@ export async function answerList<Item extends Task>(
 const NEVER_WROTE: UserState = { revision: 0, purged_revision: 0, version: null, refuse_tokens_until: null }
 
 /** @throws Problem VALIDATION_ERROR */
-function partOf(list: List, { query }: ListRequest): Part {
-  const { limit = DEFAULT_LIMIT, cursor, skip } = query
+function partOf(list: List, { limit = DEFAULT_LIMIT, cursor, skip }: ListContext['query']): Part {
   if (cursor !== undefined && skip !== undefined) {
     throw invalid({ in: 'query', pointer: 'skip', detail: 'cannot be used with `cursor`' })
   }
@@ -94,10 +91,10 @@ async function readPage<Item extends Task>(
   { list, read, count, write, toItem }: ListKind<Item>,
   form: Form,
   part: Part,
-  { query, path, request }: ListRequest,
+  { query, path, request }: ListContext,
 ): Promise<Page> {
   const { limit } = part
-  // one more than asked for tells whether there is a next page
+  // one more than the page takes tells whether there is a next page
   const rows = await read({ ...part, limit: limit + 1 })
   const total = query.count === 'true' ? await count() : null
   const tasks = rows.slice(0, limit).map(toItem)
@@ -110,7 +107,7 @@ async function readPage<Item extends Task>(
   return { body, link: next && linkTo(path, request, next), total }
 }
 
-/** For a target without a host, because behind a proxy only the client knows which one it asked. */
+/** The link has no host, because behind a proxy only the client knows the host that it asked. */
 function linkTo(path: string, request: Request, cursor: string): string {
   const query = queryOf(request)
   query.delete('skip')
@@ -120,10 +117,10 @@ function linkTo(path: string, request: Request, cursor: string): string {
 
 type Form = 'array' | 'page'
 
-/** As Elysia has it for what it writes itself. */
+/** The same text as Elysia sets for other answers. */
 const JSON_TYPE = 'application/json;charset=utf-8'
 
-/** @returns the JSON, in the type of `TaskList`, which says why */
+/** @returns the JSON text, typed as its items: Elysia trap 25 (docs/elysia.md) */
 function answerPage<Item>({ body, link, total }: Page, form: Form, tag: string, set: Answer): Item[] {
   set.headers['etag'] = tag
   set.headers['content-type'] = form === 'page' ? PAGE_TYPE : JSON_TYPE
@@ -132,17 +129,7 @@ function answerPage<Item>({ body, link, total }: Page, form: Form, tag: string, 
   return body as unknown as Item[]
 }
 
-/** The same address is another list for the next user who signs in to the same browser, which has kept the last one's. */
-function digestOf(caller: Caller): string {
-  const digest = digests.get(caller) ?? hash('sha256', caller.id, 'base64url').slice(0, 16)
-  digests.set(caller, digest)
-  return digest
-}
-
-/** For as long as their tokens are remembered. */
-const digests = new WeakMap<Caller, string>()
-
-/** Of two types that are wanted alike, the page is sent only to a client that names it. */
+/** If `Accept` gives both types the same weight, a client gets the page object only if it names that type. */
 function wantsPage(accept: string | null): boolean {
   if (accept === null || accept === '*/*') return false
   const page = weightOf(accept, PAGE_TYPE)

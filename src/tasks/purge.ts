@@ -1,17 +1,19 @@
-/** Deletes what has expired of tasks: tombstones, and answers that were kept for an `Idempotency-Key`. */
+/** Deletes expired tombstones, and answers that were kept for an `Idempotency-Key`. */
 import type { Sql } from '../database/sql'
 
-/** How many rows one statement may take: locks are held for milliseconds only. With `clock_timestamp()` instead of `now()`, the index would not be used. */
+/** How many rows a statement deletes at most, so that it holds its locks for milliseconds only. */
 const PURGE_BATCH = 1000
 
 /*
- * What is due is found for all users, and deleted for one user at a time: those rows are in one place, even if the
- * database is divided by user.
+ * Expired rows are found for all users and deleted for one user at a time: those rows are on one shard, if the database is
+ * sharded by user. The statements use `now()`, because with `clock_timestamp()` PostgreSQL would not use the index.
  */
 
 /**
- * Deletes a batch of tombstones, and notes how far each owner's changes are no longer complete.
+ * Deletes a batch of tombstones. Up to their newest revision, the owner's changes are then incomplete; it is stored as
+ * `users.purged_revision`.
  *
+ * @param days how long a tombstone is kept
  * @returns whether there may be more
  */
 export async function purgeTombstones(sql: Sql, days: number): Promise<boolean> {
@@ -43,12 +45,12 @@ export async function purgeTombstonesOf(
   const purged = await sql<{ revision: number }[]>`
     -- purgeTombstonesOf
     with owner as (
-      -- locked before the tasks, as every write does; a user who is writing now is left for another time
+      -- locked before the tasks, as in every write; a user who is writing now is skipped this time
       select id from users where id = ${owner} for no key update skip locked
     ), purged as (
       delete from tasks using owner
       where user_id = ${owner} and user_id = owner.id and tasks.id = any (${ids}::bigint[])
-        -- judged once more on the row as it is by now: it may have been restored
+        -- checked again on the locked row: the task may have been restored
         and deleted_at < now() - make_interval(days => ${days})
       returning revision
     ), noted as (
@@ -61,7 +63,7 @@ export async function purgeTombstonesOf(
   return purged.length
 }
 
-/** Deletes a batch of keys that no longer stand for an answer. @returns whether there may be more */
+/** Deletes a batch of expired keys with their answers. @returns whether there may be more */
 export async function purgeIdempotencyKeys(sql: Sql): Promise<boolean> {
   const due = await findDueKeys(sql)
   for (const [owner, keys] of Map.groupBy(due, ({ user_id }) => user_id)) {

@@ -1,5 +1,4 @@
-/** The SQL of tasks: one function a statement, and the owner in each. */
-
+/** The SQL of tasks: a function for each statement, each with the owner. */
 import type { Caller } from '../auth/caller'
 import { isRefused } from '../auth/queries'
 import type { Batchable } from '../database/batch'
@@ -9,9 +8,9 @@ import type { IdempotencyKey } from '../http/idempotency'
 import type { MaybeRow, TaskCreate, TaskRow } from './model'
 
 /**
- * Makes a task, and the user with the first of them.
+ * Creates a task, and the user with their first task.
  *
- * @returns undefined for a key that has been used, and for a token of a deleted user
+ * @returns undefined if the idempotency key has been used, or the token is one of a deleted user
  */
 export async function createTask(
   sql: Sql,
@@ -29,11 +28,11 @@ export async function createTask(
     ), owner as (
       insert into users (id, revision) values (${id}, 1)
       on conflict (id) do update set revision = users.revision + 1
-      -- read from the row as it is once it is locked, so a deletion that has just ended counts
+      -- the condition reads the locked row, so it sees a deletion that has just been committed
       where not refuses_token(users.refuse_tokens_until, ${issuedAt})
       returning id, revision
     ), stamped as (
-      -- the clock is read when this user's other writers are done: times, ids and revisions have one order
+      -- the clock is read under the lock of the user's row, so times, ids and revisions have the same order
       select id, revision, clock_timestamp() as now from owner
     ), task as (
       insert into tasks (user_id, created_at, updated_at, revision, title, description, completed)
@@ -41,16 +40,16 @@ export async function createTask(
       from stamped, json_populate_record(null::tasks, ${JSON.stringify(task)}::text::json) as content
       returning *
     ), claimed as (
-      -- if the key was used already, or by a request at the same time, this fails and undoes the whole statement
+      -- if the key has been used, also by a concurrent request, this fails and undoes the whole statement
       insert into idempotency_keys (user_id, key, fingerprint, answer)
       select user_id, ${key}, ${fingerprint},
-        -- as servers of the version before answer it, which may run beside this one
+        -- in the form that the previous version answers, which may run beside this one
         (to_jsonb(task) - 'deleted_at' - 'ended' || jsonb_build_object(
           'created_at', rfc3339(created_at), 'updated_at', rfc3339(updated_at)
         ))::json
       from task
       where ${key}::text is not null
-        -- counted, so that an expired key is gone before it is claimed again
+        -- the count makes PostgreSQL delete an expired key before it is claimed again
         and (select count(*) from expired) >= 0
       returning key
     )
@@ -58,9 +57,9 @@ export async function createTask(
   return created
 }
 
-/** The key was used before, or by another request that was quicker: the statement has done nothing. */
+/** @returns no rows if the key has been used: then the statement has done nothing */
 function ifClaimed(error: unknown): [] {
-  // of a table that is divided, the constraint's name has a number at its end
+  // on a sharded table, the constraint's name ends with the number of the shard
   const isUsed = isDuplicate(error) && /\bidempotency_keys_pkey(?:_\d+)?\b/.test(String(error))
   if (isUsed) return []
   throw error
@@ -72,9 +71,9 @@ export interface NewTask {
 }
 
 /**
- * Makes a task for each of several users who are there already.
+ * Creates a task for each of several users who have a row already.
  *
- * @returns those that were made; not those of users whose row another write holds, so that no user waits for another
+ * @returns the created tasks; a user whose row another write holds is skipped, so that no user waits for another
  */
 export async function createTasks(sql: Sql, wanted: readonly NewTask[]): Promise<readonly TaskRow[]> {
   const owners = wanted.map(({ caller }) => caller.id)
@@ -104,31 +103,30 @@ export async function createTasks(sql: Sql, wanted: readonly NewTask[]): Promise
     returning *`
 }
 
-/** Makes a task without a key; gives undefined for a token of a deleted user. */
-export const creation: Batchable<NewTask, TaskRow | undefined> = {
+/** Creates a task without an idempotency key; gives undefined for a token of a deleted user. */
+export const batchableCreate: Batchable<NewTask, TaskRow | undefined> = {
   async forMany(sql, wanted) {
     const created = new Map((await createTasks(sql, wanted)).map((task) => [task.user_id, task]))
     return wanted.map(({ caller }) => created.get(caller.id))
   },
   forOne: (sql, { caller, task }) => createTask(sql, caller, task),
-  // a statement raises a revision once
+  // a statement raises each user's revision once
   keyOf: ({ caller }) => caller.id,
 }
 
-export interface FirstAnswer {
-  fingerprint: Buffer
-  task: TaskRow
-}
-
-/** @returns undefined for a key that has not been used, or longer ago than a day */
-export async function findAnswer(sql: Sql, owner: string, key: string): Promise<FirstAnswer | undefined> {
+/** @returns the first answer to a request with this key; undefined if there was none in the last day */
+export async function findAnswer(
+  sql: Sql,
+  owner: string,
+  key: string,
+): Promise<{ fingerprint: Buffer; task: TaskRow } | undefined> {
   const [first] = await sql<(MaybeRow & { fingerprint: Buffer })[]>`
     -- findAnswer
     select fingerprint, task.*
-    -- a field that is newer than the answer is null
+    -- a field that was added after the answer is null
     from idempotency_keys, json_populate_record(null::tasks, answer) as task
     where idempotency_keys.user_id = ${owner} and key = ${key} and expires_at > clock_timestamp()`
-  // what createTask has stored is a whole row
+  // createTask has stored a whole row
   return first && { fingerprint: first.fingerprint, task: first as TaskRow }
 }
 
@@ -138,11 +136,11 @@ export interface WantedTask {
 }
 
 interface OwnedRow extends TaskRow {
-  /** Tokens issued up to then are refused, in seconds since 1970; null: none are. */
+  /** In seconds since 1970: the owner's tokens issued up to then are refused; null: none is. */
   refuse_tokens_until: number | null
 }
 
-/** @returns those that there are and that are not in the trash, each with what its owner refuses */
+/** @returns the tasks that exist and are not in the trash, in any order */
 export async function findTasks(sql: Sql, wanted: readonly WantedTask[]): Promise<readonly OwnedRow[]> {
   const owners = wanted.map(({ caller }) => caller.id)
   const ids = wanted.map(({ id }) => id)
@@ -155,17 +153,17 @@ export async function findTasks(sql: Sql, wanted: readonly WantedTask[]): Promis
 }
 
 /** Reads a task; gives null if the caller has no such task. */
-export const reading: Batchable<WantedTask, TaskRow | null> = {
+export const batchableRead: Batchable<WantedTask, TaskRow | null> = {
   async forMany(sql, wanted) {
     const rows = await findTasks(sql, wanted)
     const found = new Map(rows.map((row) => [`${row.id} ${row.user_id}`, row]))
     return wanted.map(({ caller, id }) => {
       const row = found.get(`${id} ${caller.id}`)
-      // a user who was deleted and came back has tasks again, which are not for tokens from before
+      // a deleted user may have come back with a newer token; the old tokens must not read the new tasks
       return row && !isRefused(caller, row.refuse_tokens_until) ? row : null
     })
   },
-  forOne: async (sql, wanted) => (await reading.forMany(sql, [wanted]))[0] ?? null,
+  forOne: async (sql, wanted) => (await batchableRead.forMany(sql, [wanted]))[0] ?? null,
 }
 
 /** Finds a task in the lists or in the trash. @returns undefined if this owner has no such task */
@@ -176,10 +174,10 @@ export async function findAnyTask(sql: Sql, owner: string, id: number): Promise<
   return row
 }
 
-/** Which revisions of a task may be changed; null: any. */
+/** The revisions that a write may change; null: any revision. */
 export type Revisions = number[] | null
 
-/** In the lists, in the trash, or ended for good: then only the tombstone is left, for other devices. */
+/** An ended task is deleted for good: only its tombstone is left, which tells other devices of the deletion. */
 type Place = 'lists' | 'trash' | 'ended'
 
 export interface Write {
@@ -192,8 +190,10 @@ export interface Write {
 }
 
 /**
- * @returns the changed task, or undefined if there is no such task of this owner's, or none of these revisions. The
- *   task's row is judged as it is once it is locked: of two changes of one revision, one happens.
+ * Changes a task, moves it, or both. The condition is checked again on the locked row: of two concurrent changes of the same
+ * revision, one is made.
+ *
+ * @returns the changed task; undefined if the owner has no such task, or its revision or place does not match
  */
 export async function writeTask(
   sql: Sql,
@@ -205,7 +205,7 @@ export async function writeTask(
     -- writeTask
     with owner as (
       update users set revision = users.revision + 1
-      -- a miss is no change; of two at once the later may see this too early and leave a gap, which harms nothing
+      -- so that a miss raises no revision; a concurrent write may still leave a gap, which does no harm
       where id = ${owner} and not refuses_token(refuse_tokens_until, ${issuedAt})
         and exists (
           select from tasks

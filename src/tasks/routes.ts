@@ -1,4 +1,4 @@
-/** HTTP for tasks: one set of routes, mounted at both addresses. */
+/** The routes of tasks, which are mounted at both addresses. */
 import { Elysia } from 'elysia'
 import { type Services, signedInOwner } from '../auth/guard'
 import { createHandlers } from './handlers'
@@ -7,7 +7,7 @@ import type { PageCache } from './page-cache'
 
 export interface TaskDeps {
   cache: PageCache
-  /** Told whose tasks have been changed. */
+  /** Called after each change of a user's tasks. */
   onChange(userId: string): void
 }
 

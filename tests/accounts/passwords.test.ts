@@ -17,14 +17,14 @@ afterEach(() => {
 
 const PASSWORD = 'correct horse battery staple'
 
-/** What is the same in every hash of one kind: all but the bits of salt and digest, of which the length counts. */
+/** Replaces the bits of salt and digest, so that hashes of one kind and length are the same. */
 const shapeOf = (hash: string) => hash.replace(/[^$]+\$[^$]+$/, (bits) => bits.replaceAll(/[^$]/g, '.'))
 
 async function argon2id(memoryCost: number, timeCost: number): Promise<string> {
   return Bun.password.hash(PASSWORD, { algorithm: 'argon2id', memoryCost, timeCost })
 }
 
-/** One that costs next to nothing to check, for where only the number of checks matters. */
+/** A hash that is cheap to verify, for tests in which only the number of checks matters. */
 const cheapHash = await argon2id(8, 1)
 
 describe('a hash', () => {
@@ -42,11 +42,11 @@ describe('a hash', () => {
     }
   })
 
-  test('has a salt of its own', async () => {
+  test('has its own salt', async () => {
     expect(await hashPassword(PASSWORD)).not.toBe(await hashPassword(PASSWORD))
   })
 
-  test('tells passwords apart that differ after 72 bytes', async () => {
+  test('tells apart two passwords that differ after 72 bytes', async () => {
     const hash = await hashPassword('x'.repeat(128))
     expect(await verifyPassword('x'.repeat(128), hash)).toBe(true)
     expect(await verifyPassword(`${'x'.repeat(127)}y`, hash)).toBe(false)
@@ -62,7 +62,7 @@ describe('a hash', () => {
     expect(await verifyPassword(password.normalize(other), hash)).toBe(true)
   })
 
-  test('keeps apart what only looks alike', async () => {
+  test('tells apart passwords that only look the same', async () => {
     const hash = await hashPassword('ﬁle № Ⅸ')
     expect(await verifyPassword('ﬁle № Ⅸ'.normalize('NFKC'), hash)).toBe(false)
   })
@@ -73,7 +73,7 @@ describe('without an account', () => {
     for (const password of [PASSWORD, '', '\0'.repeat(32)]) expect(await verifyPassword(password)).toBe(false)
   })
 
-  test('a hash is checked all the same, of the kind, parameters and lengths that a new one has', async () => {
+  test('a hash is checked nevertheless, with the kind, parameters and lengths of a new one', async () => {
     const verify = spyOn(Bun.password, 'verify')
     await verifyPassword(PASSWORD)
     const [[, checked] = []] = verify.mock.calls
@@ -83,11 +83,11 @@ describe('without an account', () => {
 })
 
 describe('a bcrypt hash', () => {
-  // all made by libxcrypt, `crypt(password, '$2b$04$abcdefghijklmnopqrstuu')`
+  // made by libxcrypt, `crypt(password, '$2b$04$abcdefghijklmnopqrstuu')`
   const SALT = '04$abcdefghijklmnopqrstuu'
   const DIGITS = '0123456789'.repeat(10)
   const DIGEST_OF_DIGITS = 'm2G75IXDN/xsgbNa/hCiPSKyIHQd70S'
-  /** The last character that counts is a half: 72 bytes end within it. */
+  /** The 72 bytes end in the middle of a character. */
   const CUT = `${'a'.repeat(71)}étail`
 
   const MADE_ELSEWHERE = [
@@ -106,7 +106,7 @@ describe('a bcrypt hash', () => {
     },
   )
 
-  test('heeds the first 72 bytes and no more', async () => {
+  test('uses only the first 72 bytes', async () => {
     const hash = `$2b$${SALT}${DIGEST_OF_DIGITS}`
     expect(await verifyPassword(DIGITS.slice(0, 72), hash)).toBe(true)
     expect(await verifyPassword(`${DIGITS.slice(0, 72)}something else`, hash)).toBe(true)
@@ -128,7 +128,7 @@ describe('a hash is outdated', () => {
     expect(isOutdated(await hash())).toBe(true)
   })
 
-  test('unless it was made today', async () => {
+  test('unless it has the present parameters', async () => {
     expect(isOutdated(await hashPassword(PASSWORD))).toBe(false)
   })
 })
@@ -138,7 +138,7 @@ describe('hashing', () => {
   const FAR_TOO_MANY = 200 * CORES
   const BROKEN = '$2b$04$broken'
 
-  /** Counts how many hashes are checked at once, and how many have been. */
+  /** Counts how many hashes are checked at the same time, and how many have been checked. */
   function watch() {
     const verify = Bun.password.verify
     const seen = { atOnce: 0, mostAtOnce: 0, done: 0 }
@@ -155,7 +155,7 @@ describe('hashing', () => {
   const start = (count: number, hash = cheapHash) =>
     Promise.allSettled(Array.from({ length: count }, () => verifyPassword(PASSWORD, hash)))
 
-  test('serves those who come first and refuses the rest, however many', async () => {
+  test('serves the first requests and refuses the rest', async () => {
     const outcomes = await start(FAR_TOO_MANY)
     const served = outcomes.findIndex(({ status }) => status === 'rejected')
     expect(served).toBeGreaterThan(10 * CORES)
@@ -172,7 +172,7 @@ describe('hashing', () => {
     }
   })
 
-  test('refuses at once, before any who wait have been served', async () => {
+  test('refuses at once, before a waiting request is served', async () => {
     const seen = watch()
     const waiting = start(FAR_TOO_MANY)
     expect(await verifyPassword(PASSWORD, cheapHash).catch((error) => error)).toBeInstanceOf(Problem)
@@ -181,20 +181,20 @@ describe('hashing', () => {
     expect(seen.done).toBeGreaterThan(0)
   })
 
-  test('never does more at once than there are cores', async () => {
+  test('never runs more hashes at a time than there are cores', async () => {
     const seen = watch()
     await start(FAR_TOO_MANY)
     expect(seen.mostAtOnce).toBe(CORES)
   })
 
-  test('has one bound for new passwords, known ones and users whom nobody knows', async () => {
+  test('has one bound for new passwords, known ones and unknown users', async () => {
     const waiting = start(FAR_TOO_MANY)
     const outcomes = await Promise.allSettled([hashPassword(PASSWORD), verifyPassword(PASSWORD)])
     expect(outcomes).toMatchObject([{ reason: { code: 'OVERLOADED' } }, { reason: { code: 'OVERLOADED' } }])
     await waiting
   })
 
-  test('goes on after too many have come, and after some have failed', async () => {
+  test('continues after too many requests, and after failures', async () => {
     await start(FAR_TOO_MANY)
     const broken = await start(3 * CORES, BROKEN)
     expect(broken.every(({ status }) => status === 'rejected')).toBe(true)
@@ -215,7 +215,7 @@ describe('a guessable password', () => {
     return undefined
   }
 
-  test('is one of the hundred commonest that are long enough', () => {
+  test('is one of the hundred most common that are long enough', () => {
     const longEnough = dictionary['passwords-common'].filter((password) => password.length >= 8)
     expect(commonPasswords).toEqual(longEnough.slice(0, 100))
   })

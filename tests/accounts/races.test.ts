@@ -14,15 +14,15 @@ const TODOS = '/api/v1/todos'
 const PASSWORD = 'correct horse battery staple'
 const NEXT_PASSWORD = 'another horse, another staple'
 
-/** Other connections than the app's, so that the app can use up its own. */
+/** Connections beside the app's, so that the app can use all of its own. */
 const others = openPool({ url, poolSize: 2 })
 afterAll(() => others.end())
 
 type Action<T> = () => Promise<T>
 
 /**
- * Has one transaction do something and stay open, starts each action once the one before waits for it, and lets them
- * all go on: PostgreSQL serves who waits for a row in order.
+ * Runs something in a transaction that stays open. Starts each action once the one before it waits, and then lets them
+ * all continue: PostgreSQL gives a row's lock to the waiting statements in order.
  */
 async function inOrder<T>(first: (holder: Pool) => Promise<unknown>, ...actions: Action<T>[]): Promise<T[]> {
   const holder = await others.reserve()
@@ -52,7 +52,7 @@ async function waiting(): Promise<number> {
 const atOnce = <T>(count: number, action: (index: number) => Promise<T>): Promise<T[]> =>
   Promise.all(Array.from({ length: count }, (_, index) => action(index)))
 
-/** Does something again and again until it is refused. @returns all answers; the refusal is the last */
+/** Repeats a request until it is refused. @returns all answers; the refusal is the last */
 async function untilRefused(action: () => Promise<Answer>): Promise<Answer[]> {
   const answers = [await action()]
   while ((answers.at(-1)?.status ?? 0) < 400) answers.push(await action())
@@ -101,10 +101,10 @@ const endOthers = (session: Tokens) => call('DELETE', `${ME}/sessions`, as(sessi
 const deleteAccount = (session: Tokens) =>
   call('DELETE', ME, { ...as(session), body: { password: PASSWORD } })
 
-/** Well formed, and no password's. */
+/** A well-formed hash that no password has. */
 const NOBODYS_HASH = `$2b$04$${'x'.repeat(53)}`
 
-/** An account to be, for a transaction of ours. */
+/** A new account, for a transaction of these tests. */
 const accountOf = (email: string): queries.NewAccount => ({
   userId: crypto.randomUUID(),
   email,
@@ -115,7 +115,7 @@ const accountOf = (email: string): queries.NewAccount => ({
   userAgent: null,
 })
 
-/** Before whatever happens to a user here: no token of theirs is newer than their end. */
+/** When these tests issue tokens: before the user can be deleted. */
 const A_MINUTE_AGO = Math.floor(Date.now() / 1000) - 60
 
 const callerOf = (id: string) => ({
@@ -142,7 +142,7 @@ async function sessionsOf({ user }: Tokens): Promise<string[]> {
   return rows.map(({ id }) => id)
 }
 
-/** Of a deleted user only the tombstone is left, and no token brings back more. */
+/** Checks that only the tombstone of a deleted user is left, and that no token brings back more. */
 async function expectGone(id: string): Promise<void> {
   const token = bearer(await tokenOf(id))
   expect((await call('GET', ME, token)).status).toBe(401)
@@ -158,7 +158,7 @@ async function expectGone(id: string): Promise<void> {
 }
 
 describe('registering', () => {
-  test.each([2, 50])('%i times at once with one e-mail address makes one account', async (count) => {
+  test.each([2, 50])('%i times concurrently with one e-mail address creates one account', async (count) => {
     const email = newEmail()
     const answers = await atOnce(count, (index) => tryToRegister(index % 2 ? email : email.toUpperCase()))
     expect(statusesOf(answers)).toEqual([201, ...Array(count - 1).fill(409)])
@@ -170,14 +170,14 @@ describe('registering', () => {
     )
   })
 
-  test('waits for another who is about to take the address', async () => {
+  test('waits for another user who is taking the address', async () => {
     const email = newEmail()
     const take = (holder: Pool) => queries.createAccount(holder, accountOf(email))
     const [answer] = await inOrder(take, () => tryToRegister(email.toUpperCase()))
     expect(answer).toMatchObject({ status: 409, body: { error_code: 'EMAIL_TAKEN' } })
   })
 
-  test('gets the address of an account that is just being deleted', async () => {
+  test('gets the address of an account that is being deleted', async () => {
     const session = await register()
     const { email, id } = session.user
     const leave = async (holder: Pool) => {
@@ -194,7 +194,7 @@ describe('one refresh token', () => {
   const lockSession = (session: Tokens) => (holder: Pool) =>
     holder`select from sessions where id = ${sessionIdOf(session)} for update`
 
-  /** Whether it gets new tokens, and the newest ones after it. */
+  /** Checks that the refresh token of a session and the next one are accepted. */
   async function expectAlive(session: Tokens): Promise<void> {
     const next = await refresh(session)
     expect(next.status).toBe(200)
@@ -202,7 +202,7 @@ describe('one refresh token', () => {
     expect((await refresh(next.body)).status).toBe(200)
   }
 
-  test('used twice at once gives two pairs of one session', async () => {
+  test('used twice concurrently gives two pairs of one session', async () => {
     const session = await register()
     const use = () => refresh(session)
     const [first, second] = await inOrder(lockSession(session), use, use)
@@ -212,7 +212,7 @@ describe('one refresh token', () => {
     await expectAlive(first?.body)
   })
 
-  test('used three times at once is refused to the third, and the session lives', async () => {
+  test('used three times concurrently is refused the third time, and the session lives', async () => {
     const session = await register()
     const use = () => refresh(session)
     const [, second, third] = await inOrder(lockSession(session), use, use, use)
@@ -220,7 +220,7 @@ describe('one refresh token', () => {
     await expectAlive(second?.body)
   })
 
-  test('used fifty times at once gives two pairs, and the session lives', async () => {
+  test('used fifty times concurrently gives two pairs, and the session lives', async () => {
     const session = await register()
     const answers = await atOnce(50, () => refresh(session))
     expect(statusesOf(answers)).toEqual([200, 200, ...Array(48).fill(401)])
@@ -237,7 +237,7 @@ describe('one refresh token', () => {
     ['the end of the account', (_, other) => deleteAccount(other)],
   ]
 
-  /** No token of the session works any longer, and nothing of it is left. */
+  /** Checks that no token of the session works, and that no row of it is left. */
   async function expectEnded(...pairs: Tokens[]): Promise<void> {
     for (const each of pairs) {
       expect((await refresh(each)).status).toBe(401)
@@ -250,7 +250,7 @@ describe('one refresh token', () => {
     expect([...left]).toEqual([])
   }
 
-  test.each(ENDS)('used just before %s is of no use afterwards', async (_, end) => {
+  test.each(ENDS)('used just before %s does not work afterwards', async (_, end) => {
     const session = await register()
     const other = await signIn(session)
     const [used, ended] = await inOrder(
@@ -276,7 +276,7 @@ describe('one refresh token', () => {
     await expectEnded(session)
   })
 
-  test.each(ENDS)('used again and again during %s is of no use afterwards', async (_, end) => {
+  test.each(ENDS)('used again and again during %s does not work afterwards', async (_, end) => {
     const session = await register()
     const other = await signIn(session)
     const pairs = [session]
@@ -291,7 +291,7 @@ describe('one refresh token', () => {
     await expectEnded(...pairs)
   })
 
-  test('used during all of these at once is of no use afterwards, and nothing fails', async () => {
+  test('used during all of these at once does not work afterwards, and no request fails', async () => {
     const session = await register()
     const other = await signIn(session)
     const answers = await Promise.all([
@@ -324,7 +324,7 @@ describe('signing in', () => {
     expect((await refresh(signedIn?.body)).status).toBe(401)
   })
 
-  test('out everywhere else, from two sessions at once, leaves one of them', async () => {
+  test('out everywhere else, from two sessions concurrently, leaves one of them', async () => {
     const one = await register()
     const two = await signIn(one)
     const answers = await inOrder(
@@ -354,7 +354,7 @@ describe('signing in', () => {
     expect((await login(session)).status).toBe(200)
   })
 
-  test('with the old password just after another one is refused', async () => {
+  test('with the old password just after it has changed is refused', async () => {
     const session = await register()
     const [changed, signedIn] = await inOrder(
       lockAccount(session),
@@ -366,7 +366,7 @@ describe('signing in', () => {
     expect(await sessionsOf(session)).toEqual([sessionIdOf(session)])
   })
 
-  test('just before the end of the account is of no use afterwards', async () => {
+  test('just before the account is deleted gives tokens that do not work', async () => {
     const session = await register()
     const [signedIn, ended] = await inOrder(
       lockAccount(session),
@@ -378,7 +378,7 @@ describe('signing in', () => {
     await expectGone(session.user.id)
   })
 
-  test('just after the end of the account is refused', async () => {
+  test('just after the account was deleted is refused', async () => {
     const session = await register()
     const [ended, signedIn] = await inOrder(
       lockAccount(session),
@@ -389,7 +389,7 @@ describe('signing in', () => {
     await expectGone(session.user.id)
   })
 
-  test('again and again during another password leaves none but of the new one', async () => {
+  test('again and again while the password changes leaves only sessions of the new one', async () => {
     const session = await register()
     const [changed, ...signedIn] = await Promise.all([
       changePassword(session),
@@ -401,8 +401,8 @@ describe('signing in', () => {
   })
 })
 
-describe('two changes of one account', () => {
-  test('of the password from two sessions: the second is signed out by the first', async () => {
+describe('two concurrent changes of one account:', () => {
+  test('of two new passwords from two sessions, the first signs out the second', async () => {
     const session = await register()
     const other = await signIn(session)
     const answers = await inOrder(
@@ -414,14 +414,14 @@ describe('two changes of one account', () => {
     expect(await sessionsOf(session)).toEqual([sessionIdOf(session)])
   })
 
-  test('of the password from one session: the second no longer has the right one', async () => {
+  test('of two new passwords from one session, the second has the wrong current one', async () => {
     const session = await register()
     const change = () => changePassword(session)
     const answers = await inOrder(lockAccount(session), change, change)
     expect(answers.map(({ status }) => status)).toEqual([204, 403])
   })
 
-  test('the end of it with the old password just after another one is refused', async () => {
+  test('a deletion with the old password just after it has changed is refused', async () => {
     const session = await register()
     const [changed, left] = await inOrder(
       lockAccount(session),
@@ -433,7 +433,7 @@ describe('two changes of one account', () => {
     expect((await call('GET', ME, as(session))).body).toEqual(session.user)
   })
 
-  test('another e-mail address with the old password just after another one is refused', async () => {
+  test('a new e-mail address with the old password just after it has changed is refused', async () => {
     const session = await register()
     const [changed, refused] = await inOrder(
       lockAccount(session),
@@ -447,7 +447,7 @@ describe('two changes of one account', () => {
 })
 
 describe('one e-mail address for two users', () => {
-  test('who change to it at once goes to one', async () => {
+  test('who change to it concurrently goes to one', async () => {
     const sessions = await atOnce(10, register)
     const email = newEmail()
     const answers = await Promise.all(sessions.map((session) => changeEmail(session, email)))
@@ -455,7 +455,7 @@ describe('one e-mail address for two users', () => {
     expect(await sql`select email from accounts where email_key(email) = email_key(${email})`).toHaveLength(1)
   })
 
-  test('is refused to who changes to it just after another has', async () => {
+  test('is refused to the user who changes to it just after the other', async () => {
     const [first, second] = [await register(), await register()]
     const email = newEmail()
     const take = (holder: Pool) =>
@@ -465,7 +465,7 @@ describe('one e-mail address for two users', () => {
     expect((await call('GET', ME, as(second))).body).toEqual(second.user)
   })
 
-  test('is refused to who registers just after another has changed to it', async () => {
+  test('is refused to a new user who registers just after another has changed to it', async () => {
     const { user } = await register()
     const email = newEmail()
     const take = (holder: Pool) =>
@@ -474,7 +474,7 @@ describe('one e-mail address for two users', () => {
     expect(answer).toMatchObject({ status: 409, body: { error_code: 'EMAIL_TAKEN' } })
   })
 
-  test('is refused to who changes to it just after another has registered', async () => {
+  test('is refused to a user who changes to it just after another has registered', async () => {
     const session = await register()
     const email = newEmail()
     const take = (holder: Pool) => queries.createAccount(holder, accountOf(email))
@@ -482,9 +482,9 @@ describe('one e-mail address for two users', () => {
     expect(answer).toMatchObject({ status: 409, body: { error_code: 'EMAIL_TAKEN' } })
   })
 
-  test('who want to change places is refused to both, and does not fail', async () => {
+  test('who want to swap addresses is refused to both, and does not fail', async () => {
     const [a, b] = [await register(), await register()]
-    // an index that is written before that of the addresses, and waits: each has changed its row when it looks
+    // an index that is written before the one of addresses, and waits: each has changed its row before either checks it
     const [index] = await sql<{ definition: string }[]>`
       select pg_get_indexdef('accounts_email_key'::regclass) as definition`
     await sql`create function wait(text) returns text language plpgsql immutable
@@ -505,7 +505,7 @@ describe('one e-mail address for two users', () => {
 describe('deleting oneself', () => {
   const title = { title: 'x' }
 
-  /** Both kinds of users: how they come to be, and what they delete themselves with. */
+  /** Both kinds of users: how they are created, and the body of their deletion. */
   const USERS: [string, () => Promise<{ id: string; body: unknown }>][] = [
     ['an account', async () => ({ id: (await register()).user.id, body: { password: PASSWORD } })],
     ['a foreign user', async () => ({ id: newForeigner(), body: undefined })],
@@ -541,12 +541,15 @@ describe('deleting oneself', () => {
     return { id, task: task.id as number, leave: () => call('DELETE', ME, { ...token, body }) }
   }
 
-  test.each(CASES)('of %s just after %s takes it along', async (_kind, _what, status, make, write) => {
-    const { id, task, leave } = await prepare(make)
-    const answers = await inOrder(lockUser(id), () => write(id, task), leave)
-    expect(answers.map((each) => each.status)).toEqual([status, 204])
-    await expectGone(id)
-  })
+  test.each(CASES)(
+    'of %s just after %s deletes what was written',
+    async (_kind, _what, status, make, write) => {
+      const { id, task, leave } = await prepare(make)
+      const answers = await inOrder(lockUser(id), () => write(id, task), leave)
+      expect(answers.map((each) => each.status)).toEqual([status, 204])
+      await expectGone(id)
+    },
+  )
 
   test.each(CASES)('of %s just before %s refuses it', async (_kind, _what, _status, make, write) => {
     const { id, task, leave } = await prepare(make)
@@ -555,7 +558,7 @@ describe('deleting oneself', () => {
     await expectGone(id)
   })
 
-  test.each(USERS)('of %s while writes of all kinds come leaves nothing', async (_, make) => {
+  test.each(USERS)('of %s during writes of all kinds leaves nothing', async (_, make) => {
     const { id, task, leave } = await prepare(make)
     const [left, ...written] = await Promise.all([
       leave(),
@@ -568,20 +571,20 @@ describe('deleting oneself', () => {
     await expectGone(id)
   })
 
-  test.each(USERS)('of %s twice at once succeeds once', async (_, make) => {
+  test.each(USERS)('of %s twice concurrently succeeds once', async (_, make) => {
     const { id, leave } = await prepare(make)
     const answers = await inOrder(lockUser(id), leave, leave)
     expect(answers.map(({ status }) => status)).toEqual([204, 401])
     await expectGone(id)
   })
 
-  test.each(USERS)('of %s fifty times at once succeeds once', async (_, make) => {
+  test.each(USERS)('of %s fifty times concurrently succeeds once', async (_, make) => {
     const { id, leave } = await prepare(make)
     expect(statusesOf(await atOnce(50, leave))).toEqual([204, ...Array(49).fill(401)])
     await expectGone(id)
   })
 
-  test('of a foreign user fifty times at once who never wrote succeeds once', async () => {
+  test('of a foreign user who never wrote, fifty times concurrently, succeeds once', async () => {
     const token = bearer(await tokenOf('never-wrote'))
     expect(statusesOf(await atOnce(50, () => call('DELETE', ME, token)))).toEqual([
       204,
@@ -590,7 +593,7 @@ describe('deleting oneself', () => {
     await expectGone('never-wrote')
   })
 
-  test('of a foreign user just after its first write takes it along', async () => {
+  test('of a foreign user just after their first write deletes what was written', async () => {
     const id = newForeigner()
     const token = bearer(await tokenOf(id))
     const write = (holder: Pool) => createTask(holder, callerOf(id), title)
@@ -599,7 +602,7 @@ describe('deleting oneself', () => {
     await expectGone(id)
   })
 
-  test('of a foreign user just before its first write refuses it', async () => {
+  test('of a foreign user just before their first write refuses it', async () => {
     const id = newForeigner()
     const token = bearer(await tokenOf(id))
     const leave = (holder: Pool) => queries.deleteUser(holder, callerOf(id))
@@ -608,7 +611,7 @@ describe('deleting oneself', () => {
     await expectGone(id)
   })
 
-  test('of a foreign user during its first writes leaves nothing', async () => {
+  test('of a foreign user during their first writes leaves nothing', async () => {
     const id = newForeigner()
     const token = bearer(await tokenOf(id))
     const write = () => call('POST', TODOS, { ...token, body: title })

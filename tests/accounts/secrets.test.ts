@@ -18,7 +18,7 @@ const FORMATS = {
   development: { DATA_DIR: folder },
 }
 
-/** The program as its users start it, saying all that it can say. */
+/** Starts the program as a user would, with the most detailed log. */
 async function start(env: Record<string, string>) {
   const port = await freePort()
   const url = `http://127.0.0.1:${port}`
@@ -60,15 +60,15 @@ interface Answered {
   text: string
 }
 
-/** What must not be seen, by where it may be seen nevertheless. */
+/** The secrets, by the places in which each may be seen. */
 interface Secrets {
-  /** Nowhere. */
+  /** May be seen nowhere. */
   passwords: string[]
-  /** In the answers that tell users who they are. */
+  /** May be seen in the answers that hold the user. */
   persons: string[]
-  /** In the answers that give them. */
+  /** May be seen in the answers that give tokens. */
   tokens: string[]
-  /** In the list of sessions. */
+  /** May be seen in the list of sessions. */
   agents: string[]
 }
 
@@ -81,12 +81,12 @@ const BELONGS: Record<Exclude<keyof Secrets, 'passwords'>, RegExp> = {
 interface Walk {
   answers: Answered[]
   log: string
-  /** What the embedded PostgreSQL has written. */
+  /** The log of the embedded PostgreSQL. */
   databaseLog: string
   secrets: Secrets
 }
 
-/** Goes through all that accounts can do, and all that can go wrong with it. */
+/** Sends every request of accounts, in every way in which it can succeed or fail. */
 async function walk(env: Record<string, string>): Promise<Walk> {
   const server = await start(env)
   const secret = env['BETTER_AUTH_SECRET'] ?? (await readFile(join(folder, 'secret'), 'utf8'))
@@ -100,7 +100,7 @@ async function walk(env: Record<string, string>): Promise<Walk> {
   ]
   const [email, nextEmail, takenEmail] = ['Zebra-1@example.com', 'Zebra-2@example.com', 'Zebra-3@example.com']
   const name = 'Zebra Crossing'
-  // such a name could pass for a line of a stack
+  // a name like this could be taken for a line of a stack trace
   const multiline = 'x\n    at quagga (crossing)'
   const secrets: Secrets = {
     passwords: ['hunter2', secret, database.password],
@@ -131,7 +131,7 @@ async function walk(env: Record<string, string>): Promise<Walk> {
   const me = (method: string, path: string, token: string, body?: unknown) =>
     call(method, `/api/v1/users/me${path}`, body, token)
 
-  /** What is stored in place of passwords and tokens. */
+  /** Reads the hashes that are stored instead of passwords and tokens. */
   async function noteHashes(): Promise<void> {
     for (const { hash } of await sql`
       select password_hash as hash from accounts
@@ -202,7 +202,7 @@ async function walk(env: Record<string, string>): Promise<Walk> {
 
   await noteHashes()
 
-  /** All that writes or reads an account. */
+  /** Sends each request that writes or reads an account. */
   async function callAll(): Promise<void> {
     await auth('register', { email: 'zebra-4@example.com', password, name: multiline })
     await auth('login', { email: nextEmail, password: nextPassword })
@@ -244,7 +244,7 @@ async function walk(env: Record<string, string>): Promise<Walk> {
   return { answers, log, databaseLog, secrets }
 }
 
-/** Whatever the case. */
+/** Searches without case. */
 function seenIn(text: string, secrets: string[]): string[] {
   const all = text.toLowerCase()
   return [...new Set(secrets)].filter((secret) => all.includes(secret.toLowerCase()))
@@ -256,7 +256,7 @@ describe.each(Object.entries(FORMATS))('in %s', (format, env) => {
     walked = await walk(env)
   })
 
-  test('all has been tried, and all of it is in the log', () => {
+  test('every request was sent, and is in the log', () => {
     const statuses = new Set(walked.answers.map(({ status }) => status))
     const expected = [200, 201, 204, 400, 401, 403, 404, 409, 413, 422, 500, 503]
     expect([...statuses].toSorted()).toEqual(expected)
@@ -266,14 +266,14 @@ describe.each(Object.entries(FORMATS))('in %s', (format, env) => {
     expect(walked.log.includes('{"level":')).toBe(format === 'production')
   })
 
-  test('nothing secret is in the log', () => {
+  test('no secret is in the log', () => {
     const { passwords, persons, tokens, agents } = walked.secrets
     expect(tokens.length).toBeGreaterThan(20)
     expect(seenIn(walked.log, [...passwords, ...persons, ...tokens, ...agents])).toEqual([])
     expect(walked.log).not.toMatch(/eyJ|\$argon2/)
   })
 
-  test('an answer holds what belongs there, and nothing else', () => {
+  test('an answer holds only the secrets that belong there', () => {
     for (const { request, status, text } of walked.answers) {
       expect(seenIn(text, walked.secrets.passwords), request).toEqual([])
       for (const [kind, where] of Object.entries(BELONGS)) {
@@ -284,12 +284,12 @@ describe.each(Object.entries(FORMATS))('in %s', (format, env) => {
   })
 
   if (env === FORMATS.development) {
-    test('nothing secret is in what the embedded database logs', () => {
+    test('no secret is in the log of the embedded database', () => {
       const { passwords, tokens, agents } = walked.secrets
       for (const error of ['accounts_email_key', 'broken', 'quagga']) {
         expect(walked.databaseLog).toContain(error)
       }
-      // but for what the trigger has it say
+      // except the line that the trigger makes it write
       expect(seenIn(walked.databaseLog, ['zebra', ...passwords, ...tokens, ...agents])).toEqual([])
     })
   }

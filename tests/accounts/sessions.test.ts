@@ -34,13 +34,13 @@ async function idOf(session: Tokens): Promise<string> {
   return (await list(session)).find(({ current }) => current)?.id ?? ''
 }
 
-/** What both tokens of a session are worth: the answers of `users/me` and of `refresh`. */
+/** Tries both tokens of a session. @returns the status of `users/me` and of `refresh` */
 async function worthOf(session: Tokens): Promise<number[]> {
   return [(await call('GET', ME, as(session))).status, (await refresh(session)).status]
 }
 
 describe('the list', () => {
-  test('shows where one is signed in', async () => {
+  test('shows every session of the user', async () => {
     const session = await register({ 'user-agent': 'Firefox' })
     const answer = await call('GET', SESSIONS, as(session))
     expect(answer.status).toBe(200)
@@ -49,7 +49,7 @@ describe('the list', () => {
     ])
   })
 
-  test('has the last used first', async () => {
+  test('has the most recently used session first', async () => {
     const first = await register({ 'user-agent': 'first' })
     await signIn(first, { 'user-agent': 'second' })
     await signIn(first, { 'user-agent': 'third' })
@@ -63,7 +63,7 @@ describe('the list', () => {
     expect(await agents()).toEqual(['first', 'second', 'third'])
   })
 
-  test('says which one the request came from', async () => {
+  test('marks the session of the request', async () => {
     const session = await register({ 'user-agent': 'a' })
     const second = await signIn(session, { 'user-agent': 'b' })
     const currentOf = async (each: Tokens) =>
@@ -72,13 +72,13 @@ describe('the list', () => {
     expect(await currentOf(second)).toEqual(['b'])
   })
 
-  test('marks none for a token that names no session', async () => {
+  test('marks no session if the token names none', async () => {
     const { user } = await register()
     const { body } = await call('GET', SESSIONS, { as: user.id })
     expect(body).toMatchObject([{ current: false }])
   })
 
-  test('goes on showing a session by one id when it has got new tokens', async () => {
+  test('shows a session with the same id after it got new tokens', async () => {
     const session = await register({ 'user-agent': 'old version' })
     const [before] = await list(session)
     const { body: refreshed } = await refresh(session, { 'user-agent': 'new version' })
@@ -93,14 +93,14 @@ describe('the list', () => {
     })
   })
 
-  test('leaves out what has expired', async () => {
+  test('leaves out expired sessions', async () => {
     const session = await register()
     const expired = await idOf(await signIn(session))
     await sql`update sessions set expires_at = clock_timestamp() where id = ${expired}`
     expect(await list(session)).toMatchObject([{ current: true }])
   })
 
-  test("leaves out everybody else's", async () => {
+  test('leaves out the sessions of other users', async () => {
     const [session] = [await register(), await register()]
     expect(await list(session)).toHaveLength(1)
   })
@@ -111,7 +111,7 @@ describe('the list', () => {
     ['one of 300 characters', 'x'.repeat(300), 'x'.repeat(255)],
     ['SQL', "'); drop table sessions; --", "'); drop table sessions; --"],
     ['letters outside ASCII', 'Bröwser', 'Bröwser'],
-  ])('keeps of the client what can be kept: %s', async (_, sent, user_agent) => {
+  ])('keeps a user agent that can be stored: %s', async (_, sent, user_agent) => {
     const session = await register(sent === undefined ? {} : { 'user-agent': sent })
     expect(await list(session)).toMatchObject([{ user_agent }])
   })
@@ -125,7 +125,7 @@ describe('the list', () => {
 describe('ending one', () => {
   const end = (session: Tokens, id: string) => call('DELETE', `${SESSIONS}/${id}`, as(session))
 
-  test('answers 204 and ends it, and no other', async () => {
+  test('answers 204 and ends only that session', async () => {
     const session = await register()
     const [ended, other] = [await signIn(session), await signIn(session)]
     expect(await end(session, await idOf(ended))).toMatchObject({ status: 204, body: '' })
@@ -143,7 +143,7 @@ describe('ending one', () => {
     expect(answer).toMatchObject({ status: 404, body: { error_code: 'SESSION_NOT_FOUND' } })
   })
 
-  test("answers for somebody else's as for one that does not exist, and leaves it", async () => {
+  test("answers for another user's session as for an unknown one, and leaves it", async () => {
     const [session, somebody] = [await register(), await register()]
     const answers = await Promise.all([end(session, await idOf(somebody)), end(session, crypto.randomUUID())])
     const [theirs, none] = answers.map(({ status, body }) => ({ ...body, request_id: '', status }))
@@ -152,7 +152,7 @@ describe('ending one', () => {
     expect(await worthOf(somebody)).toEqual([200, 200])
   })
 
-  test('of one’s own signs out', async () => {
+  test('signs out if it is the session of the request', async () => {
     const session = await register()
     const other = await signIn(session)
     expect((await end(session, await idOf(session))).status).toBe(204)
@@ -167,7 +167,7 @@ describe('ending one', () => {
     expect(await list(session)).toHaveLength(1)
   })
 
-  test('with a token that names no session ends it too', async () => {
+  test('works with a token that names no session', async () => {
     const session = await register()
     const path = `${SESSIONS}/${await idOf(session)}`
     expect((await call('DELETE', path, { as: session.user.id })).status).toBe(204)
@@ -184,14 +184,14 @@ describe('ending one', () => {
     ['%7B0198c1d2-7a5e-7c3b-9f10-2b1d6c5a4e3f%7D'],
     ['g198c1d2-7a5e-7c3b-9f10-2b1d6c5a4e3f'],
     ['0198c1d2-7a5e-7c3b-9f10-2b1d6c5a4e3f%00'],
-  ])('refuses %s, which is no id', async (id) => {
+  ])('refuses %s, which is not an id', async (id) => {
     const session = await register()
     const answer = await end(session, id)
     expect(answer).toMatchObject({ status: 422, body: { errors: [{ in: 'path', pointer: 'id' }] } })
     expect(await worthOf(session)).toEqual([200, 200])
   })
 
-  test('leaves its access token good for tasks until it expires, and for nothing of the account', async () => {
+  test('leaves its access token valid for tasks until it expires, but not for the account', async () => {
     const session = await register()
     const ended = await signIn(session)
     await end(session, await idOf(ended))
@@ -203,7 +203,7 @@ describe('ending one', () => {
 describe('ending all others', () => {
   const endOthers = (session: Tokens) => call('DELETE', SESSIONS, as(session))
 
-  test("ends them and nobody else's, and keeps this one", async () => {
+  test('ends them, and keeps this one and those of other users', async () => {
     const [session, somebody] = [await register(), await register()]
     const others = [await signIn(session), (await refresh(await signIn(session))).body as Tokens]
     expect(await endOthers(session)).toMatchObject({ status: 204, body: '' })
@@ -213,13 +213,13 @@ describe('ending all others', () => {
     expect(await worthOf(somebody)).toEqual([200, 200])
   })
 
-  test('is no error where there are none', async () => {
+  test('is no error if there are none', async () => {
     const session = await register()
     for (const _ of [1, 2]) expect((await endOthers(session)).status).toBe(204)
     expect(await worthOf(session)).toEqual([200, 200])
   })
 
-  test('with a token that names no session ends all', async () => {
+  test('ends all sessions if the token names none', async () => {
     const session = await register()
     const other = await signIn(session)
     expect((await call('DELETE', SESSIONS, { as: session.user.id })).status).toBe(204)

@@ -11,7 +11,7 @@ const PASSWORD = 'correct horse battery staple'
 const CURRENT_KIND = /^\$argon2id\$v=19\$m=19456,t=2,p=1\$/
 
 let people = 0
-/** An address of its own for each test. */
+/** Each test has its own address. */
 const newEmail = () => `ann.${++people}@example.com`
 
 function post(action: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer> {
@@ -31,21 +31,21 @@ async function signUp(fields: object = {}, headers: Record<string, string> = {})
 const logIn = (email: string | null, password = PASSWORD) => post('login', { email, password })
 const refresh = (refresh_token: string) => post('refresh', { refresh_token })
 
-/** Of a refresh token that is good, the next. */
+/** Refreshes with a valid token. @returns the next one */
 async function nextOf(refreshToken: string): Promise<string> {
   const { status, body } = await refresh(refreshToken)
   expect(status).toBe(200)
   return body.refresh_token
 }
 
-/** Says the same of each refresh token, in this order. */
+/** Refreshes with each token, in this order, and checks that it is refused. */
 async function expectRefused(...refreshTokens: string[]): Promise<void> {
   for (const token of refreshTokens) {
     expect(await refresh(token)).toMatchObject({ status: 401, body: { error_code: 'TOKEN_INVALID' } })
   }
 }
 
-/** As if the user's last refresh had been so much longer ago. */
+/** Moves the user's last refresh this much further into the past. */
 async function secondsPass(seconds: number, { user }: Tokens): Promise<void> {
   await sql`
     update sessions set rotated_at = rotated_at - ${seconds} * interval '1 second' where user_id = ${user.id}`
@@ -55,7 +55,7 @@ const sessionsOf = ({ user }: Tokens) =>
   sql<{ id: string; user_agent: string | null }[]>`
     select id, user_agent from sessions where user_id = ${user.id}`
 
-/** A user who was brought from elsewhere, with the hash that they had there. */
+/** Creates a user with a hash from another system. */
 async function bringUser(passwordHash: string): Promise<string> {
   const email = newEmail()
   await sql`
@@ -95,7 +95,7 @@ describe('registering', () => {
     })
   })
 
-  test('gives an access token that says whose it is, of which session, and no more', async () => {
+  test('gives an access token that names the user and the session, and no more', async () => {
     const tokens = await signUp()
     const [session] = await sessionsOf(tokens)
     const { payload, protectedHeader } = await jwtVerify(
@@ -113,7 +113,7 @@ describe('registering', () => {
     })
   })
 
-  test('gives an access token that serves everywhere else', async () => {
+  test('gives an access token that works on the other routes', async () => {
     const { access_token, user } = await signUp()
     const created = await call('POST', '/api/v1/todos', {
       body: { title: 'Milk' },
@@ -139,7 +139,7 @@ describe('registering', () => {
     ['100 characters', { name: 'x'.repeat(100) }, 'x'.repeat(100)],
     ['100 characters outside the basic plane', { name: '😀'.repeat(100) }, '😀'.repeat(100)],
     ['spaces around it, which it keeps', { name: ' Ann\t' }, ' Ann\t'],
-  ])('takes as a name %s', async (_, fields, name) => {
+  ])('accepts as a name %s', async (_, fields, name) => {
     expect((await signUp(fields)).user.name).toBe(name)
   })
 
@@ -153,7 +153,7 @@ describe('registering', () => {
     ['a lone surrogate', 'a\ud800b'],
     ['a number', 5],
     ['a list', ['Ann']],
-  ])('does not take as a name %s', async (_, name) => {
+  ])('refuses as a name %s', async (_, name) => {
     const answer = await post('register', { email: newEmail(), password: PASSWORD, name })
     expect(answer).toMatchObject({ status: 422, body: { errors: [{ in: 'body', pointer: '/name' }] } })
     expect(answer.body.errors).toHaveLength(1)
@@ -167,7 +167,7 @@ describe('registering', () => {
     ['128 characters', CHARACTERS.slice(0, 128)],
     ['128 characters outside the basic plane', '😀'.repeat(128)],
     ['spaces', ' '.repeat(9)],
-  ])('takes a password of %s, which signs in', async (_, password) => {
+  ])('accepts a password of %s, which signs in', async (_, password) => {
     const { user } = await signUp({ password })
     expect(await logIn(user.email, password)).toMatchObject({ status: 200, body: { user } })
   })
@@ -184,7 +184,7 @@ describe('registering', () => {
     ['that is a number', 1_234_567_890],
     ['that is a list', [PASSWORD]],
     ['that is tried first', 'Password1'],
-  ])('does not take a password %s', async (_, password) => {
+  ])('refuses a password %s', async (_, password) => {
     const email = newEmail()
     const answer = await post('register', { email, password })
     expect(answer).toMatchObject({ status: 422, body: { errors: [{ in: 'body', pointer: '/password' }] } })
@@ -192,7 +192,7 @@ describe('registering', () => {
     await signUp({ email })
   })
 
-  test('does not take the e-mail address as password, in any case', async () => {
+  test('refuses the e-mail address as password, in any case', async () => {
     const email = newEmail()
     for (const password of [email, email.toUpperCase()]) {
       const answer = await post('register', { email, password })
@@ -302,7 +302,7 @@ describe('an e-mail address', () => {
     ['with a letter that is more of them in lower case', '\u0130zmir@example.com', 'i\u0307zmir@example.com'],
     ['decomposed', 'zo\u00eb.taken@example.com', 'zoe\u0308.taken@example.com'],
     ['composed, in another case', 'ane\u0301.taken@example.com', 'AN\u00c9.TAKEN@example.com'],
-  ])('is taken %s too, and signs in so', async (_, email, other) => {
+  ])('is also taken %s, and signs in in that form', async (_, email, other) => {
     const { user } = await signUp({ email })
     const answer = await post('register', { email: other, password: 'another good password' })
     expect(answer).toMatchObject({ status: 409, body: { error_code: 'EMAIL_TAKEN' } })
@@ -314,12 +314,12 @@ describe('an e-mail address', () => {
     ['a dot', 'annsmith@example.com', 'ann.smith@example.com'],
     ['a tag', 'tagged@example.com', 'tagged+x@example.com'],
     ['a letter of another script', 'paypal@example.com', 'p\u0430ypal@example.com'],
-  ])('is another with %s', async (_, email, other) => {
+  ])('is a different one with %s', async (_, email, other) => {
     const [one, two] = await Promise.all([signUp({ email }), signUp({ email: other })])
     expect(one.user.id).not.toBe(two.user.id)
   })
 
-  test('that is taken makes nothing, and leaves the account as it is', async () => {
+  test('that is taken creates nothing, and leaves the account as it is', async () => {
     const { user } = await signUp({ name: 'Ann' })
     const counts = () =>
       sql`select (select count(*) from users) as users, (select count(*) from accounts) as accounts,
@@ -349,7 +349,7 @@ describe('signing in', () => {
     expect(await sessionsOf(registered)).toHaveLength(2)
   })
 
-  /** As it goes over the wire. */
+  /** The answer as it is sent over the wire. */
   async function exactly(email: string | null, password: string) {
     const response = await app.handle(
       new Request(`http://localhost${AUTH}/login`, {
@@ -358,12 +358,12 @@ describe('signing in', () => {
         body: JSON.stringify({ email, password }),
       }),
     )
-    // each has had another number of tries
+    // these headers depend on the number of tries
     const headers = [...response.headers].filter(([name]) => name !== 'ratelimit')
     return { status: response.status, headers, text: await response.text() }
   }
 
-  test('with a wrong password and with an unknown address answer alike to the byte', async () => {
+  test('with a wrong password and with an unknown address gives the same answer, byte for byte', async () => {
     const { user } = await signUp()
     const wrong = await exactly(user.email, 'not the right one')
     const unknown = await exactly(newEmail(), PASSWORD)
@@ -375,13 +375,13 @@ describe('signing in', () => {
     expect(brought).toEqual(wrong)
   })
 
-  test('with a wrong password makes no session', async () => {
+  test('with a wrong password creates no session', async () => {
     const registered = await signUp()
     await logIn(registered.user.email, 'not the right one')
     expect(await sessionsOf(registered)).toHaveLength(1)
   })
 
-  test('takes a password typed composed or decomposed', async () => {
+  test('accepts a password in composed and in decomposed characters', async () => {
     const { user } = await signUp({ password: 'p\u00e4ssw\u00f6rter' })
     expect((await logIn(user.email, 'pa\u0308sswo\u0308rter')).status).toBe(200)
     expect((await logIn(user.email, 'passworter')).status).toBe(401)
@@ -403,7 +403,7 @@ describe('signing in', () => {
     if (status === 422) expect(answer.body.errors).toMatchObject([{ in: 'body', pointer: '/password' }])
   })
 
-  test('ignores what else the sender is signed in as', async () => {
+  test('ignores the Authorization header', async () => {
     const { user } = await signUp()
     for (const authorization of ['Bearer x.y.z', 'Basic YTpi', 'nonsense']) {
       const answer = await post('login', { email: user.email, password: PASSWORD }, { authorization })
@@ -411,8 +411,8 @@ describe('signing in', () => {
     }
   })
 
-  test('a thousand times with a wrong password changes nothing for who knows the right one', async () => {
-    // a hash that is quick to compare with: what counts here is how often
+  test('a thousand times with a wrong password leaves the right password valid', async () => {
+    // a hash that is cheap to verify, because it is verified a thousand times
     const email = await bringUser(await argon2id(64, 1))
     let tried = 0
     for (let left = 1000; left > 0; ) {
@@ -431,7 +431,7 @@ describe('signing in', () => {
   })
 })
 
-describe('a user brought from elsewhere', () => {
+describe('a user from another system', () => {
   test.each([
     ['bcrypt $2a$', async () => (await bcrypt()).replace('$2b$', '$2a$')],
     ['bcrypt $2b$', async () => bcrypt()],
@@ -446,7 +446,7 @@ describe('a user brought from elsewhere', () => {
     ],
     ['argon2id of less memory', async () => argon2id(64, 2)],
     ['argon2id of one pass', async () => argon2id(19_456, 1)],
-  ])('with a hash of %s signs in, gets one of today, and signs in again', async (_, hash) => {
+  ])('with a hash of %s signs in, gets a new hash, and signs in again', async (_, hash) => {
     const old = await hash()
     const email = await bringUser(old)
     expect((await logIn(email, 'not the right one')).status).toBe(401)
@@ -465,7 +465,7 @@ describe('a user brought from elsewhere', () => {
     expect((await logIn(email, 'pa55')).status).toBe(200)
   })
 
-  test('keeps a hash that has the parameters of today', async () => {
+  test('keeps a hash that has the present parameters', async () => {
     const hash = await argon2id(19_456, 2)
     const email = await bringUser(hash)
     expect((await logIn(email)).status).toBe(200)
@@ -512,13 +512,13 @@ describe('a refresh token', () => {
     expect(await sessionsOf(first)).toHaveLength(1)
   })
 
-  test('gives an access token that serves', async () => {
+  test('gives an access token that works', async () => {
     const { body } = await refresh((await signUp()).refresh_token)
     const headers = { authorization: `Bearer ${body.access_token}` }
     expect((await call('GET', '/api/v1/todos', { headers })).status).toBe(200)
   })
 
-  test('goes on for as long as each is used in turn, late or soon', async () => {
+  test('can be replaced again and again if each is used once, soon or late', async () => {
     const signedUp = await signUp()
     let token = signedUp.refresh_token
     const seen = new Set([token])
@@ -549,7 +549,7 @@ describe('a refresh token', () => {
     }
   })
 
-  test('lasts thirty days from when it was given, and so does its session', async () => {
+  test('is valid for thirty days after it was given, and so is its session', async () => {
     const { user, refresh_token } = await signUp()
     await sql`update sessions set expires_at = expires_at - interval '20 days' where user_id = ${user.id}`
     await sql`
@@ -577,7 +577,7 @@ describe('a refresh token', () => {
     await expectRefused(next, refresh_token)
   })
 
-  test('used again within ten seconds gives one new pair more', async () => {
+  test('used again within ten seconds gives one more pair', async () => {
     const signedUp = await signUp()
     const first = await nextOf(signedUp.refresh_token)
     await secondsPass(5, signedUp)
@@ -597,18 +597,18 @@ describe('a refresh token', () => {
     },
   )
 
-  test('used a third time within ten seconds is 401, and ends nothing', async () => {
+  test('used a third time within ten seconds is 401, and ends no session', async () => {
     const signedUp = await signUp()
     const first = await nextOf(signedUp.refresh_token)
     const second = await nextOf(signedUp.refresh_token)
     await expectRefused(signedUp.refresh_token, signedUp.refresh_token)
     expect(await sessionsOf(signedUp)).toHaveLength(1)
     await nextOf(second)
-    // within ten seconds its sibling is as a lost answer
+    // within ten seconds, its sibling counts as a lost answer
     await nextOf(first)
   })
 
-  test('that comes back late ends its session for both who hold tokens of it', async () => {
+  test('that comes back late ends its session for both clients that have tokens of it', async () => {
     const signedUp = await signUp()
     const next = await nextOf(signedUp.refresh_token)
     await secondsPass(11, signedUp)
@@ -616,7 +616,7 @@ describe('a refresh token', () => {
     expect(await sessionsOf(signedUp)).toHaveLength(0)
   })
 
-  test('that comes back late ends its session also when it had been retried', async () => {
+  test('that comes back late ends its session also after a retry', async () => {
     const signedUp = await signUp()
     const first = await nextOf(signedUp.refresh_token)
     const second = await nextOf(signedUp.refresh_token)
@@ -632,7 +632,7 @@ describe('a refresh token', () => {
     expect(await sessionsOf(signedUp)).toHaveLength(0)
   })
 
-  test('makes its sibling old when it is used', async () => {
+  test('makes its sibling an old one when it is used', async () => {
     const signedUp = await signUp()
     const first = await nextOf(signedUp.refresh_token)
     const second = await nextOf(signedUp.refresh_token)
@@ -642,7 +642,7 @@ describe('a refresh token', () => {
     expect(await sessionsOf(signedUp)).toHaveLength(0)
   })
 
-  test('does not prolong the ten seconds by being retried', async () => {
+  test('does not get more than ten seconds through a retry', async () => {
     const signedUp = await signUp()
     await nextOf(signedUp.refresh_token)
     const rotatedAt = () => sql`select rotated_at::text from sessions where user_id = ${signedUp.user.id}`
@@ -651,7 +651,7 @@ describe('a refresh token', () => {
     expect(await rotatedAt()).toEqual(before)
   })
 
-  test('that comes back late ends no other session, and nobody else’s', async () => {
+  test('that comes back late ends no other session, of the same user or another', async () => {
     const signedUp = await signUp()
     const { body: elsewhere } = await logIn(signedUp.user.email)
     const somebodyElse = await signUp()
@@ -663,7 +663,7 @@ describe('a refresh token', () => {
   })
 
   test.each([
-    ['one that nobody has', Buffer.alloc(32).toString('base64url')],
+    ['an unknown one', Buffer.alloc(32).toString('base64url')],
     ['nothing', ''],
     ['words', 'not a token'],
     ['an access token', 'eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln'],
@@ -677,7 +677,7 @@ describe('a refresh token', () => {
     expect((await post('logout', { refresh_token: token })).status).toBe(204)
   })
 
-  test('is not good with anything about it changed', async () => {
+  test('is refused with any change of its text', async () => {
     const { refresh_token } = await signUp()
     const changed = [`${refresh_token}=`, ` ${refresh_token}`, `${refresh_token}\n`, refresh_token.slice(1)]
     await expectRefused(...changed)
@@ -706,7 +706,7 @@ describe('signing out', () => {
     }
   })
 
-  test('ends the session, and no other', async () => {
+  test('ends only that session', async () => {
     const signedUp = await signUp()
     const { body: elsewhere } = await logIn(signedUp.user.email)
     await post('logout', { refresh_token: signedUp.refresh_token })
@@ -715,7 +715,7 @@ describe('signing out', () => {
     await nextOf(elsewhere.refresh_token)
   })
 
-  test('with a token that has been used ends the session too', async () => {
+  test('with a used token also ends the session', async () => {
     const { refresh_token } = await signUp()
     const next = await nextOf(refresh_token)
     expect((await post('logout', { refresh_token })).status).toBe(204)
@@ -724,7 +724,7 @@ describe('signing out', () => {
 })
 
 describe('a session', () => {
-  /** Makes the user's sessions one hundred; the first of the new ones was used an hour ago, each other one later. */
+  /** Gives the user a hundred sessions: the first new one was used an hour ago, each other one later. */
   async function fillUp({ user }: Tokens): Promise<void> {
     await sql`
       insert into sessions (id, user_id, user_agent, last_used_at)
@@ -732,7 +732,7 @@ describe('a session', () => {
       from generate_series(1, 99) as i`
   }
 
-  test('that was not used for longest makes way for the hundred and first', async () => {
+  test('that is the least recently used is replaced by the hundred and first', async () => {
     const signedUp = await signUp()
     await fillUp(signedUp)
     await sql`
@@ -744,7 +744,7 @@ describe('a session', () => {
     await nextOf(body.refresh_token)
   })
 
-  test('that is old but in use stays', async () => {
+  test('that is old but in use is kept', async () => {
     const signedUp = await signUp()
     await fillUp(signedUp)
     await sql`
@@ -759,7 +759,7 @@ describe('a session', () => {
     await nextOf(token)
   })
 
-  test('makes way for its own user only', async () => {
+  test('is replaced only by one of the same user', async () => {
     const [one, other] = [await signUp(), await signUp()]
     await fillUp(one)
     await logIn(other.user.email)
@@ -783,7 +783,7 @@ describe('a session', () => {
     expect(await sessionsOf(registered)).toMatchObject([{ user_agent: kept }])
   })
 
-  test('keeps the last user agent, and null where there is none', async () => {
+  test('keeps the last user agent, or null if there is none', async () => {
     const registered = await signUp()
     expect(await sessionsOf(registered)).toMatchObject([{ user_agent: null }])
     const { refresh_token } = registered
@@ -804,14 +804,14 @@ describe('a request', () => {
   const pointersOf = ({ body }: Answer): string[] =>
     body.errors.map((error: { in: string; pointer: string }) => `${error.in} ${error.pointer}`).toSorted()
 
-  test.each(Object.entries(GOOD))('to %s has no field that is not known', async (action, good) => {
+  test.each(Object.entries(GOOD))('to %s has no unknown field', async (action, good) => {
     for (const body of [{ ...good, role: 'admin' }, `${JSON.stringify(good).slice(0, -1)},"__proto__":{}}`]) {
       const answer = await post(action, body)
       expect(answer).toMatchObject({ status: 422, body: { errors: [{ detail: 'is not a known field' }] } })
     }
   })
 
-  test.each(Object.entries(GOOD))('to %s has every field that is needed', async (action, good) => {
+  test.each(Object.entries(GOOD))('to %s has every required field', async (action, good) => {
     const answer = await post(action, {})
     expect(answer.status).toBe(422)
     expect(pointersOf(answer)).toEqual(
@@ -821,7 +821,7 @@ describe('a request', () => {
     )
   })
 
-  test('that is wrong in many ways is told all of them, and nothing of what was sent', async () => {
+  test('with many faults gets all of them in the answer, without a value that was sent', async () => {
     const body = { email: 'hunter2', password: 'hunter2', name: ' ', role: 'hunter2', id: 'hunter2' }
     const answer = await call('POST', `${AUTH}/register?hunter=hunter2`, { body })
     expect(answer.status).toBe(422)
@@ -868,7 +868,7 @@ describe('a request', () => {
   })
 })
 
-describe('whatever is sent', () => {
+describe('any text', () => {
   const INJECTIONS = [
     "'; drop table accounts; --",
     "' or '1'='1",
@@ -931,7 +931,7 @@ describe('whatever is sent', () => {
     )
   })
 
-  test('as an e-mail address comes back as it is, or is no address', async () => {
+  test('as an e-mail address comes back as it is, or is refused', async () => {
     const outcomes = await Promise.all(
       [...TEXTS, ...UNSTORABLE].flatMap((text) =>
         [`${text}@example.com`, `x@${text}.example`, `ann@example.com${text}`].map(async (email) => {
@@ -948,7 +948,7 @@ describe('whatever is sent', () => {
     expect(new Set(outcomes)).toEqual(new Set([201, 422]))
   })
 
-  test('as a password signs in, and nothing else does', async () => {
+  test('as a password signs in, and no other text does', async () => {
     await Promise.all(
       TEXTS.map(async (text) => {
         const password = `${text} and more`
@@ -959,13 +959,13 @@ describe('whatever is sent', () => {
     )
   })
 
-  test('as somebody’s password is only wrong', async () => {
+  test('as the password of another user is only wrong', async () => {
     const { user } = await signUp()
     const answers = await Promise.all(TEXTS.map((text) => logIn(user.email, text)))
     expect(answers.map(({ body }) => body.error_code)).toEqual(TEXTS.map(() => 'INVALID_CREDENTIALS'))
   })
 
-  test('as a refresh token is 401, and 204 to sign out', async () => {
+  test('as a refresh token gets 401, and 204 when signing out', async () => {
     for (const text of [...TEXTS, ...UNSTORABLE]) {
       await expectRefused(text)
       expect((await post('logout', { refresh_token: text })).status).toBe(204)
@@ -1001,7 +1001,7 @@ describe('an answer', () => {
   const EMAIL = `${MARK}@example.com`
   const OTHER_PASSWORD = `${MARK} other password`
 
-  test('that refuses holds nothing of e-mail address, password or token', async () => {
+  test('to a refused request holds no e-mail address, password or token', async () => {
     const { refresh_token } = await signUp({ email: EMAIL, password: MARK })
     await nextOf(refresh_token)
     await post('logout', { refresh_token })
@@ -1030,7 +1030,7 @@ describe('an answer', () => {
     }
   })
 
-  test('that accepts holds no password, no hash and no token that was sent', async () => {
+  test('to an accepted request holds no password, no hash and no token that was sent', async () => {
     const [email, password] = [newEmail(), `${MARK} accepted`]
     const registered = await post('register', { email, password })
     const signedIn = await post('login', { email, password })
@@ -1059,7 +1059,7 @@ const ACCOUNT_ROUTES = [
   ['DELETE', SESSION_PATH],
 ] as const
 
-/** Every route of the OpenAPI document. */
+/** All routes of the OpenAPI document. */
 async function documented(ask: Call): Promise<string[]> {
   const { body } = await ask('GET', '/openapi.json')
   return Object.entries<object>(body.paths).flatMap(([path, item]) =>
@@ -1101,7 +1101,7 @@ describe.each([
     expect((await off.call('DELETE', '/api/v1/users/me', { as: 'bob' })).status).toBe(204)
   })
 
-  test('the OpenAPI document has the routes that are left, and no more', async () => {
+  test('the OpenAPI document has only the remaining routes', async () => {
     const methods = await documented(off.call)
     expect(methods.filter((each) => /\/auth\/|\/users\//.test(each)).toSorted()).toEqual([
       'DELETE /api/v1/users/me',
@@ -1109,7 +1109,7 @@ describe.each([
     ])
   })
 
-  test('what a path has left is what 405 says', async () => {
+  test('a 405 names only the remaining methods', async () => {
     const answer = await off.call('PUT', '/api/v1/users/me', { as: 'ann', body: {} })
     expect(answer.status).toBe(405)
     expect(answer.headers.get('allow')?.split(', ').toSorted()).toEqual(['DELETE', 'GET', 'HEAD'])
@@ -1125,7 +1125,7 @@ test('accounts are on by default, and in the OpenAPI document', async () => {
   expect(methods).toEqual(expect.arrayContaining(shown))
 })
 
-test('accounts can be on beside an issuer with keys of its own', async () => {
+test('accounts can be on beside another issuer with its own keys', async () => {
   const on = await testApp({
     BETTER_AUTH_URL: 'https://app.example',
     BETTER_AUTH_SECRET: SECRET,

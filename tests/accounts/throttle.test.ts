@@ -11,7 +11,7 @@ const LARGE = { password: 'x'.repeat(70_000) }
 describe('signing in', async () => {
   const { from } = await limitedApp({ AUTH_RATE_LIMIT_PER_MINUTE: '4', RATE_LIMIT_PER_MINUTE: '100' })
 
-  test('counts for its address, on every route of it and before anything of it is read', async () => {
+  test('counts for the client’s address, on every route and before the body is read', async () => {
     const asked = [
       await from('192.0.2.1', 'POST', '/api/v1/auth/register', { body: '{' }),
       await from('192.0.2.1', 'POST', LOGIN, { body: LARGE }),
@@ -26,12 +26,12 @@ describe('signing in', async () => {
     expect((await from('192.0.2.1', 'GET', '/docs')).status).toBe(200)
   })
 
-  test('at a path or with a method that there is not counts as anything else does', async () => {
+  test('at an unknown path or with a wrong method counts like any other request', async () => {
     expect(left(await from('192.0.2.8', 'GET', LOGIN))).toEqual({ address: 99 })
     expect(left(await from('192.0.2.8', 'POST', '/api/v1/auth/nothing'))).toEqual({ address: 98 })
   })
 
-  test('counts for the account, from however many addresses', async () => {
+  test('counts for the account, from any number of addresses', async () => {
     const body = { email: 'crowd@example.com', password: PASSWORD }
     for (const n of [0, 1, 2, 3]) {
       const answer = await from(`198.51.100.${n}`, 'POST', LOGIN, { body })
@@ -51,7 +51,7 @@ describe('signing in', async () => {
 describe('an account', async () => {
   const { from, call, sql } = await limitedApp({ AUTH_RATE_LIMIT_PER_MINUTE: '4' })
   let addresses = 0
-  /** Each time from elsewhere. */
+  /** Sends each request from another address. */
   const post = (path: string, body: unknown) => from(`192.0.2.${addresses++ % 250}`, 'POST', path, { body })
 
   /** Signs up, which takes one of the four tries. */
@@ -68,7 +68,7 @@ describe('an account', async () => {
     ['the two small sigmas', 'odos\u03c2@example.com', 'odos\u03c3@example.com'],
     ['the sign for kelvin', 'kim@example.com', '\u212aim@example.com'],
     ['the long s', 'sam@example.com', '\u017fam@example.com'],
-  ])('has no more tries by other spellings of its e-mail address: %s', async (_, email, other) => {
+  ])('gets no more tries through other spellings of its e-mail address: %s', async (_, email, other) => {
     await signUp(email)
     expect(left(await post(LOGIN, { email: other, password: 'wrong' }))['auth-account']).toBe(2)
     expect(left(await post(LOGIN, { email, password: 'wrong' }))['auth-account']).toBe(1)
@@ -78,7 +78,7 @@ describe('an account', async () => {
     }
   })
 
-  test('is one account to the limit wherever it is one to the database, in every letter', async () => {
+  test('is the same account for the limit and for the database, with every letter', async () => {
     const letters = Array.from({ length: 0x110000 }, (_, code) => code)
       .filter((code) => code < 0xd800 || code > 0xdfff)
       .map((code) => String.fromCodePoint(code))
@@ -97,7 +97,7 @@ describe('an account', async () => {
     expect(rows.length - seenAs.size).toBeGreaterThan(1000)
   })
 
-  test('has no more tries when they come all at once', async () => {
+  test('gets no more tries through concurrent requests', async () => {
     const body = { email: 'hurried@example.com', password: PASSWORD }
     const answers = await Promise.all(Array.from({ length: 12 }, () => post(LOGIN, body)))
     expect(answers.map(({ status }) => status).sort()).toEqual([...Array(4).fill(401), ...Array(8).fill(429)])
@@ -140,13 +140,13 @@ describe('an account', async () => {
         `"auth-account";r=0;t=${refused.headers.get('retry-after')}`,
       )
       expect((await post(LOGIN, { email, password: PASSWORD })).status).toBe(429)
-      // what needs no password is not held up
+      // a request without a password is not limited
       expect((await call('GET', ME, { headers })).body.email).toBe(email)
       expect((await call('PATCH', ME, { headers, body: { name: 'Ann' } })).status).toBe(200)
     },
   )
 
-  test('is not touched by what others do, nor by what is refused before its password is looked at', async () => {
+  test('is not limited by other users, nor by requests that are refused before the password is checked', async () => {
     const headers = await signUp('calm@example.com')
     const spent = { email: 'victim@example.com', password: 'wrong' }
     for (let n = 0; n < 5; n++) await post(LOGIN, spent)

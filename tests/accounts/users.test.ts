@@ -12,7 +12,7 @@ const TIME = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
 
 let users = 0
 const newEmail = () => `Ann.${++users}@Example.com`
-/** One whom another issuer signs in. */
+/** Creates a user of another issuer. */
 const newForeigner = () => `foreigner-${++users}`
 
 async function register(fields: Record<string, unknown> = {}): Promise<Tokens> {
@@ -32,12 +32,12 @@ const refresh = ({ refresh_token }: Tokens) => call('POST', `${AUTH}/refresh`, {
 const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } })
 const as = ({ access_token }: Tokens) => bearer(access_token)
 
-/** What both tokens of a session are worth: the answers of `users/me` and of `refresh`. */
+/** Tries both tokens of a session. @returns the status of `users/me` and of `refresh` */
 async function worthOf(session: Tokens): Promise<number[]> {
   return [(await call('GET', ME, as(session))).status, (await refresh(session)).status]
 }
 
-/** A token of the other issuer; null leaves out when it was issued. */
+/** Signs a token of the other issuer; null leaves out its time of issue. */
 function tokenOf(user: string, issuedAt: number | null): Promise<string> {
   const token = new SignJWT({ sub: user, ...(issuedAt !== null && { iat: issuedAt }) })
   return token
@@ -48,7 +48,7 @@ function tokenOf(user: string, issuedAt: number | null): Promise<string> {
 
 const now = () => Math.floor(Date.now() / 1000)
 
-/** How many rows of a user each table has. */
+/** Counts the user's rows in each table. */
 async function rowsOf(user: string): Promise<unknown> {
   const [rows] = await sql`
     select
@@ -65,7 +65,7 @@ const NOTHING = { accounts: 0, sessions: 0, refresh_tokens: 0, tasks: 0 }
 const TOMBSTONE = { users: 1, tombstones: 1, ...NOTHING }
 
 describe('reading oneself', () => {
-  test('gives all that is known of an account', async () => {
+  test('gives every field of an account', async () => {
     const email = newEmail()
     const { user, ...session } = await register({ email, name: 'Ann' })
     const answer = await call('GET', ME, bearer(session.access_token))
@@ -79,7 +79,7 @@ describe('reading oneself', () => {
     expect((await call('GET', `${ME}/`, { as: user.id })).body).toEqual(user)
   })
 
-  test('of a foreign user gives the id, and since when it is known after its first write', async () => {
+  test('of a foreign user gives the id, and after the first write its time', async () => {
     const id = newForeigner()
     const nobody = { id, email: null, name: null, created_at: null }
     expect(await call('GET', ME, { as: id })).toMatchObject({ status: 200, body: nobody })
@@ -124,7 +124,7 @@ describe('changing oneself', () => {
     expect(answer.body).toEqual({ ...session.user, ...change })
   })
 
-  test('takes one’s own e-mail address in another case', async () => {
+  test('accepts one’s own e-mail address in another case', async () => {
     const session = await register()
     const email = session.user.email?.toUpperCase()
     const answer = await call('PATCH', ME, { ...as(session), body: { email, current_password: PASSWORD } })
@@ -170,7 +170,7 @@ describe('changing oneself', () => {
     expect((await call('GET', ME, as(session))).body).toEqual(session.user)
   })
 
-  test('refuses the password as the next e-mail address, whatever its case', async () => {
+  test('refuses the password as the new e-mail address, in any case', async () => {
     const session = await register({ password: 'Secret@example.com' })
     const body = { email: 'sECRET@example.com', current_password: 'Secret@example.com' }
     const answer = await call('PATCH', ME, { ...as(session), body })
@@ -230,12 +230,12 @@ describe('the order of refusal', () => {
   })
 })
 
-describe('another password', () => {
+describe('a new password', () => {
   const change = (session: Tokens, current_password: string, new_password: string) =>
     call('POST', `${ME}/password`, { ...as(session), body: { current_password, new_password } })
   const NEXT = 'another horse, another staple'
 
-  test('takes the place of the old one', async () => {
+  test('replaces the old one', async () => {
     const session = await register()
     expect(await change(session, PASSWORD, NEXT)).toMatchObject({ status: 204, body: '' })
     expect((await login(session.user.email)).status).toBe(401)
@@ -280,7 +280,7 @@ describe('another password', () => {
     expect((await login(session.user.email)).status).toBe(200)
   })
 
-  test('cannot be the e-mail address, whatever its case', async () => {
+  test('cannot be the e-mail address, in any case', async () => {
     const session = await register()
     const answer = await change(session, PASSWORD, session.user.email?.toUpperCase() ?? '')
     expect(answer).toMatchObject({
@@ -289,11 +289,11 @@ describe('another password', () => {
     })
   })
 
-  test('is told to be guessable only to who knows the current one', async () => {
+  test('is refused as guessable only if the current one is right', async () => {
     expect((await change(await register(), 'wrong password', 'password1')).status).toBe(403)
   })
 
-  test('needs both fields, and takes no other', async () => {
+  test('needs both fields, and no other is accepted', async () => {
     const answer = await call('POST', `${ME}/password`, { ...as(await register()), body: { password: 'x' } })
     const pointers = answer.body.errors.map(({ pointer }: { pointer: string }) => pointer)
     expect(pointers.toSorted()).toEqual(['/current_password', '/new_password', '/password'])
@@ -315,7 +315,7 @@ describe('deleting oneself', () => {
     expect(await worthOf(session)).toEqual([200, 200])
   })
 
-  test('with the password leaves nothing but a tombstone, and touches nobody else', async () => {
+  test('with the password leaves only a tombstone, and changes no other user', async () => {
     const [session, neighbour] = [await register(), await register()]
     for (const { user } of [session, neighbour]) {
       const { body: task } = await call('POST', TODOS, { as: user.id, body: { title: 'x' } })
@@ -332,7 +332,7 @@ describe('deleting oneself', () => {
     expect(await rowsOf(neighbour.user.id)).toEqual({ ...before, sessions: 1, refresh_tokens: 1 })
   })
 
-  test('ends every token and the way to new ones', async () => {
+  test('ends every token, and no new one can be got', async () => {
     const session = await register()
     const other = await signIn(session)
     await call('DELETE', ME, { ...as(session), body: { password: PASSWORD } })
@@ -344,7 +344,7 @@ describe('deleting oneself', () => {
     expect((await call('DELETE', ME, { ...as(session), body: { password: PASSWORD } })).status).toBe(401)
   })
 
-  test('sets the e-mail address free, for a user of another id', async () => {
+  test('frees the e-mail address for a new user with another id', async () => {
     const session = await register()
     await call('DELETE', ME, { ...as(session), body: { password: PASSWORD } })
     const again = await register({ email: session.user.email })
@@ -376,11 +376,11 @@ describe('a foreign user', () => {
     expect((await call('DELETE', ME, { as: id })).status).toBe(401)
   })
 
-  test('who sends a password nevertheless is deleted too', async () => {
+  test('who sends a password nevertheless is also deleted', async () => {
     expect((await call('DELETE', ME, { as: newForeigner(), body: { password: 'x' } })).status).toBe(204)
   })
 
-  test('who never wrote is deleted too, and cannot write with a token from before', async () => {
+  test('who never wrote is also deleted, and cannot write with an older token', async () => {
     const id = newForeigner()
     expect((await call('DELETE', ME, { as: id })).status).toBe(204)
     expect(await rowsOf(id)).toEqual(TOMBSTONE)
@@ -456,7 +456,7 @@ describe('a session that has ended', () => {
     const { refresh_token } = session
     await call('POST', `${AUTH}/logout`, { body: { refresh_token } })
     const sessions = await call('GET', `${ME}/sessions`, as(other))
-    // the other session's, where one is to be named
+    // the other session, in the routes that name one
     const path = suffix === '/sessions/' ? `${ME}${suffix}${sessions.body[0].id}` : `${ME}${suffix}`
     const answer = await call(method, path, { ...as(session), body })
     expect(answer).toMatchObject({ status: 401, body: { error_code: 'TOKEN_INVALID' } })
@@ -504,7 +504,7 @@ describe('text of any kind', () => {
     ['a lone surrogate', '\ud800@example.com'],
     ['a change of direction', '\u202eann@example.com'],
     ['60,000 characters', 'x'.repeat(60_000)],
-  ])('that is no e-mail address is refused, and never fails: %s', async (_, email) => {
+  ])('that is no e-mail address is refused without an error: %s', async (_, email) => {
     const session = await register()
     const answer = await call('PATCH', ME, { ...as(session), body: { email, current_password: PASSWORD } })
     expect(answer).toMatchObject({ status: 422, body: { errors: [{ pointer: '/email' }] } })
@@ -531,7 +531,7 @@ describe('text of any kind', () => {
     ['a lone surrogate', '"a\\ud800b"'],
     ['far too long', JSON.stringify('x'.repeat(60_000))],
     ['empty', '""'],
-  ])('that no password can be is refused as the current one, and never fails: %s', async (_, password) => {
+  ])('that cannot be a password is refused as the current one without an error: %s', async (_, password) => {
     const session = await register()
     for (const [method, suffix, body] of [
       ['PATCH', '', `{"name":"x","current_password":${password}}`],

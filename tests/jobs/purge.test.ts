@@ -16,7 +16,7 @@ beforeEach(async () => {
   await sql`insert into accounts values ('ann', 'ann@example.com', null, ${hash})`
 })
 
-/** Makes sessions, each with refresh tokens; both expire so many hours from now. */
+/** Creates sessions with refresh tokens; both expire this many hours from now. */
 async function makeSessions(count: number, expireIn: number, tokens: number[] = []): Promise<void> {
   await sql`
     with session as (
@@ -28,7 +28,7 @@ async function makeSessions(count: number, expireIn: number, tokens: number[] = 
     insert into refresh_tokens (token_hash, session_id, generation, expires_at)
     select sha256(gen_random_uuid()::text::bytea), id, 1, clock_timestamp() + hours * interval '1 hour'
     from session, unnest(${tokens}::integer[]) as hours
-    -- as time leaves them: those of one session far from one another
+    -- in the order of real use: the tokens of a session are stored far from each other
     order by random()`
 }
 
@@ -38,12 +38,12 @@ async function left(): Promise<{ sessions: number; tokens: number }> {
   return { sessions: row?.sessions ?? 0, tokens: row?.tokens ?? 0 }
 }
 
-/** One batch of each. @returns whether there may be more of either */
+/** Purges one batch of each. @returns whether there may be more of either */
 async function purgeOnce(on: Pool = sql): Promise<boolean[]> {
   return [await purgeSessions(on), await purgeRefreshTokens(on)]
 }
 
-/** Does the one thing in a transaction that stays open, and another meanwhile. */
+/** Runs the first function in a transaction, and the second one before the transaction ends. */
 async function during<T>(first: (holder: Pool) => Promise<unknown>, meanwhile: () => Promise<T>): Promise<T> {
   const holder = await sql.reserve()
   await holder`begin`
@@ -56,7 +56,7 @@ async function during<T>(first: (holder: Pool) => Promise<unknown>, meanwhile: (
   }
 }
 
-/** Fails where it would have to wait for another. */
+/** Fails if it would have to wait for a lock. */
 async function impatiently<T>(action: (on: Pool) => Promise<T>): Promise<T> {
   const impatient = await sql.reserve()
   await impatient`set lock_timeout = '2s'`
@@ -70,7 +70,7 @@ async function impatiently<T>(action: (on: Pool) => Promise<T>): Promise<T> {
 const purgeWithoutWaiting = () => impatiently(purgeOnce)
 
 describe('a purge', () => {
-  test('takes the sessions that have expired, with their tokens, and leaves the others', async () => {
+  test('deletes expired sessions with their tokens, and leaves the others', async () => {
     await makeSessions(3, -1, [-1])
     await makeSessions(2, 1, [1])
     expect(await purgeOnce()).toEqual([false, false])
@@ -78,13 +78,13 @@ describe('a purge', () => {
     expect(await sql`select from sessions where expires_at < clock_timestamp()`).toHaveLength(0)
   })
 
-  test('takes the tokens that have expired of a session that has not', async () => {
+  test('deletes the expired tokens of a session that has not expired', async () => {
     await makeSessions(2, 1, [-2, -1, 1])
     expect(await purgeOnce()).toEqual([false, false])
     expect(await left()).toEqual({ sessions: 2, tokens: 2 })
   })
 
-  test('of nothing is no error', async () => {
+  test('without expired rows is no error', async () => {
     expect(await purgeOnce()).toEqual([false, false])
   })
 
@@ -115,25 +115,25 @@ describe('a purge', () => {
   })
 })
 
-describe('two purges at once', () => {
+describe('two concurrent purges', () => {
   async function purgeAll(): Promise<void> {
     while ((await purgeOnce()).includes(true));
   }
 
-  test('take all that there is', async () => {
+  test('delete every expired row', async () => {
     await makeSessions(5000, -1, [-1, -1])
     await Promise.all([purgeAll(), purgeAll()])
     expect(await left()).toEqual({ sessions: 0, tokens: 0 })
   })
 
-  test('do not wait for one another', async () => {
+  test('do not wait for each other', async () => {
     await makeSessions(3000, -1, [-1, -1])
     await during(purgeSessions, purgeWithoutWaiting)
     await purgeAll()
     expect(await left()).toEqual({ sessions: 0, tokens: 0 })
   })
 
-  test('nor does one wait for a session that is being used', async () => {
+  test('do not wait for a session in use', async () => {
     await makeSessions(2, -1, [-1])
     await during((holder) => holder`select from sessions limit 1 for no key update`, purgeWithoutWaiting)
     expect((await left()).sessions).toBe(1)
@@ -143,7 +143,7 @@ describe('two purges at once', () => {
 describe('tombstones and keys', () => {
   const DAYS = 30
 
-  /** Makes users with tombstones that are so many days old, each user one of each. */
+  /** Creates users, each with a tombstone of each of these ages, in days. */
   async function makeTombstones(users: number, ages: number[], ended = false): Promise<void> {
     await sql`
       with owner as (
@@ -156,7 +156,7 @@ describe('tombstones and keys', () => {
       from owner, unnest(${ages}::double precision[]) with ordinality as ages (age)`
   }
 
-  /** Half of them expired. */
+  /** Creates keys, half of which have expired. */
   async function makeKeys(count: number): Promise<void> {
     await sql`
       insert into idempotency_keys (user_id, key, fingerprint, answer, expires_at)
@@ -172,21 +172,21 @@ describe('tombstones and keys', () => {
   const keysLeft = async () => (await sql`select from idempotency_keys`).length
   const rest = () => purgeTombstones(sql, DAYS)
 
-  test.each([false, true])('old enough are taken, ended for good or not: %p', async (ended) => {
+  test.each([false, true])('are deleted when they are old enough; deleted for good: %p', async (ended) => {
     await makeTombstones(1, [40, 29.9, 30.1, 0], ended)
     expect(await rest()).toBe(false)
     expect(await revisionsLeft()).toEqual([2, 4])
     expect(await usersLeft()).toEqual([{ id: 'user-1', revision: 4, purged: 3 }])
   })
 
-  test('of several users are noted for each of them', async () => {
+  test('of several users raise the purged revision of each', async () => {
     await makeTombstones(2, [31, 31])
     await sql`update tasks set deleted_at = now() where user_id = 'user-2' and revision = 2`
     await rest()
     expect((await usersLeft()).map(({ purged }) => purged)).toEqual([2, 1])
   })
 
-  test('that are older never make it seem that less is gone', async () => {
+  test('that are older never lower the purged revision', async () => {
     await makeTombstones(1, [31, 0, 31])
     await rest()
     await sql`update tasks set deleted_at = now() - interval '31 days'`
@@ -195,7 +195,7 @@ describe('tombstones and keys', () => {
     expect(await usersLeft()).toEqual([{ id: 'user-1', revision: 3, purged: 3 }])
   })
 
-  test('leave tasks that live, whatever their age', async () => {
+  test('are deleted without any living task, however old', async () => {
     await makeTombstones(1, [31])
     await sql`update tasks set deleted_at = null, updated_at = now() - interval '1 year'`
     expect(await rest()).toBe(false)
@@ -203,7 +203,7 @@ describe('tombstones and keys', () => {
     expect(await usersLeft()).toEqual([{ id: 'user-1', revision: 1, purged: 0 }])
   })
 
-  test('are taken a thousand at a time, and it is said when there may be more', async () => {
+  test('are deleted a thousand at a time, with word whether there may be more', async () => {
     await makeTombstones(250, Array(10).fill(31))
     await makeKeys(5000)
     const steps: unknown[] = []
@@ -222,7 +222,7 @@ describe('tombstones and keys', () => {
     expect(await sql`select from idempotency_keys where expires_at < clock_timestamp()`).toHaveLength(0)
   })
 
-  test('are taken once by several at once, each owner noting the last', async () => {
+  test('are deleted once by concurrent purges, and each owner has the newest purged revision', async () => {
     await makeTombstones(250, Array(20).fill(31))
     await makeKeys(5000)
     const purges = [rest, () => purgeIdempotencyKeys(sql)]
@@ -233,13 +233,13 @@ describe('tombstones and keys', () => {
       while (await purge());
     })
     await Promise.all([...all, ...more])
-    // one that met the other everywhere may have left some for another time
+    // a purge may have skipped rows that the other had locked
     while (await rest());
     expect([await revisionsLeft(), await keysLeft()]).toEqual([[], 2500])
     expect(new Set((await usersLeft()).map(({ purged }) => purged))).toEqual(new Set([20]))
   })
 
-  test('of who is writing are left for another time, and nobody waits', async () => {
+  test('of a user who is writing are skipped, and neither waits', async () => {
     await makeTombstones(2, [31])
     await makeKeys(2)
     await during(
@@ -255,11 +255,11 @@ describe('tombstones and keys', () => {
     expect(await usersLeft()).toMatchObject([{ revision: 9, purged: 1 }, { purged: 1 }])
   })
 
-  test('are judged as they are once they can be taken', async () => {
+  test('are checked again once their rows are locked', async () => {
     await makeTombstones(1, [31, 31])
     const holder = await sql.reserve()
     await holder`begin`
-    // without its owner, as no write of ours does it
+    // without a lock on the owner, as no write of Taskwell does
     await holder`update tasks set deleted_at = null where revision = 2`
     const purged = rest()
     while ((await waiting()) === 0);
@@ -289,13 +289,13 @@ describe('in the background', () => {
     jest.useRealTimers()
   })
 
-  /** One connection does one thing after the other: what was asked before is done by then. */
+  /** The pool has one connection, so every earlier statement is done when this one is answered. */
   const one = (): Pool => openPool({ url, poolSize: 1 })
   const settle = async (connection: Pool) => {
     for (const _ of [1, 2, 3, 4, 5, 6]) await connection`select`
   }
 
-  test('all is purged at once, batch after batch', async () => {
+  test('every expired row is purged at once, batch after batch', async () => {
     await makeSessions(2500, -1, [-1])
     const connection = one()
     const stop = startPurging(connection, log(), { trashDays: 30 })
@@ -306,7 +306,7 @@ describe('in the background', () => {
     await connection.end()
   })
 
-  test('keys and tombstones are purged too, which the settings say the age of', async () => {
+  test('keys and tombstones are purged too, tombstones after the days that the settings say', async () => {
     await sql`
       insert into tasks (user_id, title, created_at, updated_at, deleted_at, revision)
       select 'ann', 'x', now(), now(), now() - age * interval '1 day', age from unnest(array[6, 8]) as ages (age)`
@@ -321,7 +321,7 @@ describe('in the background', () => {
     await connection.end()
   })
 
-  test('it is purged again every hour, until it is stopped', async () => {
+  test('a purge runs every hour until it is stopped', async () => {
     const connection = one()
     await connection`select`
     jest.useFakeTimers()
@@ -345,7 +345,7 @@ describe('in the background', () => {
     await connection.end()
   })
 
-  test('when it is stopped only the batch under way is done', async () => {
+  test('after a stop only the present batch is finished', async () => {
     await makeSessions(2500, -1)
     const connection = one()
     startPurging(connection, log(), { trashDays: 30 })()
@@ -354,7 +354,7 @@ describe('in the background', () => {
     await connection.end()
   })
 
-  test('a database that cannot be reached is told in the log, and does no harm', async () => {
+  test('a database that cannot be reached is logged, and does no harm', async () => {
     const connection = openPool({ url: 'postgres://nobody@127.0.0.1:1/none', poolSize: 1 })
     const stop = startPurging(connection, log(), { trashDays: 30 })
     await connection`select`.catch(() => {})
@@ -366,7 +366,7 @@ describe('in the background', () => {
     await connection.end()
   })
 
-  test('one that was stopped before says nothing of it', async () => {
+  test('after a stop a failure is not logged', async () => {
     const connection = openPool({ url: 'postgres://nobody@127.0.0.1:1/none', poolSize: 1 })
     startPurging(connection, log(), { trashDays: 30 })()
     for (const _ of [1, 2]) await connection`select`.catch(() => {})

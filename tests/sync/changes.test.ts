@@ -32,7 +32,7 @@ async function changesOf(as: string, since?: string, limit?: number): Promise<Pa
   return body
 }
 
-/** What a client keeps, and how far it has come. */
+/** A client: the tasks that it keeps, and its cursor. */
 interface Device {
   tasks: Map<number, Task>
   cursor: string | undefined
@@ -59,14 +59,14 @@ async function expectSame(as: string, { tasks }: Device): Promise<void> {
 }
 
 const EXPIRED = { status: 410, body: { error_code: 'CURSOR_EXPIRED' } }
-/** Purges what is in the trash of this user by now. */
+/** Purges the present trash of this user. */
 async function purge(as: string): Promise<void> {
   await sql`update tasks set deleted_at = now() - interval '31 days' where user_id = ${as} and deleted_at is not null`
   await purgeTombstones(sql, 30)
 }
 
 describe('changes', () => {
-  test('begin with what lives, as tasks, in the order of their last change', async () => {
+  test('begin with the present tasks, in the order of their last change', async () => {
     const as = newUser()
     const [a, b, c, d] = [await create(as), await create(as), await create(as), await create(as)]
     await remove(as, b.id)
@@ -79,7 +79,7 @@ describe('changes', () => {
     expect(encodeURIComponent(body.cursor)).toBe(body.cursor)
   })
 
-  test('are none for who has nothing, and then what there is', async () => {
+  test('are none for a user without tasks, and later the tasks that were created', async () => {
     const as = newUser()
     const { cursor, ...rest } = await changesOf(as)
     expect(rest).toEqual({ changes: [], has_more: false })
@@ -96,7 +96,7 @@ describe('changes', () => {
     },
   )
 
-  test('are what has happened since, each task once, as it is now', async () => {
+  test('are the tasks that have changed since, each once, as it is now', async () => {
     const as = newUser()
     const [a, b, c] = [await create(as), await create(as), await create(as)]
     const { cursor } = await changesOf(as)
@@ -112,7 +112,7 @@ describe('changes', () => {
     expect((await changesOf(as)).changes).toEqual([c, completed, restored])
   })
 
-  test('of a task that was made and deleted since are its end', async () => {
+  test('of a task that was created and deleted since have its tombstone', async () => {
     const as = newUser()
     const { cursor } = await changesOf(as)
     const { id } = await create(as)
@@ -134,7 +134,7 @@ describe('changes', () => {
     expect(revisions).toEqual([3, 4, 5, 6, 7, 8, 9])
   })
 
-  test('in pages leave out what had ended when they began, and tell what has ended since', async () => {
+  test('in pages leave out tasks deleted before the first page, and have tombstones of later deletions', async () => {
     const as = newUser()
     const [a, b, c] = [await create(as), await create(as), await create(as)]
     await remove(as, b.id)
@@ -145,7 +145,7 @@ describe('changes', () => {
     expect((await changesOf(as, first.cursor)).changes).toEqual([c, { id: a.id, revision: 5, deleted: true }])
   })
 
-  test('of somebody else are not told', async () => {
+  test('of another user are left out', async () => {
     const as = newUser()
     const { cursor } = await changesOf(as)
     await create(newUser())
@@ -168,7 +168,7 @@ describe('changes', () => {
     expect(answer).toMatchObject({ status: 422, body: { errors: [{ in: 'query', pointer: 'limit' }] } })
   })
 
-  test('take no cursor that is not theirs', async () => {
+  test('refuse a cursor that was not made for them', async () => {
     const as = newUser()
     for (const title of ['a', 'b']) await create(as, title)
     const { cursor } = await changesOf(as)
@@ -195,8 +195,8 @@ describe('changes', () => {
   })
 })
 
-describe('a client that follows page after page has what the server has', () => {
-  /** Repeatable, and different for each seed. */
+describe('a client that follows page after page has the same tasks as the server', () => {
+  /** Random numbers, the same for the same seed. */
   function dice(seed: number) {
     let state = seed
     return (sides: number) => {
@@ -218,7 +218,7 @@ describe('a client that follows page after page has what the server has', () => 
   }
 
   test.each(Array.from({ length: 40 }, (_, index) => [index + 1]))(
-    'whatever is written between: %d',
+    'if tasks change between the pages: %d',
     async (seed) => {
       const as = newUser()
       const roll = dice(seed)
@@ -226,7 +226,7 @@ describe('a client that follows page after page has what the server has', () => 
       const devices: Device[] = []
       for (let step = 0; step < 60; step++) {
         for (let writes = roll(4); writes > 0; writes--) await write(as, ids, roll)
-        // some begin late, and some walk through their first pages for long
+        // some clients begin late, and some take long for their first pages
         if (step % 15 === 0) devices.push(newDevice())
         const device = devices[roll(devices.length)]
         if (device && (await ask(as, device.cursor)).status === 200) await pull(as, device, 1 + roll(3))
@@ -238,7 +238,7 @@ describe('a client that follows page after page has what the server has', () => 
     },
   )
 
-  test('while two hundred write at once', async () => {
+  test('during two hundred concurrent writes', async () => {
     const as = newUser()
     const device = newDevice()
     let isOver = false
@@ -263,7 +263,7 @@ describe('a client that follows page after page has what the server has', () => 
 })
 
 describe('a cursor', () => {
-  test('from before what has been purged has expired, and a newer one has not', async () => {
+  test('from before a purged deletion has expired, and a newer one has not', async () => {
     const as = newUser()
     const [a, b] = [await create(as), await create(as)]
     const old = await changesOf(as)
@@ -277,7 +277,7 @@ describe('a cursor', () => {
     expect((await changesOf(as)).changes).toEqual([changed])
   })
 
-  test('is good as long as nothing has been purged that it does not know of', async () => {
+  test('is valid unless a deletion has been purged that it has not passed', async () => {
     const as = newUser()
     const { id } = await create(as)
     const { cursor } = await changesOf(as)
@@ -286,7 +286,7 @@ describe('a cursor', () => {
     expect((await changesOf(as, cursor)).changes).toEqual([{ id, revision: 2, deleted: true }])
   })
 
-  test('of a walk that began after a purge is good to its end, and of one that began before has expired', async () => {
+  test('of a client that began after a purge is valid to the last page, and of one that began before has expired', async () => {
     const as = newUser()
     const [, , c, d] = [await create(as), await create(as), await create(as), await create(as)]
     await remove(as, d.id)
@@ -308,7 +308,7 @@ describe('a cursor', () => {
     await sql`delete from tasks where user_id = ${as} and revision = 3`
     await sql`update users set revision = 2 where id = ${as}`
     expect(await ask(as, current.cursor)).toMatchObject(EXPIRED)
-    // it has come to what the backup has, but began with what is lost
+    // its revision is in the backup, but it began at a revision that is lost
     expect(await ask(as, walking.cursor)).toMatchObject(EXPIRED)
     expect((await changesOf(as)).changes).toHaveLength(2)
   })
@@ -321,7 +321,7 @@ describe('a cursor', () => {
     await call('DELETE', '/api/v1/users/me', { as })
     expect(await ask(as, cursor)).toMatchObject({ status: 401, body: { error_code: 'TOKEN_INVALID' } })
     expect((await ask(as)).status).toBe(401)
-    // as if the token were newer
+    // as if the token had been issued after the deletion
     await sql`update users set refuse_tokens_until = refuse_tokens_until - interval '1 hour' where id = ${as}`
     for (const since of [before, cursor]) expect(await ask(as, since)).toMatchObject(EXPIRED)
     const task = await create(as)

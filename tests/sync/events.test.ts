@@ -15,7 +15,7 @@ import { SECRET, testApp, testSettings } from '../support/app'
 const other = await testApp()
 const { sql, database, url: databaseUrl, call, settings } = other
 const log = createLog({ logLevel: 'silent', production: true })
-// beats come quickly, for whoever waits for one
+// beats come quickly, for the tests that wait for one
 const made = createLive(database.sql, log, { beatInterval: 50 })
 const listeners: Listener[] = []
 const live: Live = {
@@ -47,7 +47,7 @@ async function open(as: string, options: OpenOptions = {}): Promise<Response> {
   return fetch(at + path, { method, headers: { authorization: `Bearer ${token}`, ...headers } })
 }
 
-/** Reads the events of an open stream, one after the other. */
+/** Reads the events of an open stream, one by one. */
 async function follow(as: string, options: OpenOptions = {}) {
   const response = await open(as, options)
   expect(response.status).toBe(200)
@@ -72,7 +72,7 @@ async function follow(as: string, options: OpenOptions = {}) {
   }
 }
 
-/** Through the app that streams: it knows at once. */
+/** Creates a task through the app that streams, which knows of it at once. */
 async function create(as: string, title = 'x'): Promise<void> {
   const authorization = `Bearer ${await signAccessToken(as, settings)}`
   const answer = await fetch(origin + TODOS, {
@@ -85,7 +85,7 @@ async function create(as: string, title = 'x'): Promise<void> {
 
 const titles = (events: { data: Change }[]) => events.map(({ data }) => ('title' in data ? data.title : data))
 
-/** Tasks of long titles, as another process makes them. */
+/** Creates tasks with long titles, as another process would. */
 async function createMany(as: string, count: number, database = sql): Promise<void> {
   await database`
     with owner as (
@@ -110,7 +110,7 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
 }
 
 describe('a stream', () => {
-  test('has no idle limit on its connection, whichever pages were read before', async () => {
+  test('has no idle limit on its connection, also if pages were read on it before', async () => {
     for (const path of ['/openapi.json', '/docs', '/redoc']) await (await fetch(origin + path)).text()
     const { server } = app
     if (server === null) throw new Error('the app does not listen')
@@ -121,13 +121,13 @@ describe('a stream', () => {
     await leave()
   })
 
-  test('answers at once, with something to read', async () => {
+  test('answers at once, with bytes to read', async () => {
     const response = await open(newUser())
     expect(response.headers.get('content-type')).toBe('text/event-stream')
     expect(response.headers.get('cache-control')).toBe('no-store')
     const reader = response.body?.getReader()
     expect(new TextDecoder().decode((await reader?.read())?.value)).toBe(':\n\n')
-    // and again, with nothing to tell
+    // and again, without a change
     expect(new TextDecoder().decode((await reader?.read())?.value)).toBe(':\n\n')
     await reader?.cancel()
   })
@@ -141,7 +141,7 @@ describe('a stream', () => {
     await stream.leave()
   })
 
-  test('begins where `since` says, and elsewhere where `Last-Event-ID` says', async () => {
+  test('begins after `since`, and after `Last-Event-ID` if both are sent', async () => {
     const ann = newUser()
     await create(ann, 'one')
     const { cursor: first } = await changesOf(ann)
@@ -156,7 +156,7 @@ describe('a stream', () => {
     await Promise.all([stream.leave(), later.leave()])
   })
 
-  test('tells what pages of changes tell, and each id is a cursor of both', async () => {
+  test('has the same changes as the pages, and each id is a cursor of both', async () => {
     const ann = newUser()
     const { cursor } = await changesOf(ann)
     for (const title of ['one', 'two', 'three']) await create(ann, title)
@@ -175,12 +175,12 @@ describe('a stream', () => {
     await Promise.all([stream.leave(), resumed.leave()])
   })
 
-  test('does not tell of the end of what its client never had', async () => {
+  test('leaves out deletions of tasks that its client never had', async () => {
     const ann = newUser()
     for (const title of ['one', 'two', 'three']) await create(ann, title)
     const { changes } = await changesOf(ann)
     await call('DELETE', `${TODOS}/${changes[1]?.id}`, { as: ann })
-    // a first page that is not the last
+    // a first page, after which there are more
     const { cursor } = (await call('GET', `${TODOS}/changes?limit=1`, { as: ann })).body
     const stream = await follow(ann, { path: `${TODOS}/events?since=${cursor}` })
     await create(ann, 'four')
@@ -188,7 +188,7 @@ describe('a stream', () => {
     await stream.leave()
   })
 
-  test('tells all of a long past, in order', async () => {
+  test('sends a long list of past changes, in order', async () => {
     const ann = newUser()
     const { cursor } = await changesOf(ann)
     await createMany(ann, 1700)
@@ -198,7 +198,7 @@ describe('a stream', () => {
     await stream.leave()
   })
 
-  test('tells what another process has changed, and nothing of other users', async () => {
+  test('sends changes made by another process, and none of other users', async () => {
     const [ann, bob] = [newUser(), newUser()]
     const [ofAnn, ofBob] = [await follow(ann), await follow(bob)]
     await call('POST', TODOS, { as: bob, body: { title: "Bob's" } })
@@ -208,7 +208,7 @@ describe('a stream', () => {
     await Promise.all([ofAnn.leave(), ofBob.leave()])
   })
 
-  test('outlives an outage of the database, and tells what came meanwhile', async () => {
+  test('survives an outage of the database, and then sends the changes made meanwhile', async () => {
     const ann = newUser()
     const stream = await follow(ann)
     await create(ann, 'before')
@@ -231,8 +231,8 @@ describe('a stream', () => {
   })
 })
 
-test('a change of this process needs no look to be due', async () => {
-  const idle = createLive(database.sql, log, { lookInterval: 1e9 })
+test('a change made by this process is sent before the next poll', async () => {
+  const idle = createLive(database.sql, log, { pollInterval: 1e9 })
   const quick = createApp({ settings, database, log, live: idle })
   quick.listen({ hostname: '127.0.0.1', port: 0 })
   const ann = newUser()
@@ -251,7 +251,7 @@ describe('a stream ends', () => {
     const ann = newUser()
     const token = await new SignJWT({ sub: ann })
       .setProtectedHeader({ alg: 'HS256' })
-      // past, but within the tolerance
+      // expired, but within the tolerance
       .setExpirationTime(Math.floor(Date.now() / 1000) - 3)
       .sign(new TextEncoder().encode(SECRET))
     const stream = await follow(ann, { token })
@@ -266,7 +266,7 @@ describe('a stream ends', () => {
     await stream.end()
   })
 
-  test('when the server stops, which does not wait for it', async () => {
+  test('when the server stops, without a wait for it', async () => {
     const env = { HOST: '127.0.0.1', PORT: '0', DATABASE_URL: databaseUrl }
     const server = await serve(testSettings(env), log)
     const stream = await follow(newUser(), { at: server.url })
@@ -284,7 +284,7 @@ describe('a stream ends', () => {
     await until(() => live.count(ann) === 0)
   })
 
-  test('when its client takes nothing, for whom little is read', async () => {
+  test('when its client stops reading, and little is read for it', async () => {
     const ann = newUser()
     const token = await signAccessToken(ann, settings)
     const request = `GET ${TODOS}/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${token}\r\n\r\n`
@@ -295,14 +295,14 @@ describe('a stream ends', () => {
     live.changed(ann)
     await until(() => live.count(ann) === 0)
     const [listener] = listeners.filter(({ userId }) => userId === ann)
-    // what fits between the two, which is a good deal on one machine
+    // as much as fits into the buffers between the two, which is much on one machine
     expect(listener?.revision).toBeWithin(500, 40_000)
     socket.destroy()
   })
 })
 
 describe('a user', () => {
-  test('may have 20 streams, also of many that are opened at once', async () => {
+  test('may have 20 streams, also if more are opened at the same time', async () => {
     const ann = newUser()
     const answers = await Promise.all(Array.from({ length: 40 }, () => open(ann)))
     const [refused, streams] = [429, 200].map((status) => answers.filter((each) => each.status === status))
@@ -317,7 +317,7 @@ describe('a user', () => {
     await Promise.all([next, ...(streams?.slice(1) ?? [])].map((each) => each.body?.cancel()))
   })
 
-  test('who asks with HEAD has none', async () => {
+  test('opens no stream with HEAD', async () => {
     const ann = newUser()
     const answer = await open(ann, { method: 'HEAD' })
     expect(answer.status).toBe(200)
@@ -346,12 +346,12 @@ describe('no stream begins', () => {
     expect(live.count(ann)).toBe(0)
   })
 
-  test('since a cursor of another user', async () => {
+  test('after a cursor of another user', async () => {
     const { cursor } = await changesOf(newUser())
     expect((await open(newUser(), { path: `${PATH}?since=${cursor}` })).status).toBe(422)
   })
 
-  test('since a moment whose deletions are forgotten', async () => {
+  test('after a cursor from before a purged deletion', async () => {
     const ann = newUser()
     const { cursor } = await changesOf(ann)
     await create(ann)

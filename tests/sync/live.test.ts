@@ -14,18 +14,18 @@ afterEach(() => {
   for (const live of lives.splice(0)) live.close()
 })
 
-/** One that is watched: of how many users each of its looks asks, and what it logs. */
+/** Live updates that are observed: how many users each poll asks for, and what is logged. */
 function watched(intervals: Parameters<typeof createLive>[2]) {
-  const looks: number[] = []
+  const polls: number[] = []
   const logged: string[] = []
   const counting: Sql = (template, ...parameters) => {
     // the first value is how many changes, the second is the users
-    looks.push((parameters[1] as string[]).length)
+    polls.push((parameters[1] as string[]).length)
     return database.sql(template, ...parameters)
   }
   const log = createLog({ logLevel: 'info', production: true }, linesTo(logged))
   const made = createLive(counting, log, intervals)
-  // as real streams do, these leave when they end
+  // like real streams, these stop listening when they end
   const live: Live = {
     ...made,
     listen(listener) {
@@ -39,15 +39,15 @@ function watched(intervals: Parameters<typeof createLive>[2]) {
     },
   }
   lives.push(live)
-  return { live, looks, logged }
+  return { live, polls, logged }
 }
 
-const OFTEN = { lookInterval: 5 }
-/** Looks at what it is told of, and at nothing else. */
-const TOLD = { lookInterval: 1e9 }
+const OFTEN = { pollInterval: 5 }
+/** Polls only the users that it is told of. */
+const TOLD = { pollInterval: 1e9 }
 
 interface Stream extends Listener {
-  /** The revisions that have arrived. */
+  /** The revisions that were sent to it. */
   got: number[]
   beats: number
   hasEnded: boolean
@@ -73,7 +73,7 @@ function streamOf(userId: string, methods: Partial<Listener> = {}): Stream {
   return stream
 }
 
-/** As another process does it: nobody here is told. */
+/** Writes as another process would: this process is not told. */
 async function write(userId: string, count = 1, database: Pick<Pool, 'unsafe'> = sql): Promise<void> {
   await database.unsafe(
     `with owner as (
@@ -91,8 +91,8 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   while (!(await condition())) await Bun.sleep(1)
 }
 
-/** Keeps looks waiting; what `release` is given happens while they do. */
-async function blockLooks() {
+/** Keeps polls waiting; `release` runs its argument while they wait. */
+async function blockPolls() {
   const admin = postgres(url, { max: 2, onnotice: () => {} })
   const holder = await admin.reserve()
   await holder`begin`
@@ -118,7 +118,7 @@ const newUser = () => crypto.randomUUID()
 const upTo = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
 
 describe('a stream', () => {
-  test('gets all that has come since, in order, however much that is', async () => {
+  test('gets every change since, in order, also if there are many', async () => {
     const ann = streamOf(newUser())
     await write(ann.userId, 1100)
     watched(TOLD).live.listen(ann)
@@ -126,12 +126,12 @@ describe('a stream', () => {
     expect(ann.got).toEqual(upTo(1100))
   })
 
-  test('that begins during a look misses nothing', async () => {
+  test('that begins during a poll misses nothing', async () => {
     const { live } = watched(TOLD)
     const known = streamOf(newUser(), { revision: 3 })
     const late = streamOf(known.userId)
     await write(known.userId, 3)
-    const block = await blockLooks()
+    const block = await blockPolls()
     live.listen(known)
     await block.reached()
     live.listen(late)
@@ -141,15 +141,15 @@ describe('a stream', () => {
     expect([known.got, late.got]).toEqual([[4], [1, 2, 3, 4]])
   })
 
-  test('gets nothing twice beside one of the same user that knows less', async () => {
+  test('gets no change twice, even if another stream of the user is further behind', async () => {
     const { live } = watched(TOLD)
     const known = streamOf(newUser(), { revision: 3 })
     const late = streamOf(known.userId)
     await write(known.userId, 5)
-    const block = await blockLooks()
+    const block = await blockPolls()
     live.listen(streamOf(newUser()))
     await block.reached()
-    // so that one look asks for both
+    // so that one poll asks for both
     live.listen(known)
     live.listen(late)
     await block.release()
@@ -157,8 +157,8 @@ describe('a stream', () => {
     expect(known.got).toEqual([4, 5])
   })
 
-  test('that takes nothing costs nothing, and goes on where it was', async () => {
-    const { live, looks } = watched(OFTEN)
+  test('that takes nothing costs nothing, and later continues where it was', async () => {
+    const { live, polls } = watched(OFTEN)
     let isReady = false
     const slow = streamOf(newUser(), { isReady: () => isReady })
     const quick = streamOf(newUser())
@@ -166,15 +166,15 @@ describe('a stream', () => {
     await write(quick.userId, 1)
     live.listen(slow)
     live.listen(quick)
-    await until(() => quick.got.length === 1 && looks.length > 5)
+    await until(() => quick.got.length === 1 && polls.length > 5)
     expect(slow.got).toEqual([])
-    expect(new Set(looks)).toEqual(new Set([1]))
+    expect(new Set(polls)).toEqual(new Set([1]))
     isReady = true
     await until(() => slow.got.length >= 600)
     expect(slow.got).toEqual(upTo(600))
   })
 
-  test('does not keep a quicker one of the same user waiting', async () => {
+  test('does not delay a faster one of the same user', async () => {
     const { live } = watched(OFTEN)
     const quick = streamOf(newUser())
     const slow = streamOf(quick.userId, { isReady: () => false })
@@ -201,99 +201,99 @@ describe('a stream', () => {
   })
 })
 
-describe('a look', () => {
-  test('is one statement for all who listen', async () => {
-    const { live, looks } = watched(OFTEN)
+describe('a poll', () => {
+  test('is one statement for all listeners', async () => {
+    const { live, polls } = watched(OFTEN)
     const streams = upTo(300).map(() => streamOf(newUser()))
     for (const stream of streams) live.listen(stream)
     const [first, last] = [streams.at(0), streams.at(-1)]
     await write(String(first?.userId))
     await write(String(last?.userId))
-    await until(() => first?.got.length === 1 && last?.got.length === 1 && looks.length > 5)
-    // the first of them came alone, and then the others
-    expect(new Set(looks.slice(2))).toEqual(new Set([300]))
+    await until(() => first?.got.length === 1 && last?.got.length === 1 && polls.length > 5)
+    // the first two polls began before every listener was there
+    expect(new Set(polls.slice(2))).toEqual(new Set([300]))
   })
 
-  test('asks only for those whose changes are known of, until all are due', async () => {
-    const { live, looks } = watched(TOLD)
+  test('asks only for users with known changes, until all users are due', async () => {
+    const { live, polls } = watched(TOLD)
     const streams = upTo(3).map(() => streamOf(newUser()))
     for (const stream of streams) live.listen(stream)
     const [ann] = streams
     await write(String(ann?.userId))
-    await until(() => looks.length === 2)
+    await until(() => polls.length === 2)
     live.changed(String(ann?.userId))
-    await until(() => ann?.got.length === 1 && looks.length === 3)
-    expect(looks.at(-1)).toBe(1)
+    await until(() => ann?.got.length === 1 && polls.length === 3)
+    expect(polls.at(-1)).toBe(1)
   })
 
-  test('follows one that is under way, once, however many changes there are meanwhile', async () => {
-    const { live, looks } = watched(TOLD)
+  test('follows one under way only once, even after many changes', async () => {
+    const { live, polls } = watched(TOLD)
     const ann = streamOf(newUser())
-    const block = await blockLooks()
+    const block = await blockPolls()
     live.listen(ann)
     await block.reached()
     for (let times = 0; times < 1000; times++) live.changed(ann.userId)
     await write(ann.userId, 1, block.holder)
     await block.release()
-    await until(() => looks.length === 2)
+    await until(() => polls.length === 2)
     await write(ann.userId)
     live.changed(ann.userId)
     await until(() => ann.got.length === 2)
-    expect(looks.length).toBeLessThanOrEqual(3)
+    expect(polls.length).toBeLessThanOrEqual(3)
   })
 
-  test('at all comes in time, even where one user never stops changing', async () => {
-    const { live, looks } = watched(OFTEN)
+  test('for all users comes in time, even if one user never stops writing', async () => {
+    const { live, polls } = watched(OFTEN)
     const busy = streamOf(newUser(), { send: () => {} })
     const ann = streamOf(newUser())
-    const push = looks.push.bind(looks)
-    looks.push = (count) => {
+    const push = polls.push.bind(polls)
+    polls.push = (count) => {
       live.changed(busy.userId)
       return push(count)
     }
     live.listen(busy)
     live.listen(ann)
-    await until(() => looks.length > 10)
+    await until(() => polls.length > 10)
     await write(ann.userId)
     await until(() => ann.got.length === 1)
   })
 
   test.each<[string, (live: Live, stop: () => void) => void]>([
-    ['nobody listens', (_, stop) => stop()],
+    ['there are no listeners', (_, stop) => stop()],
     ['all is closed', (live) => live.close()],
-  ])('is not made where %s', async (_, quiet) => {
-    const { live, looks } = watched(OFTEN)
+  ])('is not made if %s', async (_, quiet) => {
+    const { live, polls } = watched(OFTEN)
     const ann = streamOf(newUser())
     const stop = live.listen(ann)
-    await until(() => looks.length > 3)
+    await until(() => polls.length > 3)
     quiet(live, stop)
-    const made = looks.length
+    const made = polls.length
     live.changed(ann.userId)
     const other = watched(OFTEN)
     other.live.listen(streamOf(newUser()))
-    await until(() => other.looks.length > 20)
-    expect(looks.length).toBe(made)
+    await until(() => other.polls.length > 20)
+    expect(polls.length).toBe(made)
   })
 })
 
-test('a stream that comes after the close ends, and costs nothing', async () => {
-  const { live, looks } = watched(OFTEN)
+test('a stream that begins after the close ends, and costs nothing', async () => {
+  const { live, polls } = watched(OFTEN)
   live.close()
   const late = streamOf(newUser())
   live.listen(late)
   await until(() => late.hasEnded)
   expect(live.count(late.userId)).toBe(0)
-  expect(looks).toEqual([])
+  expect(polls).toEqual([])
 })
 
-test('an outage is told at its beginning and at its end, and nothing is lost', async () => {
-  const { live, looks, logged } = watched(OFTEN)
+test('an outage is logged at its beginning and its end, and no change is lost', async () => {
+  const { live, polls, logged } = watched(OFTEN)
   const ann = streamOf(newUser())
   live.listen(ann)
-  await until(() => looks.length > 2)
-  const before = looks.length
+  await until(() => polls.length > 2)
+  const before = polls.length
   await sql`alter table users rename to away`
-  await until(() => looks.length > before + 10)
+  await until(() => polls.length > before + 10)
   await sql`alter table away rename to users`
   await write(ann.userId)
   await until(() => ann.got.length === 1)

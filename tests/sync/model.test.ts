@@ -6,9 +6,9 @@ import type { Task } from '../../src/tasks/model'
 import { purgeIdempotencyKeys, purgeTombstones } from '../../src/tasks/purge'
 import { type Answer, type TestApp, testApp } from '../support/app'
 
-/** More of them are played with `FC_RUNS=20000`. */
+/** How many games are played; `FC_RUNS=20000` plays more. */
 const RUNS = Number(process.env['FC_RUNS'] ?? 1500)
-/** A purge is of all users: who plays at the same time has a database of its own. */
+/** A purge concerns all users, so games at the same time have their own databases. */
 const [one, two, three] = [await testApp(), await testApp(), await testApp()]
 
 type Op = 'create' | 'update' | 'complete' | 'set' | 'delete' | 'end' | 'restore'
@@ -23,7 +23,7 @@ const METHODS: Record<Op, [method: string, suffix: string]> = {
   restore: ['POST', '/restore'],
 }
 
-/** A request that changes something; sent again, it is the same to the byte. */
+/** A request that changes something. When it is sent again, it has the same bytes. */
 interface Write {
   op: Op
   as: string
@@ -31,7 +31,7 @@ interface Write {
   id: number
   body: Partial<Task> | undefined
   headers: Record<string, string>
-  /** The revisions that its If-Match lets through; null: any. */
+  /** The revisions that its If-Match names; null: any. */
   allowed: number[] | null
 }
 
@@ -41,7 +41,7 @@ const send = ({ call }: TestApp, { op, as, base, id, body, headers }: Write): Pr
   return call(method, path, { as, headers, ...(body && { body }) })
 }
 
-/** What the server has to remember of a task; times are checked elsewhere. */
+/** The fields of a task that the server has to keep; other tests check times. */
 type Known = Omit<Task, 'updated_at'>
 interface Row {
   task: Known
@@ -57,13 +57,13 @@ interface Expected {
   isReplay?: boolean
 }
 
-/** The server as its users think of it. */
+/** A simple model of the server. */
 class Model {
   revision = 0
   purged = 0
   rows = new Map<number, Row>()
   keys = new Map<string, { said: string; answer: Task | undefined; hours: number }>()
-  /** Of every task that there ever was. */
+  /** Every task that was ever created. */
   ids: number[] = []
 
   readonly owner: string
@@ -74,7 +74,7 @@ class Model {
   in(state: Row['state']): Row[] {
     return [...this.rows.values()].filter((row) => row.state === state)
   }
-  /** Does it, and says what the answer has to be. */
+  /** Applies a request. @returns the answer that the server has to give */
   write(write: Write): Expected {
     if (write.op === 'create') return this.create(write)
     const { op, id, allowed, as } = write
@@ -108,7 +108,7 @@ class Model {
     }
     return { status: 201, task, isReplay: false }
   }
-  /** A task is as it was answered: its id and time are the server's to choose. */
+  /** Takes a new task from its answer, because the server chooses its id and times. */
   made(task: Task, key: string | undefined): void {
     const { updated_at: _, ...known } = task
     expect(task.id).toBeGreaterThan(this.ids.at(-1) ?? 0)
@@ -137,7 +137,7 @@ interface Device {
   base: string
   tasks: Map<number, Task>
   cursor: { text: string; revision: number; begun: number } | undefined
-  /** The last answer to each list, and what the server's state was. */
+  /** The last answer to each list, with the state of the server at that time. */
   lists: Map<string, { tag: string; state: string; tasks: Task[] }>
 }
 
@@ -172,7 +172,7 @@ const nth = <T>(items: readonly T[], n: number): T | undefined => items[n % item
 
 const MATCHES = ['none', 'none', 'current', 'current', 'seen', 'seen', 'seen', 'list', 'any', 'weak'] as const
 const who = fc.nat(2)
-/** 0: lost before it arrives. 2: the answer is lost, and the device tries again. */
+/** 0: the request is lost. 2: the answer is lost, and the device sends the request again. */
 const times = fc.constantFrom(1, 1, 1, 1, 2, 2, 0)
 const Create = fc.record({
   do: fc.constant('create' as const),
@@ -183,7 +183,7 @@ const Create = fc.record({
 })
 const Alter = fc.record({
   do: fc.constantFrom('update', 'complete', 'set', 'delete', 'restore', 'end', 'update', 'delete', 'restore'),
-  // the last is the other user
+  // device 3 belongs to the other user
   who: fc.constantFrom(0, 0, 1, 1, 2, 2, 3),
   task: fc.nat(8),
   match: fc.constantFrom(...MATCHES),
@@ -211,7 +211,7 @@ const Command = fc.oneof(
     weight: 1,
     arbitrary: fc.record({
       do: fc.constant('wait' as const),
-      // no sum of them is exactly a day or thirty
+      // no sum of them is exactly one or thirty days
       hours: fc.constantFrom(13, 16 * 24, 31 * 24),
       isPurging: fc.boolean(),
     }),
@@ -219,7 +219,7 @@ const Command = fc.oneof(
 )
 type Command = typeof Command extends fc.Arbitrary<infer T> ? T : never
 
-/** One user with three devices, and what their requests are to be answered. */
+/** One user with three devices, another user, and the answers that their requests have to get. */
 class Play {
   readonly user = `user-${crypto.randomUUID()}`
   readonly stranger = `stranger-${crypto.randomUUID()}`
@@ -259,7 +259,7 @@ class Play {
       current: [current],
       seen: [seen],
       list: [seen, current],
-      // as a proxy that compresses has made it
+      // weak, as after a proxy that compresses
       weak: [current],
     }[match]
     const tags = allowed?.map((revision) => `"${revision}"`).join(', ')
@@ -309,7 +309,7 @@ class Play {
     const { status } = await this.app.call('GET', `${from.base}/${id}`, { as: from.as, headers })
     expect(status).toBe(row?.state !== 'live' ? 404 : row.task.revision === seen ? 304 : 200)
   }
-  /** Takes a page of changes. @returns whether there are more */
+  /** Reads a page of changes. @returns whether there are more */
   async follow(from: Device, limit: number): Promise<boolean> {
     const { cursor } = from
     const { revision, purged, rows } = this.model
@@ -347,7 +347,7 @@ class Play {
     }
     return hasMore
   }
-  /** As if so much time had gone by. */
+  /** Acts as if this much time had passed. */
   async wait(hours: number, isPurging: boolean): Promise<void> {
     const { sql } = this.app
     this.model.pass(hours, isPurging)
@@ -383,7 +383,7 @@ class Play {
   }
 }
 
-/** One after the other, and then everybody catches up. */
+/** Runs the commands one by one; then every device reads all changes. */
 async function play(app: TestApp, commands: Command[]): Promise<void> {
   const game = new Play(app)
   const { model, devices, user, stranger } = game
@@ -410,7 +410,7 @@ async function play(app: TestApp, commands: Command[]): Promise<void> {
     await game.list(each, '')
     await game.list(each, '/trash')
   }
-  // and what has been deleted is forgotten
+  // and tombstones are purged
   await game.wait(31 * 24, true)
   await game.list(devices[0], '/trash')
   while (await game.follow(devices[0], 4));
@@ -422,9 +422,9 @@ const HOUR = 3_600_000
 const LENGTH = { maxLength: 30, size: 'max' } as const
 
 test(
-  'three devices of a user are answered as a simple model says, whatever is lost or repeated',
+  'three devices of a user get the answers of a simple model, even if requests are lost or repeated',
   async () => {
-    // two users at a time, each on a database of its own
+    // two games at a time, each on its own database
     const played = [one, two].map((app) =>
       fc.assert(
         fc.asyncProperty(fc.array(Command, LENGTH), (commands) => play(app, commands)),
@@ -436,7 +436,7 @@ test(
   HOUR,
 )
 
-/** All of a batch at once; what must be true whatever their order was. */
+/** Runs the commands of a batch concurrently, and checks what must be true in any order. */
 async function playAtOnce(app: TestApp, batches: Command[][]): Promise<void> {
   const game = new Play(app)
   const { ids, rows } = game.model
@@ -459,7 +459,7 @@ async function playAtOnce(app: TestApp, batches: Command[][]): Promise<void> {
     const writes: Write[] = []
     for (const command of batch) {
       if (command.do === 'follow') limits.set(game.of(command.who), command.limit)
-      // what is only ever toggled tells by its state how often it was
+      // without `set`, a task's state tells whether the number of its toggles was odd
       if (!('times' in command) || command.do === 'set') continue
       const write = game.writeOf(command)
       writes.push(...Array<Write>(Math.max(command.times, 1)).fill(write))
@@ -490,7 +490,7 @@ async function playAtOnce(app: TestApp, batches: Command[][]): Promise<void> {
       allowedStatus: expect.arrayContaining([answer.status]),
     })
   }
-  // whatever was acknowledged is there, once
+  // each acknowledged task exists, once
   expect(stored.map(({ id }) => id).sort((a, b) => a - b)).toEqual(
     made.map(({ answer }) => answer.body.id as number).sort((a, b) => a - b),
   )
@@ -499,7 +499,7 @@ async function playAtOnce(app: TestApp, batches: Command[][]): Promise<void> {
     const others = keyed.filter((each) => each.headers['idempotency-key'] === headers['idempotency-key'])
     expect(new Set(others.map((each) => each.answer.body.id))).toEqual(new Set([answer.body.id]))
   }
-  // no two changes are one, and of one revision only one was changed
+  // no two changes have the same revision, and of the changes of one revision only one succeeded
   const first = changed.filter(
     ({ op, answer }) => op !== 'create' || !answer.headers.has('idempotency-replayed'),
   )

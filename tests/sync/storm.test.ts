@@ -24,7 +24,7 @@ afterAll(async () => {
 
 const authorization = `Bearer ${await signAccessToken('ann', testSettings())}`
 
-/** Starts the program as its users do, and waits until it listens. */
+/** Starts the program as a user would, and waits until it listens. */
 async function serve(env: Record<string, string>) {
   const child = Bun.spawn([process.execPath, '--no-env-file', MAIN, 'serve'], {
     cwd: folder,
@@ -47,7 +47,7 @@ async function serve(env: Record<string, string>) {
   const read = async () => {
     let text = ''
     for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
-      // read to the end, so that it never waits for a reader
+      // read to the end, so that the program never waits for a reader
       if (text.length < 10_000) text += part
       const [, found] = /listens on (http:\/\/[\w.:]+)/.exec(text) ?? []
       if (found) url.resolve(found)
@@ -61,7 +61,7 @@ async function serve(env: Record<string, string>) {
 interface Answer {
   status: number
   etag: string
-  /** Whether an earlier attempt may have been carried out. */
+  /** Whether an earlier attempt may have succeeded without an answer. */
   isRetried: boolean
   // biome-ignore lint/suspicious/noExplicitAny: each reader says what it expects
   body: any
@@ -72,7 +72,7 @@ interface Sent {
   body?: object
 }
 
-/** A server that is killed each time so many writes have been acknowledged, and started again. */
+/** A server that is killed and restarted each time this many writes have been acknowledged. */
 function mortal(env: Record<string, string>, kills: number[]) {
   const left = [...kills]
   let server = serve(env)
@@ -81,7 +81,7 @@ function mortal(env: Record<string, string>, kills: number[]) {
   return {
     /** How many requests got no answer. */
     lost: () => lost,
-    /** Counts a write, and kills the server with all that is under way when its time has come. */
+    /** Counts a write, and kills the server with its open requests when enough have been acknowledged. */
     async acknowledge(): Promise<void> {
       acknowledged++
       if (acknowledged < (left[0] ?? Number.POSITIVE_INFINITY)) return
@@ -91,7 +91,7 @@ function mortal(env: Record<string, string>, kills: number[]) {
       server = child.exited.then(() => serve(env))
       await server
     },
-    /** Sends the same until there is an answer. */
+    /** Sends the same request until it is answered. */
     async send(method: string, path: string, { headers, body }: Sent = {}): Promise<Answer> {
       for (let isRetried = false; ; isRetried = true) {
         const { url } = await server
@@ -126,7 +126,7 @@ interface Own {
   description: string | null
 }
 
-/** One that makes, changes and deletes tasks of its own, and adds words to tasks that others add to as well. */
+/** A writer that creates, changes and deletes its own tasks, and adds words to tasks that it shares with others. */
 async function client(server: Mortal, name: string, shared: number[]) {
   const own: Own[] = []
   const words: string[] = []
@@ -141,7 +141,7 @@ async function client(server: Mortal, name: string, shared: number[]) {
   async function update(task: Own, description: string): Promise<void> {
     const headers = { 'if-match': task.etag }
     const answer = await server.send('PATCH', `/${task.id}`, { headers, body: { description } })
-    // nobody else changes it: whoever was quicker was an earlier attempt
+    // no other writer changes this task, so an earlier attempt has changed it
     const now = answer.status === 412 && answer.isRetried ? answer.body.current : answer.body
     expect(now).toMatchObject({ id: task.id, title: task.title, description })
     Object.assign(task, { description, etag: answer.etag })
@@ -177,7 +177,7 @@ async function client(server: Mortal, name: string, shared: number[]) {
   return { own, words, ended }
 }
 
-/** A device that reads page after page, with a cursor that no kill takes from it. */
+/** A device that reads page after page, and keeps its cursor when the server is killed. */
 function follower(server: Mortal, limit: number) {
   const tasks = new Map<number, Task>()
   let since = ''
@@ -249,7 +249,7 @@ async function storm(env: Record<string, string>, kills: number[], open: () => P
     expect([...tasks.values()].sort((a, b) => a.id - b.id)).toEqual(live)
 }
 
-/** One in each part of the storm. */
+/** One task in each part of the storm. */
 function someMoments(count: number): number[] {
   const part = (CLIENTS * STEPS * 0.8) / count
   return Array.from({ length: count }, (_, n) => Math.ceil((n + Math.random()) * part))

@@ -5,7 +5,7 @@ const { call, sql } = await testApp()
 const TODOS = '/api/v1/todos'
 
 let users = 0
-/** A user of its own for each test. */
+/** Each test has its own user. */
 const newUser = () => `user-${++users}`
 
 async function create(user: string, body: Record<string, unknown> = { title: 'task' }) {
@@ -13,7 +13,7 @@ async function create(user: string, body: Record<string, unknown> = { title: 'ta
 }
 
 describe('creating', () => {
-  test('answers 201 with the task and where it is', async () => {
+  test('answers 201 with the task and its location', async () => {
     const user = newUser()
     const { status, headers, body } = await call('POST', TODOS, { as: user, body: { title: 'Milk' } })
     expect(status).toBe(201)
@@ -30,7 +30,7 @@ describe('creating', () => {
     })
   })
 
-  test('keeps all that is sent as it is sent', async () => {
+  test('keeps every field as it was sent', async () => {
     const sent = {
       title: '  ünïcode 👩‍👩‍👧 "quotes" \\ \n\t ',
       description: '<b>&amp;\u2028',
@@ -39,14 +39,14 @@ describe('creating', () => {
     expect(await create(newUser(), sent)).toMatchObject(sent)
   })
 
-  test('makes the user with the first task and counts every write', async () => {
+  test('creates the user with the first task and counts every write', async () => {
     const user = newUser()
     expect((await create(user)).revision).toBe(1)
     expect((await create(user)).revision).toBe(2)
     expect(await sql`select revision from users where id = ${user}`).toEqual([{ revision: 2 }] as never)
   })
 
-  test('gives ids, times and revisions in one order when fifty come at once', async () => {
+  test('gives fifty concurrent tasks ids, times and revisions in the same order', async () => {
     const user = newUser()
     const made = await Promise.all(Array.from({ length: 50 }, () => create(user)))
     const byId = made.toSorted((a, b) => a.id - b.id)
@@ -114,7 +114,7 @@ describe('a field', () => {
     expect(answer.body.errors).toEqual([{ ...error, detail: expect.any(String) }])
   })
 
-  test('is named for each that is wrong, without what was sent', async () => {
+  test('is named if it is wrong, without the value that was sent', async () => {
     const body = { title: 7, description: 8, completed: 'hunter2', secret: 'hunter2' }
     const answer = await call('POST', TODOS, { as: newUser(), body })
     const pointers = answer.body.errors.map(({ pointer }: { pointer: string }) => pointer)
@@ -124,7 +124,7 @@ describe('a field', () => {
 })
 
 describe.each(['PUT', 'PATCH'])('%s', (method) => {
-  test('changes what is sent and leaves the rest', async () => {
+  test('changes only the fields that are sent', async () => {
     const user = newUser()
     const task = await create(user, { title: 'old', description: 'kept', completed: true })
     const { status, body } = await call(method, `${TODOS}/${task.id}`, { as: user, body: { title: 'new' } })
@@ -189,7 +189,7 @@ describe('completing', () => {
     },
   )
 
-  test('an odd number of toggles at once ends completed', async () => {
+  test('an odd number of concurrent toggles ends completed', async () => {
     const user = newUser()
     const { id } = await create(user)
     await Promise.all(
@@ -211,7 +211,7 @@ describe('deleting', () => {
     expect(await call('DELETE', `${TODOS}/${id}`, { as: user })).toMatchObject({ status: 404 })
   })
 
-  test('leaves a tombstone with a revision of its own', async () => {
+  test('leaves a tombstone with a new revision', async () => {
     const user = newUser()
     const { id } = await create(user)
     await call('DELETE', `${TODOS}/${id}`, { as: user })
@@ -226,7 +226,7 @@ describe('deleting', () => {
     ['PATCH', ''],
     ['PATCH', '/complete'],
     ['DELETE', ''],
-  ])('makes %s %s answer 404, and counts no change', async (method, suffix) => {
+  ])('makes %s %s answer 404 without a new revision', async (method, suffix) => {
     const user = newUser()
     const { id } = await create(user)
     await call('DELETE', `${TODOS}/${id}`, { as: user })
@@ -236,7 +236,7 @@ describe('deleting', () => {
     expect(await sql`select revision from users where id = ${user}`).toEqual([{ revision: 2 }] as never)
   })
 
-  test('by twenty at once succeeds for one', async () => {
+  test('by twenty concurrent requests succeeds once', async () => {
     const user = newUser()
     const { id } = await create(user)
     const all = await Promise.all(
@@ -261,14 +261,14 @@ describe("a task's id", () => {
   )
 })
 
-describe("somebody else's task", () => {
+describe("another user's task", () => {
   test.each([
     ['GET', '', undefined],
     ['PUT', '', { title: 'mine' }],
     ['PATCH', '', { title: 'mine' }],
     ['PATCH', '/complete', undefined],
     ['DELETE', '', undefined],
-  ])('answers %s %s as one that does not exist', async (method, suffix, body) => {
+  ])('answers %s %s like a task that does not exist', async (method, suffix, body) => {
     const [owner, stranger] = [newUser(), newUser()]
     const task = await create(owner)
     await create(stranger)
@@ -287,7 +287,7 @@ describe("somebody else's task", () => {
     expect((await call('GET', `${TODOS}/${task.id}`, { as: owner })).body).toEqual(task)
   })
 
-  test('is 403 at its owner’s address, before any look-up', async () => {
+  test('is 403 at its owner’s address, before anything is read', async () => {
     const [owner, stranger] = [newUser(), newUser()]
     const { id } = await create(owner)
     for (const path of [

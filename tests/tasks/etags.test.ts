@@ -15,7 +15,7 @@ const create = async (as: string, body: unknown = { title: 'x' }) =>
 const change = (as: string, id: number) => call('PATCH', `${TODOS}/${id}`, { as, body: { title: 'y' } })
 const tagOf = ({ headers }: { headers: Headers }) => headers.get('etag') ?? ''
 
-/** A new user with one task, made and changed, and another task between: its revision is 3. */
+/** Creates a user with a task of revision 3: another task was created before its change. */
 async function aTask() {
   const as = newUser()
   const { id } = await create(as)
@@ -23,7 +23,7 @@ async function aTask() {
   return { as, task: (await change(as, id)).body, id, path: `${TODOS}/${id}` }
 }
 
-/** All that a user has, with the count of changes. */
+/** Reads everything that a user owns, with the count of changes. */
 const stateOf = async (as: string) => [
   await sql`select revision from users where id = ${as}`,
   await sql`select to_jsonb(tasks) as row from tasks where user_id = ${as} order by id`,
@@ -35,7 +35,7 @@ async function waiting(): Promise<number> {
   return rows.length
 }
 
-/** Every write of a task; what is to be restored is in the trash. */
+/** Every write of a task; a task to be restored is in the trash. */
 const WRITES = [
   ['PUT', '', { title: 'z' }],
   ['PATCH', '', { title: 'z' }],
@@ -89,14 +89,14 @@ describe('a read', () => {
     }
   })
 
-  test('of a task that has changed is whole again', async () => {
+  test('of a changed task answers the whole task', async () => {
     const { as, id, path } = await aTask()
     await change(as, id)
     const answer = await call('GET', path, { as, headers: { 'if-none-match': '"3"' } })
     expect([answer.status, tagOf(answer)]).toEqual([200, '"4"'])
   })
 
-  test('of no task is 404, whatever it names', async () => {
+  test('of a task that does not exist is 404 with any If-None-Match', async () => {
     for (const tag of ['*', '"1"']) {
       const answer = await call('GET', `${TODOS}/1`, { as: newUser(), headers: { 'if-none-match': tag } })
       expect(answer).toMatchObject({ status: 404, body: { error_code: 'TASK_NOT_FOUND' } })
@@ -150,7 +150,7 @@ describe.each(WRITES)('%s %s with %p', (method, route, body) => {
     expect(await stateOf(as)).toEqual(before)
   })
 
-  test('of no task is 404 before 412, also of one of somebody else', async () => {
+  test('is 404 before 412 for an unknown task, and for one of another user', async () => {
     const { id, current } = await subject()
     const as = newUser()
     await create(as)
@@ -181,7 +181,7 @@ describe.each(WRITES)('%s %s with %p', (method, route, body) => {
     expect([...(await sql`select * from tasks where user_id = ${as} order by id`)]).toEqual([...before])
   })
 
-  test('fifty times at once for one revision happens once', async () => {
+  test('by fifty concurrent requests for one revision happens once', async () => {
     const { as, path, current } = await subject()
     const headers = { 'if-match': `"${current.revision}"` }
     const answers = await Promise.all(
@@ -198,13 +198,13 @@ test.each([
   ['PUT', '', { title: ' ' }],
   ['PATCH', '/complete', {}],
   ['DELETE', '?permanent=maybe', undefined],
-])('%s %s with %p is not valid, whatever it matches', async (method, route, body) => {
+])('%s %s with %p is not valid, whether it matches or not', async (method, route, body) => {
   const { as, path } = await aTask()
   const answer = await call(method, path + route, { as, body, headers: { 'if-match': '"99"' } })
   expect(answer).toMatchObject({ status: 422, body: { error_code: 'VALIDATION_ERROR' } })
 })
 
-test('a task that comes and goes is never a mismatch for who names no revision', async () => {
+test('without a revision, a task that is deleted and restored meanwhile is never a 412', async () => {
   const { as, path } = await aTask()
   const actions = [
     () => call('DELETE', path, { as }),
@@ -244,27 +244,30 @@ describe('a list', () => {
     expect((await call('HEAD', path, { as, headers: { 'if-none-match': tag } })).status).toBe(304)
   })
 
-  test.each(LISTS)('%s has another tag after each change, but not after those of others', async (route) => {
-    const { as, id, trashed, path, tag } = await aList(route)
-    const other = await aTask()
-    await call('DELETE', other.path, { as: other.as })
-    expect((await poll(as, path, tag)).status).toBe(304)
-    let last = tag
-    for (const act of [
-      () => create(as),
-      () => change(as, id),
-      () => call('PATCH', `${TODOS}/${id}/complete`, { as }),
-      () => call('DELETE', `${TODOS}/${id}`, { as }),
-      () => call('POST', `${TODOS}/${id}/restore`, { as }),
-      () => call('DELETE', `${TODOS}/${trashed}?permanent=true`, { as }),
-    ]) {
-      await act()
-      const answer = await poll(as, path, last)
-      expect(answer.status).toBe(200)
-      last = tagOf(answer)
-      expect((await poll(as, path, last)).status).toBe(304)
-    }
-  })
+  test.each(LISTS)(
+    '%s has another tag after each change, but not after changes of other users',
+    async (route) => {
+      const { as, id, trashed, path, tag } = await aList(route)
+      const other = await aTask()
+      await call('DELETE', other.path, { as: other.as })
+      expect((await poll(as, path, tag)).status).toBe(304)
+      let last = tag
+      for (const act of [
+        () => create(as),
+        () => change(as, id),
+        () => call('PATCH', `${TODOS}/${id}/complete`, { as }),
+        () => call('DELETE', `${TODOS}/${id}`, { as }),
+        () => call('POST', `${TODOS}/${id}/restore`, { as }),
+        () => call('DELETE', `${TODOS}/${trashed}?permanent=true`, { as }),
+      ]) {
+        await act()
+        const answer = await poll(as, path, last)
+        expect(answer.status).toBe(200)
+        last = tagOf(answer)
+        expect((await poll(as, path, last)).status).toBe(304)
+      }
+    },
+  )
 
   test.each(['', '/trash'])('%s has another tag as a page than as an array', async (route) => {
     const { as, path, tag } = await aList(route)
@@ -282,14 +285,14 @@ describe('a list', () => {
     expect((await poll(bob.as, bob.path, ann.tag)).status).toBe(200)
   })
 
-  test('can be of the page after a cursor', async () => {
+  test('has a tag on the page after a cursor, too', async () => {
     const { as, path } = await aList('?limit=1')
     const next = /<(.+)>/.exec((await call('GET', path, { as })).headers.get('link') ?? '')?.[1] ?? ''
     const { headers } = await call('GET', next, { as })
     expect((await poll(as, next, tagOf({ headers }))).status).toBe(304)
   })
 
-  test('of who has nothing is 304 until there is something', async () => {
+  test('of a user without tasks is 304 until there is one', async () => {
     const as = newUser()
     const tag = tagOf(await call('GET', TODOS, { as }))
     expect((await poll(as, TODOS, tag)).status).toBe(304)
@@ -297,9 +300,9 @@ describe('a list', () => {
     expect((await poll(as, TODOS, tag)).status).toBe(200)
   })
 
-  test.each(LISTS)('%s reads no task while there is nothing new', async (route) => {
+  test.each(LISTS)('%s reads no task if nothing has changed', async (route) => {
     const { as, path, tag } = await aList(route)
-    // alone on its connection, what it has read is counted before the next statement
+    // on a pool of one connection, PostgreSQL counts what a statement has read before the next one
     const one = openDatabase({ url, poolSize: 1, requestTimeout: 10_000 })
     const log = createLog({ logLevel: 'silent', production: true }, linesTo([]))
     const settings = testSettings()

@@ -10,7 +10,7 @@ const { app, call, settings, sql, url } = await testApp()
 const TODOS = '/api/v1/todos'
 const TASK = { title: 'Buy "milk"\u2028\u{1f95b}', description: null, completed: true }
 
-/** For transactions of our own. */
+/** A connection for the transactions of these tests. */
 const others = openPool({ url, poolSize: 2 })
 afterAll(() => others.end())
 
@@ -23,7 +23,7 @@ interface Sent {
   body?: unknown
 }
 
-/** A POST, with its answer to the byte. */
+/** Sends a POST and keeps the bytes of its answer. */
 async function post({ as, key = 'k', path = TODOS, body = TASK }: Sent) {
   const response = await app.handle(
     new Request(`http://localhost${path}`, {
@@ -56,8 +56,8 @@ const tasksOf = async (as: string) =>
 const revisionOf = async (as: string) =>
   (await sql<{ revision: number }[]>`select revision from users where id = ${as}`)[0]?.revision
 
-describe('a request that comes again', () => {
-  test('gets the first answer again, to the byte, and makes nothing', async () => {
+describe('a repeated request', () => {
+  test('gets the first answer, byte for byte, and creates nothing', async () => {
     const as = newUser()
     const first = await post({ as })
     expect(first).toMatchObject({ status: 201, etag: '"1"', location: `${TODOS}/${idOf(first)}` })
@@ -79,7 +79,7 @@ describe('a request that comes again', () => {
     expect([await tasksOf(as), await revisionOf(as)]).toEqual([[idOf(first)], 2])
   })
 
-  test.each([TODOS, '/api/me/tasks'])('%s may have a slash at its end, or not', async (path) => {
+  test.each([TODOS, '/api/me/tasks'])('%s is the same with a slash at its end', async (path) => {
     const as = newUser()
     const first = await post({ as, path: `${path}/` })
     expect(first.location).toBe(`${path}/${idOf(first)}`)
@@ -90,7 +90,7 @@ describe('a request that comes again', () => {
     ['another body', { body: { ...TASK, title: 'y' } }],
     ['a body that says less', { body: { title: TASK.title, completed: true } }],
     ['another address', { path: '/api/me/tasks' }],
-  ])('with %s is another one, and is refused', async (_what, other) => {
+  ])('with %s is a different request, and is refused', async (_what, other) => {
     const as = newUser()
     const first = await post({ as })
     const answer = await post({ as, ...other })
@@ -100,7 +100,7 @@ describe('a request that comes again', () => {
     expect(await post({ as })).toEqual(again(first))
   })
 
-  test('with another key, or none, makes another task', async () => {
+  test('with another key, or none, creates another task', async () => {
     const as = newUser()
     await post({ as })
     expect(await post({ as, key: 'K' })).toMatchObject({ status: 201, replayed: null })
@@ -108,13 +108,13 @@ describe('a request that comes again', () => {
     expect(await tasksOf(as)).toHaveLength(4)
   })
 
-  test('with the key of somebody else makes another task', async () => {
+  test('with the key of another user creates another task', async () => {
     const [first, second] = [await post({ as: newUser() }), await post({ as: newUser() })]
     expect([second.status, second.replayed]).toEqual([201, null])
     expect(idOf(second)).not.toBe(idOf(first))
   })
 
-  test('is not given again to a token that is older than the end of its user', async () => {
+  test('is not answered for a token issued before its user was deleted', async () => {
     const as = newUser()
     await post({ as })
     await sql`update users set refuse_tokens_until = 'infinity' where id = ${as}`
@@ -122,14 +122,14 @@ describe('a request that comes again', () => {
     expect([answer.status, codeOf(answer)]).toEqual([401, 'TOKEN_INVALID'])
   })
 
-  test('is kept in the form that the version before gives again', async () => {
+  test('is stored in the form that the previous version answers', async () => {
     const as = newUser()
     const first = await post({ as })
     const [kept] = await sql<{ answer: unknown }[]>`select answer from idempotency_keys where user_id = ${as}`
     expect(kept?.answer).toEqual(JSON.parse(first.text))
   })
 
-  test('of an answer without a field that came later is answered with null', async () => {
+  test('gets null for a field that was added after its first answer', async () => {
     const as = newUser()
     const first = await post({ as })
     await sql`
@@ -137,7 +137,7 @@ describe('a request that comes again', () => {
     expect(JSON.parse((await post({ as })).text)).toEqual({ ...JSON.parse(first.text), description: null })
   })
 
-  test('after a day makes another task, and stands for that from then on', async () => {
+  test('after a day creates another task, and from then on gets that one', async () => {
     const as = newUser()
     const first = await post({ as })
     await sql`update idempotency_keys set expires_at = clock_timestamp() where user_id = ${as}`
@@ -147,7 +147,7 @@ describe('a request that comes again', () => {
     expect(await tasksOf(as)).toEqual([idOf(first), idOf(second)])
   })
 
-  test('within a day is the same', async () => {
+  test('within a day gets the first answer', async () => {
     const as = newUser()
     const first = await post({ as })
     const rows = await sql`
@@ -201,7 +201,7 @@ describe('a request that fails does not use up its key:', () => {
     },
   )
 
-  test('one that the database refuses', async () => {
+  test('one that fails in the database', async () => {
     const as = newUser()
     await post({ as, key: 'other' })
     for (const table of ['tasks', 'idempotency_keys']) {
@@ -215,8 +215,8 @@ describe('a request that fails does not use up its key:', () => {
   })
 })
 
-describe('at once', () => {
-  test('a thousand requests with one key make one task and get one answer', async () => {
+describe('concurrently', () => {
+  test('a thousand requests with one key create one task and get one answer', async () => {
     const as = newUser()
     const answers = await Promise.all(Array.from({ length: 1000 }, () => post({ as })))
     const first = answers.find(({ replayed }) => replayed === null)
@@ -229,7 +229,7 @@ describe('at once', () => {
     expect([(await tasksOf(as)).length, await revisionOf(as)]).toEqual([1, 1])
   })
 
-  test('a hundred whose key has expired make one task', async () => {
+  test('a hundred requests with an expired key create one task', async () => {
     const as = newUser()
     await post({ as })
     await sql`update idempotency_keys set expires_at = clock_timestamp() where user_id = ${as}`
@@ -239,7 +239,7 @@ describe('at once', () => {
     expect([(await tasksOf(as)).length, await revisionOf(as)]).toEqual([2, 2])
   })
 
-  test('of a hundred bodies with one key one is made, and the others are refused', async () => {
+  test('of a hundred bodies with one key, one creates a task and the others are refused', async () => {
     const as = newUser()
     const answers = await Promise.all(
       Array.from({ length: 100 }, (_, index) => post({ as, body: { title: `${index}` } })),
@@ -251,7 +251,7 @@ describe('at once', () => {
     expect([(await tasksOf(as)).length, await revisionOf(as)]).toEqual([1, 1])
   })
 
-  /** Has a transaction make the task first, sends the same request, and ends the transaction once that waits for it. */
+  /** Creates the task in a transaction, sends the same request, and ends the transaction once the request waits for it. */
   async function during(as: string, end: (holder: Pool) => Promise<unknown>) {
     const holder = await others.reserve()
     const key = idempotencyKey(
@@ -278,7 +278,7 @@ describe('at once', () => {
     ['a user', async (as: string) => void (await call('POST', TODOS, { as, body: { title: 'before' } }))],
     ['a user who is new', async () => {}],
   ])('of %s', (_who, before) => {
-    test('the later one waits for the first, and gets its answer', async () => {
+    test('the second request waits for the first and gets its answer', async () => {
       const as = newUser()
       await before(as)
       const { made, answer } = await during(as, (holder) => holder`commit`)
@@ -290,7 +290,7 @@ describe('at once', () => {
       expect((await tasksOf(as)).at(-1)).toBe(made?.id)
     })
 
-    test('the later one makes the task where the first one did not get there', async () => {
+    test('the second request creates the task if the first was rolled back', async () => {
       const as = newUser()
       await before(as)
       const { made, answer } = await during(as, (holder) => holder`rollback`)
@@ -303,12 +303,12 @@ describe('at once', () => {
 })
 
 describe('of a deleted user', () => {
-  test('a request gets no answer again, and one who comes back has no keys', async () => {
+  test('a repeated request gets no answer, and after coming back the user has no keys', async () => {
     const as = newUser()
     const first = await post({ as })
     await call('DELETE', '/api/v1/users/me', { as })
     expect([await post({ as })].map(({ status, replayed }) => [status, replayed])).toEqual([[401, null]])
-    // as if the token were newer
+    // as if the token had been issued after the deletion
     await sql`update users set refuse_tokens_until = refuse_tokens_until - interval '1 hour' where id = ${as}`
     const second = await post({ as })
     expect(second).toMatchObject({ status: 201, replayed: null })

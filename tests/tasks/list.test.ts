@@ -14,10 +14,10 @@ async function create(user: string, title: string, completed = false): Promise<L
   return (await call('POST', TODOS, { as: user, body: { title, completed } })).body
 }
 
-/** One user with tasks in this order of creation. */
+/** Creates a user with tasks of these titles, in this order. */
 async function userWith(...titles: string[]): Promise<string> {
   const user = crypto.randomUUID()
-  // every second one is completed
+  // every second task is completed
   for (const [index, title] of titles.entries()) await create(user, title, index % 2 === 1)
   return user
 }
@@ -32,7 +32,7 @@ function nextOf(headers: Headers): string | undefined {
   return /^<([^>]+)>; rel="next"$/.exec(headers.get('link') ?? '')?.[1]
 }
 
-/** Follows the links to the end; `between` runs before each further page. */
+/** Follows the links to the last page; `between` runs before each page but the first. */
 async function walk(user: string, path: string, between = async () => {}): Promise<Listed[]> {
   const found: Listed[] = []
   for (let next: string | undefined = path; next !== undefined; ) {
@@ -46,7 +46,7 @@ async function walk(user: string, path: string, between = async () => {}): Promi
 }
 
 describe('a list', () => {
-  test('is an empty array for a user who has nothing', async () => {
+  test('is an empty array for a user without tasks', async () => {
     const { status, headers, body } = await call('GET', TODOS, { as: 'newcomer' })
     expect({ status, body, link: headers.get('link') }).toEqual({ status: 200, body: [], link: null })
   })
@@ -55,7 +55,7 @@ describe('a list', () => {
     expect(await titles(await userWith('a', 'b', 'c'))).toEqual(['c', 'b', 'a'])
   })
 
-  test('has the tasks of its owner only, and none that are deleted', async () => {
+  test('has only its owner’s tasks, and no deleted ones', async () => {
     const user = await userWith('a', 'b')
     await userWith('of somebody else')
     const deleted = await create(user, 'deleted')
@@ -95,7 +95,7 @@ describe('a filter', () => {
     ['?completed=true', ['d', 'b']],
     ['?status=all&completed=true', ['d', 'b']],
     ['?status=pending&completed=false', ['c', 'a']],
-  ])('%s lets through %p', async (query, expected) => {
+  ])('%s gives %p', async (query, expected) => {
     expect(await titles(await userWith('a', 'b', 'c', 'd'), query)).toEqual(expected)
   })
 
@@ -121,7 +121,7 @@ describe('a sort', () => {
     expect(await titles(user, query)).toEqual(expected)
   })
 
-  test('by title knows every script, whatever the locale of the database', async () => {
+  test('by title works in every script, independently of the database’s locale', async () => {
     const user = await userWith('Яблоко', 'яблоко', 'Ähre', 'ähre', 'Zoo', '10', 'Ωmega', 'ωmega', '水')
     expect(await titles(user, '?sort=title')).toEqual([
       '10',
@@ -156,7 +156,7 @@ describe('pages by cursor', () => {
   })
 
   test.each(['?limit=2', '?limit=2&order=asc', '?limit=2&sort=title', '?limit=2&sort=title&order=desc'])(
-    '%s miss and repeat nothing, whatever is created meanwhile',
+    '%s miss and repeat no task, even if tasks are created meanwhile',
     async (query) => {
       const user = await userWith(...TITLES)
       const { body: before } = await call('GET', TODOS, { as: user })
@@ -170,7 +170,7 @@ describe('pages by cursor', () => {
     },
   )
 
-  test('go on where they were when the last task was renamed or deleted', async () => {
+  test('continue at the same place after their last task was renamed or deleted', async () => {
     const user = await userWith('a', 'b', 'c', 'd')
     const first = await call('GET', `${TODOS}?sort=title&limit=2`, { as: user })
     const last = first.body[1]
@@ -197,7 +197,7 @@ describe('pages by cursor', () => {
     expect((await walk(user, next.pathname + next.search)).map(({ title }) => title)).toEqual(['a'])
   })
 
-  test('refuse a cursor that is broken or another list’s', async () => {
+  test('refuse a broken cursor and one of another list', async () => {
     const user = await userWith('a', 'b', 'c')
     const other = await userWith('d')
     const { headers } = await call('GET', `${TODOS}?limit=1`, { as: user })
@@ -236,7 +236,7 @@ describe('pages by offset', () => {
     expect(await titles(user, '?skip=10000')).toEqual([])
   })
 
-  test('cannot be mixed with a cursor', async () => {
+  test('cannot be combined with a cursor', async () => {
     const user = await userWith('a', 'b')
     const { headers } = await call('GET', `${TODOS}?limit=1`, { as: user })
     const answer = await call('GET', `${nextOf(headers)}&skip=1`, { as: user })
@@ -245,7 +245,7 @@ describe('pages by offset', () => {
 })
 
 describe('a count', () => {
-  test('is of all that the filter lets through, on any page and on an empty one', async () => {
+  test('is the number of tasks that match the filter, on every page, also on an empty one', async () => {
     const user = await userWith('a', 'b', 'c')
     for (const query of [
       '?limit=1',
@@ -264,7 +264,7 @@ describe('a count', () => {
     )
   })
 
-  test('is there only for who asks', async () => {
+  test('is sent only if it was asked for', async () => {
     for (const query of ['', '?count=false']) {
       expect((await call('GET', TODOS + query, { as: 'nobody' })).headers.get('x-total-count')).toBeNull()
     }
@@ -274,7 +274,7 @@ describe('a count', () => {
 describe('the page media type', () => {
   const PAGE = 'application/vnd.taskwell.page+json'
 
-  test('answers an object, with a cursor while there are more', async () => {
+  test('answers an object, with a cursor if there are more', async () => {
     const user = await userWith('a', 'b', 'c')
     const first = await call('GET', `${TODOS}?limit=2`, { as: user, headers: { accept: PAGE } })
     expect(first.headers.get('content-type')).toBe(PAGE)

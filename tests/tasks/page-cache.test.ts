@@ -9,7 +9,7 @@ import { linesTo, testApp } from '../support/app'
 const TODOS = '/api/v1/todos'
 const { call, database, settings, sql, logged } = await testApp()
 
-/** What a request ran, by the last line of the log. */
+/** The statements that a request ran, from the last line of the log. */
 function lastRan(): string[] {
   const { statements = [] } = JSON.parse(logged.at(-1) ?? '{}')
   return statements.map(({ name }: { name: string }) => name)
@@ -21,7 +21,7 @@ async function userWith(...titles: string[]): Promise<string> {
   return as
 }
 
-/** The titles, and what was run for them. */
+/** The titles of a list, and the statements that were run for it. */
 async function list(as: string, path = TODOS): Promise<{ titles: string[]; ran: string[] }> {
   const { status, body } = await call('GET', path, { as })
   expect(status).toBe(200)
@@ -60,7 +60,7 @@ describe('a list', () => {
     expect(await list(as)).toEqual({ titles: ['b', 'a'], ran: READ })
   })
 
-  test('is read again if the same revision stands for other tasks, as after a restore', async () => {
+  test('is read again if the same revision has other tasks, as after a restore from a backup', async () => {
     const as = await userWith('a')
     await list(as)
     await sql.begin(async (tx) => {
@@ -70,7 +70,7 @@ describe('a list', () => {
     expect(await list(as)).toEqual({ titles: ['restored'], ran: READ })
   })
 
-  test('of each address, form and user is one of its own', async () => {
+  test('is kept apart for each address, form and user', async () => {
     const [ann, bob] = [await userWith('a', 'b'), await userWith('c', 'd')]
     for (const _ of [1, 2]) {
       expect((await list(ann)).titles).toEqual(['b', 'a'])
@@ -87,7 +87,7 @@ describe('a list', () => {
     }
   })
 
-  test('has the same headers when it is answered again', async () => {
+  test('has the same headers if it comes from memory', async () => {
     const as = await userWith('a', 'b')
     const path = `${TODOS}?limit=1&count=true`
     const [first, again] = [await call('GET', path, { as }), await call('GET', path, { as })]
@@ -101,7 +101,7 @@ describe('a list', () => {
     expect((await list(as, link)).titles).toEqual(['a'])
   })
 
-  test('of a user who was deleted is answered to nobody', async () => {
+  test('of a deleted user is never answered', async () => {
     const as = await userWith('a')
     await list(as)
     expect((await call('DELETE', '/api/v1/users/me', { as })).status).toBe(204)
@@ -111,7 +111,7 @@ describe('a list', () => {
     })
   })
 
-  test('of a user who was deleted by another process is answered to nobody', async () => {
+  test('of a user whom another process has deleted is never answered', async () => {
     const as = await userWith('a')
     await list(as)
     await sql`update users set refuse_tokens_until = 'infinity' where id = ${as}`
@@ -121,7 +121,7 @@ describe('a list', () => {
     })
   })
 
-  test('that the client has already is not read', async () => {
+  test('that the client already has is not read', async () => {
     const as = await userWith('a')
     const etag = (await call('GET', TODOS, { as })).headers.get('etag') ?? ''
     for (const path of [TODOS, `${TODOS}?limit=7`]) {
@@ -130,14 +130,14 @@ describe('a list', () => {
     }
   })
 
-  test('with a cursor that is none is refused, whatever the client has', async () => {
+  test('with a broken cursor is refused, even if the client’s ETag matches', async () => {
     const as = await userWith('a')
     const etag = (await call('GET', TODOS, { as })).headers.get('etag') ?? ''
     const answer = await call('GET', `${TODOS}?cursor=x`, { as, headers: { 'if-none-match': etag } })
     expect(answer.status).toBe(422)
   })
 
-  test('is counted by where it came from', async () => {
+  test('is counted in the metrics by its source', async () => {
     const metrics = createMetrics()
     const log = createLog({ logLevel: 'silent', production: true }, linesTo([]))
     const counting = createApp({ settings, database, log, metrics })
@@ -158,11 +158,11 @@ describe('a list', () => {
   })
 })
 
-describe('what is kept', () => {
+describe('the cache', () => {
   const state = { revision: 1, version: '1' }
   const page = (kilobytes: number) => ({ body: 'x'.repeat(512 * kilobytes), link: undefined, total: null })
 
-  test('is of one state of a user', () => {
+  test('keeps pages of only one state of a user', () => {
     const cache = createPageCache()
     cache.keep('ann', '/a', page(1), state)
     cache.keep('ann', '/b', page(2), { revision: 2, version: '2' })
@@ -170,7 +170,7 @@ describe('what is kept', () => {
     expect(cache.find('ann', '/b')).toEqual({ page: page(2), state: { revision: 2, version: '2' } })
   })
 
-  test('is forgotten with its user, and no other', () => {
+  test('forgets the pages of one user and no other', () => {
     const cache = createPageCache()
     for (const owner of ['ann', 'bob']) cache.keep(owner, '/a', page(1), state)
     cache.forget('ann')
@@ -178,7 +178,7 @@ describe('what is kept', () => {
     expect(cache.find('bob', '/a')).toBeDefined()
   })
 
-  test('makes room for others: those that were asked for longest ago go first', () => {
+  test('drops the pages of the least recently used user first', () => {
     const cache = createPageCache()
     const owners = Array.from({ length: 40 }, (_, n) => `user-${n}`)
     for (const owner of owners) {
@@ -189,7 +189,7 @@ describe('what is kept', () => {
     expect(kept).toEqual(['user-0', ...owners.slice(-31)])
   })
 
-  test('is a megabyte of one user at most', () => {
+  test('keeps at most a megabyte of each user', () => {
     const cache = createPageCache()
     for (const n of [1, 2, 3]) cache.keep('ann', `/${n}`, page(400), state)
     expect([1, 2, 3].filter((n) => cache.find('ann', `/${n}`))).toEqual([3])

@@ -1,4 +1,4 @@
-/** Requests of many users at once, whose statements are sent together. */
+/** Concurrent requests of many users, whose statements are sent as one. */
 import { expect, test } from 'bun:test'
 import postgres from 'postgres'
 import { createTasks } from '../../src/tasks/queries'
@@ -15,12 +15,12 @@ async function made(owners: readonly string[]): Promise<string[]> {
   return [...owners]
 }
 
-/** How many requests of so many lines of the log had a part in such a statement. */
+/** Counts the requests that took part in a batch, by the lines of the log. */
 function partsIn(name: string, lines: readonly string[]): number {
   return lines.filter((line) => line.includes(`"name":"${name}"`)).length
 }
 
-test('tasks of many users are made at once, each with its owner and content', async () => {
+test('concurrent creates of many users make each task with its owner and content', async () => {
   const owners = await made(users(30))
   const before = logged.length
   const answers = await Promise.all(owners.map((as) => create(as, `of ${as}`)))
@@ -37,7 +37,7 @@ test('tasks of many users are made at once, each with its owner and content', as
   }
 })
 
-test('several of one user have a revision each, among new users and others', async () => {
+test('concurrent creates of one user, among those of others, each get their own revision', async () => {
   const [ann = '', ...others] = [...(await made(users(5))), ...users(5)]
   const owners = [ann, ...others, ann, ...others, ann]
   const answers = await Promise.all(owners.map((as, n) => create(as, String(n))))
@@ -48,14 +48,14 @@ test('several of one user have a revision each, among new users and others', asy
     const own = answers.filter(({ body }) => body.user_id === as).map(({ body }) => body)
     const known = (await call('GET', `${TODOS}?limit=200`, { as })).body
     expect(new Set(known.map(({ revision }: { revision: number }) => revision)).size).toBe(known.length)
-    // times, ids and revisions have one order
+    // times, ids and revisions have the same order
     const sorted = own.toSorted((a, b) => a.revision - b.revision)
     expect(sorted.map(({ id }) => id)).toEqual(own.map(({ id }) => id).sort((a, b) => a - b))
     expect(sorted.map(({ created_at }) => created_at)).toEqual(own.map(({ created_at }) => created_at).sort())
   }
 })
 
-test('a user whose row is held by another write waits, and nobody else does', async () => {
+test('a user whose row another write has locked waits, and no other user does', async () => {
   const owners = await made(users(20))
   const [held = ''] = owners
   const holder = postgres(url, { max: 1 })
@@ -68,7 +68,7 @@ test('a user whose row is held by another write waits, and nobody else does', as
   })
   await locked
   const others = owners.slice(1)
-  // one statement has the held user among others, and leaves that user out
+  // one batch includes the locked user and skips that user
   const callers = owners.map((id) => ({ id, issuedAt: null, expiresAt: 0, sessionId: null }))
   const tasks = await createTasks(
     database.sql,
@@ -78,7 +78,7 @@ test('a user whose row is held by another write waits, and nobody else does', as
   const waiting = create(held, 'late')
   const answers = await Promise.all([...others, ...others].map((as) => create(as, 'x')))
   expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 201))
-  // it comes only after them
+  // its answer comes after the others
   expect(await Promise.race([waiting, Promise.resolve('waits')])).toBe('waits')
   release()
   await holding
@@ -86,7 +86,7 @@ test('a user whose row is held by another write waits, and nobody else does', as
   await holder.end()
 })
 
-test('a deleted user is refused, and nobody else is', async () => {
+test('a deleted user is refused, and no other user is', async () => {
   const owners = await made(users(10))
   const [deleted = ''] = owners
   expect((await call('DELETE', '/api/v1/users/me', { as: deleted })).status).toBe(204)
@@ -96,7 +96,7 @@ test('a deleted user is refused, and nobody else is', async () => {
   )
 })
 
-test('tasks of many users are read at once, and nobody reads what is not theirs', async () => {
+test('concurrent reads of many users give each only their own tasks', async () => {
   const owners = await made(users(20))
   const tasks = await Promise.all(owners.map(async (as) => (await create(as, as)).body))
   const shifted = owners.map((_, n) => tasks[(n + 1) % tasks.length])

@@ -21,7 +21,7 @@ const read = (as: string, id: number) => call('GET', `${TODOS}/${id}`, { as })
 const trashOf = async (as: string): Promise<Listed[]> => (await call('GET', `${TODOS}/trash`, { as })).body
 const titlesOf = (tasks: Listed[]) => tasks.map(({ title }) => title)
 
-/** A user whose tasks of these titles have been created in this order, and deleted in the other. */
+/** Creates a user with tasks of these titles in this order, and deletes them in the reverse order. */
 async function userWithTrash(...titles: string[]) {
   const as = newUser()
   const tasks = []
@@ -56,7 +56,7 @@ async function walk(as: string, path: string): Promise<Listed[]> {
 }
 
 describe('a deletion', () => {
-  test('moves a task to the trash, whole, with the moment of its deletion', async () => {
+  test('moves the whole task to the trash, with the time of its deletion', async () => {
     const { as, task, id } = await aTask('alive')
     expect(await remove(as, id)).toMatchObject({ status: 204, body: '' })
     expect(await read(as, id)).toMatchObject(NOT_FOUND)
@@ -81,7 +81,7 @@ describe('a deletion', () => {
     expect((await read(as, id)).status).toBe(200)
   })
 
-  test('may say that it is not permanent', async () => {
+  test('can be sent with permanent=false', async () => {
     const { as, id } = await aTask('alive')
     expect((await remove(as, id, '?permanent=false')).status).toBe(204)
     expect(await trashOf(as)).toHaveLength(1)
@@ -90,7 +90,7 @@ describe('a deletion', () => {
 })
 
 describe.each(['alive', 'in the trash'] as const)('for good, a task that is %s', (where) => {
-  test('is gone from everywhere, once', async () => {
+  test('is deleted from the list and the trash, once', async () => {
     const { as, id } = await aTask(where)
     const before = await revisionOf(as)
     expect(await remove(as, id, '?permanent=true')).toMatchObject({ status: 204, body: '' })
@@ -103,7 +103,7 @@ describe.each(['alive', 'in the trash'] as const)('for good, a task that is %s',
     expect(await revisionOf(as)).toBe((before ?? 0) + 1)
   })
 
-  test('leaves nothing but a tombstone, which other devices are told of', async () => {
+  test('leaves only a tombstone, which other devices get', async () => {
     const { as, id } = await aTask(where)
     const path = `${TODOS}/changes`
     const since = (await call('GET', path, { as })).body.cursor
@@ -126,7 +126,7 @@ describe('a restore', () => {
     expect(await trashOf(as)).toEqual([])
   })
 
-  test('of a task that is back already, or was never away, answers it and changes nothing', async () => {
+  test('of a task that is not in the trash answers it and changes nothing', async () => {
     const { as, id } = await aTask('in the trash')
     const never = await create(as, 'y')
     const first = await restore(as, id)
@@ -135,7 +135,7 @@ describe('a restore', () => {
     expect(await revisionOf(as)).toBe(4)
   })
 
-  test('and a deletion may take turns', async () => {
+  test('and a deletion can follow each other again and again', async () => {
     const { as, id } = await aTask('in the trash')
     for (const _ of [1, 2, 3]) {
       expect((await restore(as, id)).status).toBe(200)
@@ -145,12 +145,12 @@ describe('a restore', () => {
   })
 })
 
-describe('of somebody else, or of nobody', () => {
+describe('for another user', () => {
   test.each([
     ['POST', '/restore'],
     ['DELETE', ''],
     ['DELETE', '?permanent=true'],
-  ])('a task answers %s %s with 404', async (method, route) => {
+  ])('a task answers %s %s with 404, like an unknown one', async (method, route) => {
     const { as: owner, id } = await aTask('in the trash')
     const { id: alive } = await create(owner, 'y')
     const as = newUser()
@@ -176,7 +176,7 @@ describe('of somebody else, or of nobody', () => {
 })
 
 describe('the trash', () => {
-  test('has the newest deletion first, and nothing that is alive or gone', async () => {
+  test('has the newest deletion first, without tasks that live or were deleted for good', async () => {
     const { as, tasks } = await userWithTrash('a', 'b', 'c', 'd')
     await create(as, 'alive')
     await restore(as, tasks[1].id)
@@ -194,7 +194,7 @@ describe('the trash', () => {
     }
   })
 
-  test('is an empty array for who has nothing', async () => {
+  test('is an empty array for a user without tasks', async () => {
     expect(await trashOf(newUser())).toEqual([])
   })
 
@@ -205,7 +205,7 @@ describe('the trash', () => {
     expect(await walk(as, `${TODOS}/trash?limit=${limit}`)).toEqual(all)
   })
 
-  test('goes on where a page ended, whatever was deleted or restored meanwhile', async () => {
+  test('continues where a page ended, even if tasks are deleted or restored meanwhile', async () => {
     const { as, tasks } = await userWithTrash('a', 'b', 'c', 'd', 'e')
     const first = await call('GET', `${TODOS}/trash?limit=2`, { as })
     await remove(as, (await create(as, 'new')).id)
@@ -214,7 +214,7 @@ describe('the trash', () => {
     expect(titlesOf(await walk(as, nextOf(first.headers) ?? ''))).toEqual(['d', 'e'])
   })
 
-  test('is told anew after a purge, which changes nothing else', async () => {
+  test('has a new ETag after a purge, which raises no revision', async () => {
     const { as, tasks } = await userWithTrash('a', 'b')
     const first = await call('GET', `${TODOS}/trash`, { as })
     const headers = { 'if-none-match': first.headers.get('etag') ?? '' }
@@ -245,7 +245,7 @@ describe('the trash', () => {
     expect(second.body).toMatchObject({ tasks: [{ title: 'c' }], count: 1, next_cursor: null })
   })
 
-  test('refuses the cursor of another list, and gives none that another takes', async () => {
+  test('refuses the cursor of another list, and other lists refuse its cursor', async () => {
     const { as } = await userWithTrash('a', 'b')
     for (const title of ['c', 'd']) await create(as, title)
     const other = await userWithTrash('e', 'f')

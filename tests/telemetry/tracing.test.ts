@@ -53,7 +53,7 @@ const sharedApp = await start(shared.url)
 /** Once four requests have come, all of them ask in one turn: two statements are under way when the others ask. */
 const met = Promise.withResolvers<void>()
 let come = 0
-const ask = database.share<string, unknown>({
+const ask = database.batch<string, unknown>({
   forOne: (sql, item) => sql`
     -- of_one
     select ${item}::text`,
