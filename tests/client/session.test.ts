@@ -266,6 +266,7 @@ describe('signing in', () => {
 
 /** What a hotel's network answers until its user has signed in there. */
 const hotel = () => new Response('<h1>Welcome</h1>', { headers: { 'content-type': 'text/html' } })
+const notJson = () => new Response('<h1>', { headers: { 'content-type': 'application/json' } })
 
 describe('signing out', () => {
   test('takes the token from later calls', async () => {
@@ -303,6 +304,7 @@ describe('signing out', () => {
     ['without a server', () => Promise.reject(new Error('gone'))],
     ['with a server that fails', async () => new Response('', { status: 500 })],
     ['with an answer that breaks off', async () => brokenOff()],
+    ['with an answer that claims to be JSON and is not', async () => notJson()],
   ])('%s forgets the tokens all the same', async (_, answer) => {
     const { client, storage } = await signedUp({
       intercept: ({ path }, deliver) => (path === LOGOUT ? answer() : deliver()),
@@ -513,6 +515,13 @@ describe('an access token that the server calls expired', () => {
     expect(count(REFRESH)).toBe(0)
   })
 
+  test("is renewed, but not after a proxy's own 401", async () => {
+    const { storage } = await signedUp()
+    const { client, count } = open(storage, async () => new Response('Sign in first', { status: 401 }))
+    expect((await client.api.v1.users.me.get()).status).toBe(401)
+    expect(count(REFRESH)).toBe(0)
+  })
+
   test.each([
     ['', async () => ''],
     [' and been renewed', whoIs],
@@ -546,10 +555,7 @@ const NO_REFRESH_ANSWERS: [string, () => Promise<Response>][] = [
   ['null', async () => Response.json(null, { status: 500 })],
   ["a network's own page, with 200", async () => hotel()],
   ["a network's own JSON, with 200", async () => Response.json({ ok: true })],
-  [
-    'an answer that claims to be JSON and is not',
-    async () => new Response('<h1>', { headers: { 'content-type': 'application/json' } }),
-  ],
+  ['an answer that claims to be JSON and is not', async () => notJson()],
 ]
 
 describe('a refresh', () => {
@@ -829,6 +835,17 @@ test.each([
   }
   const { client, count } = open({ ...storage, setItem })
   await expect(whoIs(client)).rejects.toThrow('the storage is full')
+  expect(await whoIs(client)).toBe(user.id)
+  expect(count(REFRESH)).toBe(1)
+})
+
+test('without Web Locks, a storage that cannot remove the lease does not reject the call', async () => {
+  const { storage, user } = await signedUp()
+  await sleepOver(storage)
+  const removeItem = async () => {
+    throw new Error('the disk is gone')
+  }
+  const { client, count } = open({ ...storage, removeItem })
   expect(await whoIs(client)).toBe(user.id)
   expect(count(REFRESH)).toBe(1)
 })
