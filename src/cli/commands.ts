@@ -1,7 +1,8 @@
 /** What `bun src/main.ts <command>` can do besides serving. */
 
 import { dbmate, migrate } from '../database/migrations'
-import { FolderInUse, runningUrl, startEmbedded } from '../embedded/server'
+import { FolderInUse } from '../embedded/lock'
+import { runningUrl, startEmbedded } from '../embedded/server'
 import type { DatabaseSettings, Settings } from '../settings'
 import { urlOf } from '../system/listening'
 

@@ -3,7 +3,8 @@ import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
-import { FolderInUse, runningUrl, startEmbedded } from '../../src/embedded/server'
+import { FolderInUse } from '../../src/embedded/lock'
+import { runningUrl, startEmbedded } from '../../src/embedded/server'
 
 const folders: string[] = []
 afterAll(() => Promise.all(folders.map((folder) => rm(folder, { recursive: true, force: true }))))
