@@ -103,7 +103,7 @@ async function untilReaped(pid: number): Promise<void> {
   while (pid > 0 && exists(pid) && Date.now() < deadline) await Bun.sleep(POLL_INTERVAL)
 }
 
-function exists(pid: number): boolean {
+export function exists(pid: number): boolean {
   try {
     return process.kill(pid, 0)
   } catch {

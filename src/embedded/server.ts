@@ -7,6 +7,7 @@ import { type Binaries, createLauncher, findBinaries, type Launcher } from './ac
 import {
   createCluster,
   endLeftover,
+  exists,
   POLL_INTERVAL,
   readPassword,
   readPidFile,
@@ -62,8 +63,9 @@ export async function startEmbedded(dataDir: string, onLoss?: () => void): Promi
 /** @returns the URL of the server that another process runs in this folder, or undefined if none runs */
 export function runningUrl(dataDir: string): string | undefined {
   const folder = resolve(dataDir)
-  const { port, isReady } = readPidFile(join(folder, 'postgres'))
-  return isReady ? urlOf(folder, port) : undefined
+  const { pid, port, isReady } = readPidFile(join(folder, 'postgres'))
+  // a server that was killed has left its file
+  return isReady && exists(pid) ? urlOf(folder, port) : undefined
 }
 
 function urlOf(folder: string, port: number): string {

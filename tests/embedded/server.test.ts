@@ -147,6 +147,17 @@ describe('the embedded database', () => {
     await again.stop()
   })
 
+  test('does not count as running when only its pid file is left', async () => {
+    const folder = await newFolder()
+    const ended = Bun.spawn(['true'])
+    await ended.exited
+    await Bun.write(
+      join(folder, 'postgres/postmaster.pid'),
+      `${ended.pid}\n${folder}\n0\n5432\n\n\n\nready\n`,
+    )
+    expect(runningUrl(folder)).toBeUndefined()
+  })
+
   test('is made anew when its making was cut short', async () => {
     const folder = await newFolder()
     await (await startEmbedded(folder)).stop()
