@@ -1,34 +1,19 @@
 /** The process: arguments, environment, signals, exit code. */
-import { existsSync } from 'node:fs'
 import type { Logger } from 'pino'
-import { loadDatabaseSettings, loadSettings, type Settings } from './settings'
-import { keptSecret } from './system/kept-secret'
+import { readEnvironment, readSettings } from './cli/environment'
+import { loadDatabaseSettings, type Settings } from './settings'
 import { npxEnded } from './system/processes'
 import { nextSignal } from './system/signals'
 import { createLog } from './telemetry/log'
 
 // `worker` is for the supervisor alone
-const USAGE = 'Usage: serve | token <user> | db new <name> | db up | db down | db status | health'
-
-/** In development `.env` adds what the environment leaves out. */
-function environment(): NodeJS.ProcessEnv {
-  if (process.env.NODE_ENV === 'production' || !existsSync('.env')) return process.env
-  try {
-    process.loadEnvFile('.env')
-  } catch (cause) {
-    // for example a folder: Docker makes one if a mounted file does not exist
-    throw new Error(`.env cannot be read: ${cause instanceof Error ? cause.message : cause}`, { cause })
-  }
-  return process.env
-}
-
-const settings = () => loadSettings(environment(), (dataDir) => keptSecret(dataDir, 'secret'))
+const USAGE = 'Usage: serve | token <user> | db new <name> | db up | db down | db status | db url | health'
 
 async function runServer(): Promise<void> {
   const started = performance.now()
   // before anything is started, so that a signal at any moment ends all of it
   const stopRequested = Promise.race([nextSignal(), npxEnded().then(() => 'npx has ended')])
-  const loaded = settings()
+  const loaded = readSettings()
   const log = createLog(loaded)
   const server = await start(loaded, log, stopRequested)
   log.info(`ready in ${Math.round(performance.now() - started)} ms`)
@@ -64,7 +49,7 @@ function welcome(url: string, { accounts, secret, publicUrl }: Settings): string
 
 async function printToken(user: string | undefined): Promise<void> {
   if (!user) throw new Error('Usage: token <user>')
-  const loaded = settings()
+  const loaded = readSettings()
   if (loaded.production) throw new Error('Tokens for trying things out are made in development only')
   const { signAccessToken } = await import('./auth/token')
   print(await signAccessToken(user, loaded))
@@ -77,10 +62,10 @@ function print(text: string): void {
 async function run([command = 'serve', ...args]: readonly string[]): Promise<void> {
   if (command === 'serve') return runServer()
   if (command === 'token') return printToken(args[0])
-  if (command === 'worker') return (await import('./cli/worker')).runWorker(args, settings)
+  if (command === 'worker') return (await import('./cli/worker')).runWorker(args, readSettings)
   const { db, health } = await import('./cli/commands')
-  if (command === 'db') return db(args, () => loadDatabaseSettings(environment()))
-  if (command === 'health') return health(settings())
+  if (command === 'db') return db(args, () => loadDatabaseSettings(readEnvironment()))
+  if (command === 'health') return health(readSettings())
   throw new Error(USAGE)
 }
 

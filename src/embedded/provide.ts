@@ -1,4 +1,4 @@
-/** The database that is there, or one that is started for us. */
+/** The configured database, or the embedded one. */
 import type { Logger } from 'pino'
 import { migrate } from '../database/migrations'
 import type { DatabaseSettings } from '../settings'
@@ -10,7 +10,7 @@ export interface ProvidedDatabase {
 }
 
 /**
- * Starts the embedded database where no other is configured, and brings that one up to date. A configured one is neither
+ * Starts the embedded database if no other is configured, and migrates it. A configured one is neither
  * migrated nor waited for.
  */
 export async function provideDatabase(

@@ -4,7 +4,7 @@ import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
-import { createLauncher, findBinaries, spawn } from '../../src/embedded/server'
+import { createLauncher, findBinaries, spawn } from '../../src/embedded/account'
 import { killPostgres } from './own-postgres'
 import { quietPort } from './quiet-port'
 

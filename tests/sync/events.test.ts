@@ -220,7 +220,7 @@ describe('a stream', () => {
     const writer = openPool({ url: databaseUrl, poolSize: 1 })
     const [{ pid }] = await writer<[{ pid: number }]>`select pg_backend_pid() as pid`
     await admin`alter database ${admin(name)} allow_connections false`
-    await admin`select pg_terminate_backend(pid) from pg_stat_activity 
+    await admin`select pg_terminate_backend(pid) from pg_stat_activity
       where datname = ${name} and pid <> ${pid}`
     await until(async () => (await call('GET', TODOS, { as: ann })).status === 503)
     await createMany(ann, 1, writer)
