@@ -1,4 +1,5 @@
 /** Entity tags: that of a task is its revision, that of a list the revision of its owner (RFC 9110 section 8.8.3). */
+import type { Answer } from './request-context'
 
 /** A strong tag: a task of the same revision is the same text, byte for byte. */
 export function taskTag(revision: number): string {
@@ -31,12 +32,6 @@ export function matchedRevisions(ifMatch: string | null): number[] | null {
     const [, revision] = /^(?:W\/)?"([1-9]\d{0,15})"$/.exec(tag) ?? []
     return revision === undefined || !Number.isSafeInteger(Number(revision)) ? [] : [Number(revision)]
   })
-}
-
-/** Takes the status and the headers of an answer. */
-export interface Answer {
-  status?: number | string
-  headers: Record<string, string | number | undefined>
 }
 
 /**

@@ -3,8 +3,8 @@
  * forwards. The routes do not know that path; it is added here to the addresses in answers.
  */
 import { Elysia } from 'elysia'
-import type { Arrival } from '../limits/rate-limiter'
 import type { Settings } from '../settings'
+import type { Arrival } from './request-context'
 
 export interface PublicPath {
   /** What clients put in front of our paths: `/tasks`, or nothing. Left out: always nothing. */

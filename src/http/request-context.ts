@@ -40,6 +40,18 @@ export class RequestContext implements QueryContext {
 /** RFC 9110 section 9.2.1. */
 const SAFE = new Set(['GET', 'HEAD'])
 
+/** Takes the status and the headers of an answer: a part of Elysia's context. */
+export interface Answer {
+  status?: number | string
+  headers: Record<string, string | number | undefined>
+}
+
+/** A request and its answer: what hooks need of Elysia's context. */
+export interface Arrival {
+  request: Request
+  set: Answer
+}
+
 const contexts = new WeakMap<Request, RequestContext>()
 
 /** Begins the context of a request. @param timeout how long the request may take, in milliseconds */

@@ -1,18 +1,12 @@
 /** Which limit a request counts under, and what is said of it in the answer. */
 import { Elysia } from 'elysia'
 import { Problem } from '../http/problems'
-import { contextOf } from '../http/request-context'
+import { type Arrival, contextOf } from '../http/request-context'
 import type { ServerState } from '../http/server-state'
 import type { Metrics } from '../telemetry/metrics'
 import { clientAddress } from './client-address'
 import { addLimit, type Counter } from './counter'
 import type { Policy } from './policy'
-
-/** What of Elysia's context is needed. */
-export interface Arrival {
-  request: Request
-  set: { headers: Record<string, string | number | undefined> }
-}
 
 export interface RateLimiter {
   /** Counts a request of nobody known for its address. @throws Problem RATE_LIMITED */

@@ -3,8 +3,7 @@ import { t } from 'elysia'
 import { Count, decodeCursor, encodeCursor } from '../http/cursor'
 import { invalid } from '../http/problems'
 import { text } from '../http/schemas'
-import type { Order } from './list-queries'
-import type { Filter, Task } from './model'
+import type { Filter, Order, Task } from './model'
 
 /** The last task of a page. */
 export interface Position {

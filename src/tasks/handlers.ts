@@ -4,10 +4,10 @@ import { refuseDeleted, type Services, type SignedIn } from '../auth/guard'
 import { userState } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
 import type { Sql } from '../database/sql'
-import { type Answer, isNamed, matchedRevisions, notModified, taskTag } from '../http/etag'
+import { isNamed, matchedRevisions, notModified, taskTag } from '../http/etag'
 import { type IdempotencyKey, idempotencyKey } from '../http/idempotency'
 import { Problem } from '../http/problems'
-import { contextOf } from '../http/request-context'
+import { type Answer, contextOf } from '../http/request-context'
 import { countTasks, countTrash, listTasks, listTrash } from './list-queries'
 import {
   type DeleteQuery,
@@ -15,6 +15,7 @@ import {
   type ListQuery,
   NO_FILTER,
   NOTHING,
+  orderOf,
   type Task,
   type TaskCompletion,
   type TaskCreate,
@@ -28,7 +29,7 @@ import {
   writeTrash,
 } from './model'
 import type { PageCache } from './page-cache'
-import { answerList, type ListKind, orderOf } from './pages'
+import { answerList, type ListKind } from './pages'
 import * as queries from './queries'
 
 interface TaskContext extends SignedIn {

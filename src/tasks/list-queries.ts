@@ -2,9 +2,7 @@
 import type { Caller } from '../auth/caller'
 import { exactlyOne, type Sql } from '../database/sql'
 import type { Position } from './cursor'
-import type { Filter, MaybeRow, TaskRow } from './model'
-
-export type Order = `${'created' | 'title'} ${'asc' | 'desc'}`
+import type { Filter, MaybeRow, Order, TaskRow } from './model'
 
 /** Which part of a list is read. */
 export interface Part {

@@ -260,6 +260,12 @@ export const ListQuery = t.Object(
 )
 export type ListQuery = typeof ListQuery.static
 
+export type Order = `${'created' | 'title'} ${'asc' | 'desc'}`
+
+export function orderOf({ sort = 'created', order }: ListQuery): Order {
+  return `${sort} ${order ?? (sort === 'title' ? 'asc' : 'desc')}`
+}
+
 /**
  * @returns the value that a listed task has in each field; null: any value
  * @throws Problem VALIDATION_ERROR if two parameters contradict each other

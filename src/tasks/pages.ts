@@ -5,19 +5,15 @@ import { isRefused, type UserState } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
 import type { Batched } from '../database/batch'
 import { weightOf } from '../http/accept'
-import { type Answer, knownRevision, listTag, notModified } from '../http/etag'
+import { knownRevision, listTag, notModified } from '../http/etag'
 import { invalid } from '../http/problems'
 import { queryOf } from '../http/query'
-import { contextOf } from '../http/request-context'
+import { type Answer, contextOf } from '../http/request-context'
 import type { Metrics } from '../telemetry/metrics'
 import { decodePosition, encodePosition, type List } from './cursor'
-import type { Order, Part } from './list-queries'
+import type { Part } from './list-queries'
 import { DEFAULT_LIMIT, type ListQuery, PAGE_TYPE, type PageOf, type Task, type TaskRow } from './model'
 import { isSame, type Page, type PageCache } from './page-cache'
-
-export function orderOf({ sort = 'created', order }: ListQuery): Order {
-  return `${sort} ${order ?? (sort === 'title' ? 'asc' : 'desc')}`
-}
 
 export interface PageDeps {
   cache: PageCache

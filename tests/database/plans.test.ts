@@ -6,15 +6,8 @@ import * as accounts from '../../src/accounts/queries'
 import { findUsers, isDeleted } from '../../src/auth/queries'
 import type { Sql } from '../../src/database/sql'
 import * as sync from '../../src/sync/queries'
-import {
-  countTasks,
-  countTrash,
-  listTasks,
-  listTrash,
-  type Order,
-  type Part,
-} from '../../src/tasks/list-queries'
-import { NO_FILTER, NOTHING } from '../../src/tasks/model'
+import { countTasks, countTrash, listTasks, listTrash, type Part } from '../../src/tasks/list-queries'
+import { NO_FILTER, NOTHING, type Order } from '../../src/tasks/model'
 import * as taskPurge from '../../src/tasks/purge'
 import * as tasks from '../../src/tasks/queries'
 import { fill, PASSWORD_HASH, type Subject, subject, TIDY, WITHOUT_ACCOUNT } from '../support/crowd'
