@@ -43,12 +43,19 @@ export function createFailover(connections: Connections) {
     }
     current().isPrimary = true
   }
+  async function check(): Promise<void> {
+    try {
+      await choosePrimary()
+    } catch {
+      // the statement goes on: its host may be the only one that answers
+    }
+  }
   /** Checks, while a statement runs, whether its host is still the primary. @throws ConnectionLeft if it is not */
   function watch<T>(statement: Promise<T>): Promise<T> {
     if (!address.needsPrimary) return statement
     const { promise, reject } = Promise.withResolvers<never>()
     const leave = () => reject(new ConnectionLeft())
-    const timer = setInterval(() => void choosePrimary().catch(() => {}), CHECK_INTERVAL)
+    const timer = setInterval(check, CHECK_INTERVAL)
     running.add(leave)
     return Promise.race([statement, promise]).finally(() => {
       clearInterval(timer)

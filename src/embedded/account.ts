@@ -27,9 +27,8 @@ export async function findBinaries(): Promise<Binaries> {
   try {
     return await import(name)
   } catch (cause) {
-    throw new Error(`There is no embedded PostgreSQL here (${name} is not installed). Set DATABASE_URL.`, {
-      cause,
-    })
+    const message = `There is no embedded PostgreSQL here (${name} is not installed). Set DATABASE_URL.`
+    throw new Error(message, { cause })
   }
 }
 

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
+import { codeOf } from '../system/errors'
 import { type Binaries, createLauncher, findBinaries, type Launcher } from './account'
 import {
   createCluster,
@@ -35,9 +36,11 @@ export async function startEmbedded(dataDir: string, onLoss?: () => void): Promi
   // before anything is written: without the server's programs there may be no folder to write to either
   const binaries = await findBinaries()
   const folder = resolve(dataDir)
-  await mkdir(folder, { recursive: true }).catch(({ code }) => {
-    throw new Error(`DATA_DIR: the folder cannot be made or used (${code})`)
-  })
+  try {
+    await mkdir(folder, { recursive: true })
+  } catch (cause) {
+    throw new Error(`DATA_DIR: the folder cannot be made or used (${codeOf(cause)})`)
+  }
   const unlock = lockFolder(folder)
   try {
     const cluster = join(folder, 'postgres')
@@ -100,7 +103,7 @@ async function startServer({
   const command = [binaries.postgres, '-D', cluster, ...options.flatMap((option) => ['-c', option])]
   const server = spawnLogged(folder, launcher, command)
   // for an unplanned end of this process, such as an uncaught exception; PostgreSQL recovers at the next start
-  const endAtOnce = () => server.kill('SIGQUIT')
+  const endAtOnce = quit.bind(null, server)
   process.on('exit', endAtOnce)
   void server.exited.then(() => process.off('exit', endAtOnce))
   const deadline = Date.now() + START_DEADLINE
@@ -170,10 +173,15 @@ function keepRunning(
   }
 }
 
+/** SIGQUIT ends PostgreSQL at once; it recovers at the next start. */
+function quit(server: Bun.Subprocess): void {
+  server.kill('SIGQUIT')
+}
+
 /** SIGINT is PostgreSQL's fast shutdown: clients are cut off, everything is written, recovery is not needed. */
 async function endServer(server: Bun.Subprocess): Promise<void> {
   server.kill('SIGINT')
-  const timer = setTimeout(() => server.kill('SIGQUIT'), STOP_DEADLINE)
+  const timer = setTimeout(quit, STOP_DEADLINE, server)
   await server.exited
   clearTimeout(timer)
 }

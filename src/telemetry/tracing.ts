@@ -34,11 +34,6 @@ interface TracingSettings {
 /** In milliseconds. */
 const STOP_DEADLINE = 1500
 
-const HEADERS = {
-  get: (headers: Headers, name: string) => headers.get(name) ?? undefined,
-  keys: () => ['traceparent', 'tracestate'],
-}
-
 /**
  * Sends traces over OTLP/HTTP. OpenTelemetry, which is loaded only now, reads the headers for the collector, the sampler,
  * the service's name and the sizes of batches from its own variables.
@@ -46,13 +41,14 @@ const HEADERS = {
  * @see https://opentelemetry.io/docs/specs/semconv/http/http-spans/
  */
 export async function startTracing({ otelEndpoint, continueTraces }: TracingSettings): Promise<Tracing> {
-  const [{ ROOT_CONTEXT, SpanKind, SpanStatusCode, trace }, core, sdk, otlp, resource] = await Promise.all([
+  const [api, core, sdk, otlp, resource] = await Promise.all([
     import('@opentelemetry/api'),
     import('@opentelemetry/core'),
     import('@opentelemetry/sdk-trace-base'),
     import('@opentelemetry/exporter-trace-otlp-http'),
     describeService(),
   ])
+  const { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } = api
   const exporter = new otlp.OTLPTraceExporter({ url: `${otelEndpoint.replace(/\/+$/, '')}/v1/traces` })
   const provider = new sdk.BasicTracerProvider({
     resource,
@@ -60,6 +56,12 @@ export async function startTracing({ otelEndpoint, continueTraces }: TracingSett
   })
   const tracer = provider.getTracer('taskwell', version)
   const propagator = new core.W3CTraceContextPropagator()
+
+  /** The span that the request names: https://www.w3.org/TR/trace-context/ */
+  function parentOf({ headers }: Request) {
+    const carrier = { traceparent: headers.get('traceparent'), tracestate: headers.get('tracestate') }
+    return propagator.extract(ROOT_CONTEXT, carrier, api.defaultTextMapGetter)
+  }
 
   return {
     request({ request, route, status, startedAt, statements, errorCode }) {
@@ -81,7 +83,7 @@ export async function startTracing({ otelEndpoint, continueTraces }: TracingSett
             'error.type': errorCode,
           },
         },
-        continueTraces ? propagator.extract(ROOT_CONTEXT, request.headers, HEADERS) : ROOT_CONTEXT,
+        continueTraces ? parentOf(request) : ROOT_CONTEXT,
       )
       if (!span.isRecording()) return
       // a client's mistake is no fault of the service
