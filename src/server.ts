@@ -24,64 +24,26 @@ export interface Server {
 /** In milliseconds, from the signal. */
 const DRAIN_DEADLINE = 10_000
 
-/** For how long it still listens once it is to stop: whoever keeps connections learns of it with an answer. */
+/** How long a stopping server still listens: clients with kept-alive connections learn of the stop with an answer. */
 const GRACE = 1000
 
 /**
- * Starts the embedded database where no other is configured, brings that one up to date, and listens. A configured
- * database is neither migrated nor waited for: migrating is a step of its own, and `/ready` tells the state.
+ * Starts the embedded database if no other is configured, migrates that one, and listens. A configured database is
+ * neither migrated nor waited for: migrating is a step of its own, and `/ready` tells the state.
  *
  * @param processes how many share the port, this one among them; a user's streams are divided among them
  * @throws Error for a port that is taken, or an embedded database that does not start
  */
 export async function serve(settings: Settings, log: Logger, processes = 1): Promise<Server> {
   const provided = await provideDatabase(settings, log)
-  const metrics = await collectMetrics(settings)
-  const tracing = settings.otelEndpoint
-    ? await startTracing({
-        otelEndpoint: settings.otelEndpoint,
-        continueTraces: settings.trustedProxyHops > 0,
-      })
-    : undefined
-  const database = openDatabase({
-    url: provided.url,
-    poolSize: settings.databasePoolSize,
-    prepare: settings.databasePrepare,
-    requestTimeout: settings.requestTimeoutMs,
-    log,
-    onStatement: metrics?.statement,
-  })
-  const live = createLive(database.sql, log)
-  const counter = createCounter(settings, { shared: await shareCounts(settings, log) })
-  const slots = createStreamSlots(Math.ceil(MAX_STREAMS / processes))
-  const serverState = createServerState(settings.maxConnections)
-  const app = createApp({
-    settings,
-    database,
-    log,
-    live,
-    counter,
-    slots,
-    serverState,
-    metrics,
-    tracing,
-  })
-  const { metricsPort = 0 } = settings
-  const metricsApp =
-    metrics && metricsPort ? createMetricsApp({ settings, log, counter, metrics }) : undefined
+  const parts = await makeParts(settings, log, provided.url, processes)
+  const { metricsApp, database, counter, live, metrics, tracing, serverState } = parts
   const endAll = async () => {
     await metricsApp?.server?.stop(true)
     await Promise.all([database.end(), counter.close(), tracing?.stop()])
     await provided.stop()
   }
-  const listenAll = async () => {
-    if (metricsApp) listen(metricsApp, { ...settings, port: metricsPort }, false, 'METRICS_PORT')
-    const server = listen(app, settings, processes > 1)
-    // without it, streams would be cut when idle, and all clients would share the limits of one address
-    if (serverState.server !== server) throw new Error('The service has no server')
-    return server
-  }
-  const server = await listenAll().catch(async (error) => {
+  const server = await listenAll(parts, settings, processes > 1).catch(async (error) => {
     await endAll()
     throw error
   })
@@ -92,21 +54,55 @@ export async function serve(settings: Settings, log: Logger, processes = 1): Pro
     requests: () => server.pendingRequests,
   })
   const stopPurging = startPurging(database.sql, log, settings)
-  return {
-    url: urlOf(settings.host, server.port ?? settings.port),
-    async stop() {
-      const deadline = Bun.sleep(DRAIN_DEADLINE)
-      serverState.isStopping = true
-      stopPurging()
-      live.close()
-      const idleFor = performance.now() - serverState.lastRequestAt
-      // of connections that are kept alive, some may bring another request
-      if (idleFor < settings.keepAliveSeconds * 1000) await Bun.sleep(GRACE)
-      await Promise.race([server.stop(), deadline])
-      await server.stop(true)
-      await endAll()
-    },
+  async function stop(): Promise<void> {
+    const deadline = Bun.sleep(DRAIN_DEADLINE)
+    serverState.isStopping = true
+    stopPurging()
+    live.close()
+    // kept-alive connections may bring another request
+    const idleFor = performance.now() - serverState.lastRequestAt
+    if (idleFor < settings.keepAliveSeconds * 1000) await Bun.sleep(GRACE)
+    await Promise.race([server.stop(), deadline])
+    await server.stop(true)
+    await endAll()
   }
+  return { url: urlOf(settings.host, server.port ?? settings.port), stop }
+}
+
+type Parts = Awaited<ReturnType<typeof makeParts>>
+
+/** Makes what the server consists of; nothing listens yet. */
+async function makeParts(settings: Settings, log: Logger, url: string, processes: number) {
+  const metrics = await startMetrics(settings)
+  const tracing = await startTraces(settings)
+  const database = openDatabase({
+    url,
+    poolSize: settings.databasePoolSize,
+    prepare: settings.databasePrepare,
+    requestTimeout: settings.requestTimeoutMs,
+    log,
+    onStatement: metrics?.statement,
+  })
+  const live = createLive(database.sql, log)
+  const counter = createCounter(settings, { shared: await connectRedis(settings, log) })
+  const slots = createStreamSlots(Math.ceil(MAX_STREAMS / processes))
+  const serverState = createServerState(settings.maxConnections)
+  const app = createApp({ settings, database, log, live, counter, slots, serverState, metrics, tracing })
+  const metricsApp =
+    metrics && settings.metricsPort !== undefined
+      ? createMetricsApp({ settings, log, counter, metrics })
+      : undefined
+  return { app, metricsApp, database, live, counter, serverState, metrics, tracing }
+}
+
+/** @throws Error that names the settings at fault */
+async function listenAll({ app, metricsApp, serverState }: Parts, settings: Settings, reusePort: boolean) {
+  const { metricsPort = settings.port } = settings
+  if (metricsApp) listen(metricsApp, { ...settings, port: metricsPort }, false, 'METRICS_PORT')
+  const server = listen(app, settings, reusePort)
+  // without it, idle streams would be cut, and all clients would share the limits of one address
+  if (serverState.server !== server) throw new Error('The service has no server')
+  return server
 }
 
 /** @throws Error that names the settings at fault */
@@ -120,7 +116,7 @@ function listen(
     app.listen({
       hostname: host,
       port,
-      // on, a second server could take half of the first one's connections, silently: the supervisor looks beforehand
+      // Elysia trap 28 (docs/elysia.md): the supervisor probes the port beforehand
       reusePort,
       idleTimeout: keepAliveSeconds,
       // Bun's own 413 has no body, so its limit lies far above ours
@@ -133,16 +129,18 @@ function listen(
   }
 }
 
-/** Loaded only where they are wanted, as the client of Redis is. */
-async function collectMetrics({ metrics }: Settings) {
-  if (!metrics) return undefined
-  const { createMetrics } = await import('./telemetry/metrics')
-  return createMetrics()
+// the libraries of metrics, traces and Redis are loaded only if they are used
+
+async function startMetrics({ metrics }: Settings) {
+  return metrics ? (await import('./telemetry/metrics')).createMetrics() : undefined
 }
 
-/** The client of Redis costs memory, and the start time, so it is loaded only where it is wanted. */
-async function shareCounts({ redisUrl }: Settings, log: Logger) {
-  if (redisUrl === undefined) return undefined
-  const { RedisCounter } = await import('./limits/redis')
-  return new RedisCounter(redisUrl, log)
+async function startTraces({ otelEndpoint, trustedProxyHops }: Settings) {
+  return otelEndpoint === undefined
+    ? undefined
+    : startTracing({ otelEndpoint, continueTraces: trustedProxyHops > 0 })
+}
+
+async function connectRedis({ redisUrl }: Settings, log: Logger) {
+  return redisUrl === undefined ? undefined : new (await import('./limits/redis')).RedisCounter(redisUrl, log)
 }
