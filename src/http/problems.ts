@@ -1,7 +1,7 @@
 /** Every answer of status 400 and over: one table of codes, one class to throw, one shape (RFC 9457). */
 import type { TUnsafe } from '@sinclair/typebox'
 import { t } from 'elysia'
-import { component, oneOf } from './schemas'
+import { integer, namedObject, oneOf, strict } from './schemas'
 
 /** RFC 6750 section 3. */
 const BEARER = { 'www-authenticate': 'Bearer' }
@@ -85,28 +85,24 @@ const FieldError = t.Object(
     pointer: t.String({ description: 'A JSON Pointer into the body, or the name of the parameter' }),
     detail: t.String(),
   },
-  { additionalProperties: false },
+  strict,
 )
 export type FieldError = typeof FieldError.static
 
-export const ProblemBody = component(
+export const ProblemBody = namedObject(
   'Problem',
-  t.Object(
-    {
-      type: t.String({ format: 'uri-reference' }),
-      title: t.String(),
-      status: t.Number({ documented: { type: 'integer' } }),
-      detail: t.String(),
-      error_code: oneOf(Object.keys(PROBLEMS) as ErrorCode[]),
-      status_code: t.Number({ documented: { type: 'integer', description: 'Repeats `status`' } }),
-      request_id: t.String({ description: 'Repeats the header `X-Request-Id`' }),
-      errors: t.Optional(t.Array(FieldError, { description: 'One entry for each field at fault' })),
-      current: t.Optional(
-        t.Unknown({ description: 'With `PRECONDITION_FAILED`: the resource as it is now' }),
-      ),
-    },
-    { additionalProperties: false, description: 'What went wrong (RFC 9457)' },
-  ),
+  {
+    type: t.String({ format: 'uri-reference' }),
+    title: t.String(),
+    status: integer(),
+    detail: t.String(),
+    error_code: oneOf(Object.keys(PROBLEMS) as ErrorCode[]),
+    status_code: integer({ description: 'Repeats `status`' }),
+    request_id: t.String({ description: 'Repeats the header `X-Request-Id`' }),
+    errors: t.Optional(t.Array(FieldError, { description: 'One entry for each field at fault' })),
+    current: t.Optional(t.Unknown({ description: 'With `PRECONDITION_FAILED`: the resource as it is now' })),
+  },
+  { description: 'What went wrong (RFC 9457)' },
 )
 export type ProblemBody = typeof ProblemBody.static
 
