@@ -14,7 +14,6 @@ import {
 
 export const User = namedObject(
   'User',
-
   {
     id: t.String({ description: "The subject of the user's tokens" }),
     email: nullable(t.String()),
@@ -37,7 +36,6 @@ export type User = typeof User.static
 
 export const Tokens = namedObject(
   'Tokens',
-
   {
     access_token: t.String({ description: 'For `Authorization: Bearer <access_token>`' }),
     token_type: t.Literal('bearer'),
@@ -102,7 +100,6 @@ const GivenPassword = text('given-password', {
 
 export const Registration = namedObject(
   'Registration',
-
   { email: Email, password: NewPassword, name: t.Optional(Name) },
   {
     description: 'A new account',
@@ -113,7 +110,6 @@ export type Registration = typeof Registration.static
 
 export const Credentials = namedObject(
   'Credentials',
-
   { email: Email, password: GivenPassword },
   {
     description: 'An e-mail address and its password',
@@ -124,7 +120,6 @@ export type Credentials = typeof Credentials.static
 
 export const RefreshToken = namedObject(
   'RefreshToken',
-
   { refresh_token: t.String({ rule: 'must be a string' }) },
   { description: 'The newest token from `register`, `login` or `refresh`' },
 )
@@ -132,7 +127,6 @@ export type RefreshToken = typeof RefreshToken.static
 
 export const AccountUpdate = namedObject(
   'AccountUpdate',
-
   { name: t.Optional(Name), email: t.Optional(Email), current_password: t.Optional(GivenPassword) },
   {
     minProperties: 1,
@@ -144,7 +138,6 @@ export type AccountUpdate = typeof AccountUpdate.static
 
 export const PasswordChange = namedObject(
   'PasswordChange',
-
   { current_password: GivenPassword, new_password: NewPassword },
   { description: 'The current password and the new one' },
 )
@@ -152,7 +145,6 @@ export type PasswordChange = typeof PasswordChange.static
 
 const AccountDeletion = namedObject(
   'AccountDeletion',
-
   { password: t.Optional(GivenPassword) },
   { description: "The account's password; users of another issuer have none" },
 )
@@ -171,7 +163,6 @@ export const SessionParams = t.Object({ id: SessionId }, strict)
 
 export const Session = namedObject(
   'Session',
-
   {
     id: t.String({ documented: { type: 'string', format: 'uuid' } }),
     created_at: Moment,

@@ -5,7 +5,6 @@ import { Task, type TaskRow, toTask } from '../tasks/model'
 
 export const Tombstone = namedObject(
   'Tombstone',
-
   { id: integer(), revision: integer(), deleted: t.Literal(true) },
   { description: 'A task was deleted', examples: [{ id: 42, revision: 8, deleted: true }] },
 )
@@ -18,7 +17,6 @@ export type Change = typeof Change.static
 
 export const Changes = namedObject(
   'Changes',
-
   {
     changes: t.Array(Change),
     cursor: t.String({

@@ -40,7 +40,6 @@ const content = { title: Title, description: NullableDescription, completed: Com
 
 export const Task = namedObject(
   'Task',
-
   {
     id: integer(POSITIVE),
     user_id: t.String({ description: 'The owner: the subject of the token' }),
@@ -117,7 +116,6 @@ export const PreconditionFailed = problemWith<'PRECONDITION_FAILED', { current: 
 
 export const TrashedTask = namedObject(
   'TrashedTask',
-
   { ...Task.properties, deleted_at: Moment },
   { description: 'A task in the trash', examples: [{ ...example, deleted_at: example.updated_at }] },
 )
@@ -127,7 +125,6 @@ const change = t.Partial(t.Object(content)).properties
 
 export const TaskCreate = namedObject(
   'TaskCreate',
-
   { ...change, title: Title },
   { description: 'A new task', examples: [{ title: 'Buy milk', description: 'Two bottles' }] },
 )
@@ -142,7 +139,6 @@ export type TaskUpdate = typeof TaskUpdate.static
 
 export const TaskCompletion = namedObject(
   'TaskCompletion',
-
   { completed: Completed },
   { description: 'Sets instead of toggling', examples: [{ completed: true }] },
 )
@@ -153,7 +149,6 @@ export const OptionalTaskCompletion = optionalBody(TaskCompletion)
 
 export const TaskPage = namedObject(
   'TaskPage',
-
   {
     tasks: t.Array(Task),
     count: integer({ description: 'How many tasks are in this page' }),
@@ -166,7 +161,6 @@ export type PageOf<Item> = Omit<typeof TaskPage.static, 'tasks'> & { tasks: Item
 
 export const TrashPage = namedObject(
   'TrashPage',
-
   { ...TaskPage.properties, tasks: t.Array(TrashedTask) },
   { description: 'A page of the trash' },
 )
