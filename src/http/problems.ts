@@ -6,7 +6,7 @@ import { integer, namedObject, oneOf, strict } from './schemas'
 /** RFC 6750 section 3. */
 const BEARER = { 'www-authenticate': 'Bearer' }
 const INVALID_TOKEN = { 'www-authenticate': 'Bearer error="invalid_token"' }
-/** In seconds: a database or an issuer that restarts is back soon. */
+/** In seconds. It is short, because a database or an issuer that restarts is back soon. */
 const RETRY = { 'retry-after': '1' }
 
 function entry<const Status extends number>(
@@ -60,7 +60,7 @@ export type ErrorCode = keyof typeof PROBLEMS
 type StatusOf<C extends ErrorCode> = (typeof PROBLEMS)[C]['status']
 export type ProblemStatus = StatusOf<ErrorCode>
 
-/** The status phrase, as RFC 9457 section 4.2.1 asks of the title beside `about:blank`. */
+/** The phrase of the status: RFC 9457 section 4.2.1 asks for it if the type is `about:blank`. */
 const TITLE_OF: Record<ProblemStatus, string> = {
   400: 'Bad Request',
   401: 'Unauthorized',
@@ -152,7 +152,7 @@ interface ProblemOptions {
   headers?: Record<string, string>
   /** With PRECONDITION_FAILED: the resource as it is now. */
   current?: unknown
-  /** The error behind it; logged, never sent. */
+  /** The error that led to it; logged, never sent. */
   cause?: unknown
   /** Why a token was refused; logged and counted, never sent. */
   refusal?: Refusal
@@ -162,19 +162,17 @@ interface ProblemOptions {
 export class Problem extends Error {
   readonly code: ErrorCode
   readonly status: ProblemStatus
-  readonly errors: FieldError[] | undefined
   readonly headers: Record<string, string>
-  readonly current: unknown
   readonly refusal: Refusal | undefined
+  readonly #members: Pick<ProblemOptions, 'errors' | 'current'>
 
-  constructor(code: ErrorCode, { errors, headers, current, cause, refusal }: ProblemOptions = {}) {
+  constructor(code: ErrorCode, { headers, cause, refusal, ...members }: ProblemOptions = {}) {
     super(PROBLEMS[code].detail, { cause })
     this.code = code
     this.status = PROBLEMS[code].status
-    this.errors = errors
     this.headers = { ...PROBLEMS[code].headers, ...headers }
-    this.current = current
     this.refusal = refusal
+    this.#members = members
   }
 
   body(requestId: string): ProblemBody {
@@ -186,8 +184,7 @@ export class Problem extends Error {
       error_code: this.code,
       status_code: this.status,
       request_id: requestId,
-      ...(this.errors && { errors: this.errors }),
-      ...(this.current !== undefined && { current: this.current }),
+      ...this.#members,
     }
   }
 }
