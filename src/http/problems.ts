@@ -162,17 +162,19 @@ interface ProblemOptions {
 export class Problem extends Error {
   readonly code: ErrorCode
   readonly status: ProblemStatus
+  readonly errors: FieldError[] | undefined
   readonly headers: Record<string, string>
+  readonly current: unknown
   readonly refusal: Refusal | undefined
-  readonly #members: Pick<ProblemOptions, 'errors' | 'current'>
 
-  constructor(code: ErrorCode, { headers, cause, refusal, ...members }: ProblemOptions = {}) {
+  constructor(code: ErrorCode, { errors, headers, current, cause, refusal }: ProblemOptions = {}) {
     super(PROBLEMS[code].detail, { cause })
     this.code = code
     this.status = PROBLEMS[code].status
+    this.errors = errors
     this.headers = { ...PROBLEMS[code].headers, ...headers }
+    this.current = current
     this.refusal = refusal
-    this.#members = members
   }
 
   body(requestId: string): ProblemBody {
@@ -184,7 +186,8 @@ export class Problem extends Error {
       error_code: this.code,
       status_code: this.status,
       request_id: requestId,
-      ...this.#members,
+      ...(this.errors && { errors: this.errors }),
+      ...(this.current !== undefined && { current: this.current }),
     }
   }
 }
