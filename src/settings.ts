@@ -6,7 +6,7 @@ import { codeOf } from './system/errors'
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 
 export interface JwksSettings {
-  /** Where the keys are; each is asked for a key id. */
+  /** The addresses of the keys; each is asked for a key id. */
   urls: readonly string[]
   issuers: readonly string[]
   audiences: readonly string[]
@@ -16,7 +16,7 @@ export interface Settings {
   production: boolean
   host: string
   port: number
-  /** Unset: the embedded PostgreSQL in `dataDir`. */
+  /** If undefined, the embedded PostgreSQL in `dataDir`. */
   databaseUrl: string | undefined
   databasePoolSize: number
   /** How many processes serve on the one port. */
@@ -27,7 +27,7 @@ export interface Settings {
   /** The shared HS256 secret; in development made by `developmentSecret` when nothing else is trusted. */
   secret: string | undefined
   jwks: JwksSettings | undefined
-  /** What HS256 tokens must name; empty: not checked. */
+  /** What HS256 tokens must name; an empty list is not checked. */
   issuers: readonly string[]
   audiences: readonly string[]
   jwtExpireMinutes: number
@@ -37,11 +37,11 @@ export interface Settings {
   rateLimitPerMinute: number
   authRateLimitPerMinute: number
   trustedProxyHops: number
-  /** Where clients reach the service, without a slash at the end; a proxy takes its path off. */
+  /** The address that clients use, without a slash at the end; a proxy removes its path. */
   publicUrl: string | undefined
-  /** How long deleted tasks can be restored, and other devices can learn of their end. */
+  /** How long deleted tasks can be restored, and other devices can learn that they were deleted. */
   trashDays: number
-  /** Where several processes share their limits. */
+  /** The Redis in which several processes count requests together. */
   redisUrl: string | undefined
   /** How long a request may take. */
   requestTimeoutMs: number
@@ -50,15 +50,14 @@ export interface Settings {
   /** How long a connection may be idle; a proxy in front should give up its own sooner. */
   keepAliveSeconds: number
   metrics: boolean
-  /** Where `/metrics` is, if not on `port`. */
+  /** The port of `/metrics`; if undefined, `port`. */
   metricsPort: number | undefined
-  /** What `/metrics` asks for, if anything. */
+  /** The bearer token that `/metrics` asks for; if undefined, none. */
   metricsToken: string | undefined
-  /** Where traces go, if anywhere. */
+  /** The collector that gets traces; if undefined, there are no traces. */
   otelEndpoint: string | undefined
 }
 
-/** Which database. */
 export type DatabaseSettings = Pick<Settings, 'databaseUrl' | 'dataDir'>
 
 /** Every variable at fault in one message; never a value, which may be a secret. */
@@ -80,50 +79,53 @@ function reader(env: Environment) {
     if (values.size > 1) faults.push(`${set.join(' and ')}: two names of one setting, with different values`)
     return set[0] && env[set[0]]
   }
-  function integer(name: string, fallback: number, min: number, max: number, otherwise = ''): number {
+  /** @param rule what the fault says after the name @param parse gives undefined for a value at fault */
+  function parsed<T>(name: string, rule: string, parse: (value: string) => T | undefined): T | undefined {
     const value = text(name)
-    if (value === undefined) return fallback
-    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
-    if (number >= min && number <= max) return number
-    faults.push(`${name}: must be ${otherwise}a whole number from ${min} to ${max}`)
-    return fallback
+    if (value === undefined) return undefined
+    const result = parse(value)
+    if (result === undefined) faults.push(`${name}: ${rule}`)
+    return result
+  }
+  function integer(name: string, fallback: number, min: number, max: number, otherwise = ''): number {
+    const rule = `must be ${otherwise}a whole number from ${min} to ${max}`
+    const number = parsed(name, rule, (value) => {
+      const given = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
+      return given >= min && given <= max ? given : undefined
+    })
+    return number ?? fallback
   }
   function oneOf<const T extends string>(name: string, choices: readonly T[], fallback: T): T {
-    const value = text(name)
-    if (value === undefined) return fallback
-    const choice = choices.find((each) => each === value)
-    if (choice !== undefined) return choice
-    faults.push(`${name}: must be one of ${choices.join(', ')}`)
-    return fallback
+    const rule = `must be one of ${choices.join(', ')}`
+    return parsed(name, rule, (value) => choices.find((each) => each === value)) ?? fallback
   }
+  const isOn = (name: string, fallback: 'on' | 'off') => oneOf(name, ['on', 'off'], fallback) === 'on'
   function url(name: string, protocols: readonly string[]): string | undefined {
-    const value = text(name)
-    if (value === undefined || isUrl(value, protocols)) return value
-    faults.push(`${name}: must be a URL that begins with ${protocols.map((p) => `${p}//`).join(' or ')}`)
-    return undefined
+    const rule = `must be a URL that begins with ${protocols.map((each) => `${each}//`).join(' or ')}`
+    return parsed(name, rule, (value) => (isUrl(value, protocols) ? value : undefined))
   }
-  return { faults, text, integer, oneOf, url }
+  const list = (name: string) => commaList(text(name) ?? '')
+
+  return { faults, text, parsed, integer, oneOf, isOn, url, list }
 }
 
 function isUrl(value: string, protocols: readonly string[]): boolean {
   const url = URL.parse(value)
-  return url !== null && protocols.includes(url.protocol) && isDecodable(url.href)
-}
-
-function commaList(value: string | undefined): string[] {
-  return (value ?? '')
-    .split(',')
-    .map((item) => item.trim())
-    .filter((item) => item !== '')
-}
-
-/** A `%` that begins no escape would fail only later, in the driver. */
-function isDecodable(text: string): boolean {
+  if (url === null || !protocols.includes(url.protocol)) return false
   try {
-    return decodeURIComponent(text) !== ''
+    // a `%` that begins no escape would fail only later, in the driver
+    decodeURIComponent(url.href)
+    return true
   } catch {
     return false
   }
+}
+
+function commaList(value: string): string[] {
+  return value
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
 }
 
 const HTTP = ['http:', 'https:']
@@ -139,35 +141,30 @@ function readSecret(read: Reader): string | undefined {
 }
 
 /** Better Auth names its origin as issuer and audience; its OAuth provider names the API's own address as issuer. */
-function betterAuthDefaults(url: string | undefined): JwksSettings | undefined {
-  if (url === undefined) return undefined
+function betterAuthDefaults(url: string | undefined): JwksSettings {
+  if (url === undefined) return { urls: [], issuers: [], audiences: [] }
   const { origin, pathname } = new URL(url)
   const path = pathname.replace(/\/+$/, '') || '/api/auth'
   return { urls: [`${origin}${path}/jwks`], issuers: [origin, `${origin}${path}`], audiences: [origin] }
 }
 
-function readJwks(read: Reader): JwksSettings | undefined {
+/** @param own the issuers and audiences that are set by themselves */
+function readJwks(read: Reader, own: Omit<JwksSettings, 'urls'>): JwksSettings | undefined {
   const defaults = betterAuthDefaults(read.url('BETTER_AUTH_URL', HTTP))
-  const urls = commaList(read.text('AUTH_JWKS_URL'))
-  const issuers = commaList(read.text('AUTH_ISSUER'))
-  const audiences = commaList(read.text('AUTH_AUDIENCE'))
-  if (!urls.every((url) => isUrl(url, HTTP))) {
+  const ownUrls = read.list('AUTH_JWKS_URL')
+  if (!ownUrls.every((url) => isUrl(url, HTTP))) {
     read.faults.push(
       'AUTH_JWKS_URL: must be a URL that begins with http:// or https://, or a comma list of them',
     )
   }
-  if (urls.length === 0 && defaults === undefined) return undefined
-  if (defaults === undefined && issuers.length === 0) {
-    read.faults.push('AUTH_ISSUER: is needed with AUTH_JWKS_URL, unless BETTER_AUTH_URL is set')
-  }
-  if (defaults === undefined && audiences.length === 0) {
-    read.faults.push('AUTH_AUDIENCE: is needed with AUTH_JWKS_URL, unless BETTER_AUTH_URL is set')
-  }
-  return {
-    urls: urls.length > 0 ? urls : (defaults?.urls ?? []),
-    issuers: issuers.length > 0 ? issuers : (defaults?.issuers ?? []),
-    audiences: audiences.length > 0 ? audiences : (defaults?.audiences ?? []),
-  }
+  const urls = ownUrls.length > 0 ? ownUrls : defaults.urls
+  const issuers = own.issuers.length > 0 ? own.issuers : defaults.issuers
+  const audiences = own.audiences.length > 0 ? own.audiences : defaults.audiences
+  if (urls.length === 0) return undefined
+  const isNeeded = 'is needed with AUTH_JWKS_URL, unless BETTER_AUTH_URL is set'
+  if (issuers.length === 0) read.faults.push(`AUTH_ISSUER: ${isNeeded}`)
+  if (audiences.length === 0) read.faults.push(`AUTH_AUDIENCE: ${isNeeded}`)
+  return { urls, issuers, audiences }
 }
 
 function readOrigins(read: Reader): string[] {
@@ -182,16 +179,13 @@ function readOrigins(read: Reader): string[] {
   return []
 }
 
-/** The path goes into headers as it is, so an empty segment in it could be taken for a host. */
-function readPublicUrl(read: Reader): string | undefined {
-  const value = read.text('PUBLIC_URL')
-  if (value === undefined) return undefined
-  const url = isUrl(value, HTTP) ? new URL(value) : undefined
-  const path = url?.pathname.replace(/\/+$/, '')
-  const isPlain = url?.username === '' && url.password === '' && !/[?#]/.test(value)
-  if (isPlain && !path?.includes('//')) return url.origin + path
-  read.faults.push('PUBLIC_URL: must be a URL such as https://example.com/tasks, with nothing after its path')
-  return undefined
+/** @returns undefined for a URL that cannot be the public one */
+function publicUrlOf(value: string): string | undefined {
+  if (!isUrl(value, HTTP) || /[?#]/.test(value)) return undefined
+  const { origin, pathname, username, password } = new URL(value)
+  const path = pathname.replace(/\/+$/, '')
+  // the path goes into headers as it is, so an empty segment in it could be taken for a host
+  return username === '' && password === '' && !path.includes('//') ? origin + path : undefined
 }
 
 /**
@@ -229,7 +223,7 @@ function readDatabase(read: Reader): DatabaseSettings {
 }
 
 /**
- * Reads what changing the schema needs: a step of its own in production, which is not to be trusted with secrets.
+ * Reads only what changing the schema needs: in production this is a step of its own, which need not know the secrets.
  *
  * @throws SettingsError that names every variable at fault
  */
@@ -240,16 +234,11 @@ export function loadDatabaseSettings(env: Environment): DatabaseSettings {
   return settings
 }
 
-export interface Machine {
-  platform: NodeJS.Platform
-  cores: number
-}
-
-const THIS_MACHINE: Machine = { platform: process.platform, cores: availableParallelism() }
+const THIS_MACHINE = { platform: process.platform, cores: availableParallelism() }
 const MAX_WORKERS = 64
 
-/** Each needs a connection to the database, and only Linux shares out a port's connections among processes. */
-function readWorkers(read: Reader, poolSize: number, { platform, cores }: Machine): number {
+/** Each worker needs a connection to the database, and only Linux divides the connections of a port among processes. */
+function readWorkers(read: Reader, poolSize: number, { platform, cores }: typeof THIS_MACHINE): number {
   const isLinux = platform === 'linux'
   if (read.text('WORKERS') === 'auto') return isLinux ? Math.min(cores, poolSize, MAX_WORKERS) : 1
   const workers = read.integer('WORKERS', 1, 1, MAX_WORKERS, 'auto or ')
@@ -258,7 +247,7 @@ function readWorkers(read: Reader, poolSize: number, { platform, cores }: Machin
   return workers
 }
 
-/** A port that several processes share would give the metrics of a random one, so each process has its own. */
+/** If several processes shared a port, it would give the metrics of any one of them. So each process has its own port. */
 function readMetricsPort(read: Reader, isOn: boolean, workers: number): number | undefined {
   // the n-th worker has the n-th port
   if (read.text('METRICS_PORT')) return read.integer('METRICS_PORT', 1, 1, 65_536 - workers)
@@ -271,7 +260,7 @@ function readMetricsPort(read: Reader, isOn: boolean, workers: number): number |
  *
  * @param env names to values; an empty value counts as unset
  * @param developmentSecret called once, only in development and only when neither a secret nor a JWKS is set
- * @param machine what it runs on
+ * @param machine limits the number of workers
  * @returns frozen settings
  * @throws SettingsError that names every variable at fault
  */
@@ -284,11 +273,13 @@ export function loadSettings(
   const production = env['NODE_ENV'] === 'production'
   const { databaseUrl, dataDir } = readDatabase(read)
   const secret = readSecret(read)
-  const jwks = readJwks(read)
+  const issuers = read.list('AUTH_ISSUER')
+  const audiences = read.list('AUTH_AUDIENCE')
+  const jwks = readJwks(read, { issuers, audiences })
   const databasePoolSize = read.integer('DATABASE_POOL_SIZE', 10, 1, 1000)
   const workers = readWorkers(read, databasePoolSize, machine)
-  const metrics = read.oneOf('METRICS', ['on', 'off'], 'off') === 'on'
-  const accounts = read.oneOf('ACCOUNTS', ['on', 'off'], jwks ? 'off' : 'on') === 'on'
+  const metrics = read.isOn('METRICS', 'off')
+  const accounts = read.isOn('ACCOUNTS', jwks ? 'off' : 'on')
   if (production && secret === undefined && jwks === undefined) {
     read.faults.push(
       'BETTER_AUTH_SECRET (or JWT_SECRET_KEY), BETTER_AUTH_URL or AUTH_JWKS_URL: one of them is needed in production',
@@ -304,11 +295,11 @@ export function loadSettings(
     databaseUrl,
     databasePoolSize,
     workers,
-    databasePrepare: read.oneOf('DATABASE_PREPARE', ['on', 'off'], 'on') === 'on',
+    databasePrepare: read.isOn('DATABASE_PREPARE', 'on'),
     dataDir,
     jwks,
-    issuers: commaList(read.text('AUTH_ISSUER')),
-    audiences: commaList(read.text('AUTH_AUDIENCE')),
+    issuers,
+    audiences,
     jwtExpireMinutes: read.integer('JWT_EXPIRE_MINUTES', 30, 1, 525_600),
     accounts,
     corsOrigins: readOrigins(read),
@@ -317,7 +308,11 @@ export function loadSettings(
     authRateLimitPerMinute: read.integer('AUTH_RATE_LIMIT_PER_MINUTE', 10, 1, 1_000_000),
     trashDays: read.integer('TRASH_DAYS', 30, 1, 36_500),
     trustedProxyHops: read.integer('TRUSTED_PROXY_HOPS', 0, 0, 100),
-    publicUrl: readPublicUrl(read),
+    publicUrl: read.parsed(
+      'PUBLIC_URL',
+      'must be a URL such as https://example.com/tasks, with nothing after its path',
+      publicUrlOf,
+    ),
     redisUrl: read.url('REDIS_URL', ['redis:', 'rediss:']),
     requestTimeoutMs: read.integer('REQUEST_TIMEOUT_MS', 10_000, 100, 600_000),
     maxConnections: read.integer('MAX_CONNECTIONS', 10_000, 1, 1_000_000),

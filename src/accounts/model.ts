@@ -1,49 +1,49 @@
 /** The schemas of users, sign-ins and sessions. */
 import { FormatRegistry } from '@sinclair/typebox'
 import { t } from 'elysia'
-import { codePoints, component, Moment, strict, text } from '../http/schemas'
+import {
+  codePoints,
+  integer,
+  Moment,
+  namedObject,
+  nullable,
+  optionalBody,
+  strict,
+  text,
+} from '../http/schemas'
 
-const nullable = <S extends Parameters<typeof t.Union>[0][number]>(schema: S) => t.Union([schema, t.Null()])
-
-export const User = component(
+export const User = namedObject(
   'User',
-  t.Object(
-    {
-      id: t.String({ description: "The subject of the user's tokens" }),
-      email: nullable(t.String()),
-      name: nullable(t.String()),
-      created_at: nullable(Moment),
-    },
-    {
-      ...strict,
-      description: 'A user; a field is `null` if it is not known, as for a user of another issuer',
-      examples: [
-        {
-          id: '0198c1d2-7a5e-7c3b-9f10-2b1d6c5a4e3f',
-          email: 'ann@example.com',
-          name: 'Ann',
-          created_at: '2026-01-15T09:30:00.000Z',
-        },
-      ],
-    },
-  ),
+  {
+    id: t.String({ description: "The subject of the user's tokens" }),
+    email: nullable(t.String()),
+    name: nullable(t.String()),
+    created_at: nullable(Moment),
+  },
+  {
+    description: 'A user; a field is `null` if it is not known, as for a user of another issuer',
+    examples: [
+      {
+        id: '0198c1d2-7a5e-7c3b-9f10-2b1d6c5a4e3f',
+        email: 'ann@example.com',
+        name: 'Ann',
+        created_at: '2026-01-15T09:30:00.000Z',
+      },
+    ],
+  },
 )
 export type User = typeof User.static
 
-export const Tokens = component(
+export const Tokens = namedObject(
   'Tokens',
-  t.Object(
-    {
-      access_token: t.String({ description: 'For `Authorization: Bearer <access_token>`' }),
-      token_type: t.Literal('bearer'),
-      expires_in: t.Number({
-        documented: { type: 'integer', description: 'How long the access token is valid, in seconds' },
-      }),
-      refresh_token: t.String({ description: 'Good for one call of `refresh`, for 30 days' }),
-      user: User,
-    },
-    { ...strict, description: 'A signed-in user (RFC 6749 section 5.1)' },
-  ),
+  {
+    access_token: t.String({ description: 'For `Authorization: Bearer <access_token>`' }),
+    token_type: t.Literal('bearer'),
+    expires_in: integer({ description: 'How long the access token is valid, in seconds' }),
+    refresh_token: t.String({ description: 'Good for one call of `refresh`, for 30 days' }),
+    user: User,
+  },
+  { description: 'A signed-in user (RFC 6749 section 5.1)' },
 )
 export type Tokens = typeof Tokens.static
 
@@ -98,76 +98,60 @@ const GivenPassword = text('given-password', {
   description: 'The password of the account',
 })
 
-export const Registration = component(
+export const Registration = namedObject(
   'Registration',
-  t.Object(
-    { email: Email, password: NewPassword, name: t.Optional(Name) },
-    {
-      ...strict,
-      description: 'A new account',
-      examples: [{ email: 'ann@example.com', password: 'correct horse battery', name: 'Ann' }],
-    },
-  ),
+  { email: Email, password: NewPassword, name: t.Optional(Name) },
+  {
+    description: 'A new account',
+    examples: [{ email: 'ann@example.com', password: 'correct horse battery', name: 'Ann' }],
+  },
 )
 export type Registration = typeof Registration.static
 
-export const Credentials = component(
+export const Credentials = namedObject(
   'Credentials',
-  t.Object(
-    { email: Email, password: GivenPassword },
-    {
-      ...strict,
-      description: 'An e-mail address and its password',
-      examples: [{ email: 'ann@example.com', password: 'correct horse battery' }],
-    },
-  ),
+  { email: Email, password: GivenPassword },
+  {
+    description: 'An e-mail address and its password',
+    examples: [{ email: 'ann@example.com', password: 'correct horse battery' }],
+  },
 )
 export type Credentials = typeof Credentials.static
 
-export const RefreshToken = component(
+export const RefreshToken = namedObject(
   'RefreshToken',
-  t.Object(
-    { refresh_token: t.String({ rule: 'must be a string' }) },
-    { ...strict, description: 'The newest token from `register`, `login` or `refresh`' },
-  ),
+  { refresh_token: t.String({ rule: 'must be a string' }) },
+  { description: 'The newest token from `register`, `login` or `refresh`' },
 )
 export type RefreshToken = typeof RefreshToken.static
 
-export const AccountUpdate = component(
+export const AccountUpdate = namedObject(
   'AccountUpdate',
-  t.Object(
-    { name: t.Optional(Name), email: t.Optional(Email), current_password: t.Optional(GivenPassword) },
-    {
-      ...strict,
-      minProperties: 1,
-      description: 'The fields to change; a new e-mail address needs the current password',
-      examples: [{ name: 'Ann Smith' }],
-    },
-  ),
+  { name: t.Optional(Name), email: t.Optional(Email), current_password: t.Optional(GivenPassword) },
+  {
+    minProperties: 1,
+    description: 'The fields to change; a new e-mail address needs the current password',
+    examples: [{ name: 'Ann Smith' }],
+  },
 )
 export type AccountUpdate = typeof AccountUpdate.static
 
-export const PasswordChange = component(
+export const PasswordChange = namedObject(
   'PasswordChange',
-  t.Object(
-    { current_password: GivenPassword, new_password: NewPassword },
-    { ...strict, description: 'The current password and the new one' },
-  ),
+  { current_password: GivenPassword, new_password: NewPassword },
+  { description: 'The current password and the new one' },
 )
 export type PasswordChange = typeof PasswordChange.static
 
-const AccountDeletion = component(
+const AccountDeletion = namedObject(
   'AccountDeletion',
-  t.Object(
-    { password: t.Optional(GivenPassword) },
-    { ...strict, description: "The account's password; users of another issuer have none" },
-  ),
+  { password: t.Optional(GivenPassword) },
+  { description: "The account's password; users of another issuer have none" },
 )
 
 export type AccountDeletion = typeof AccountDeletion.static
 
-/** `t.Optional` would not check an empty object. */
-export const OptionalAccountDeletion = t.Union([AccountDeletion, t.Undefined()])
+export const OptionalAccountDeletion = optionalBody(AccountDeletion)
 
 const SessionId = t.String({
   pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$',
@@ -177,23 +161,17 @@ const SessionId = t.String({
 
 export const SessionParams = t.Object({ id: SessionId }, strict)
 
-export const Session = component(
+export const Session = namedObject(
   'Session',
-  t.Object(
-    {
-      id: t.String({ documented: { type: 'string', format: 'uuid' } }),
-      created_at: Moment,
-      last_used_at: t.String({
-        documented: {
-          type: 'string',
-          format: 'date-time',
-          description: 'When the session last got new tokens',
-        },
-      }),
-      user_agent: nullable(t.String({ description: 'The `User-Agent` of the client at that time' })),
-      current: t.Boolean({ description: 'Whether this request belongs to the session' }),
-    },
-    { ...strict, description: 'A session in which the caller is signed in' },
-  ),
+  {
+    id: t.String({ documented: { type: 'string', format: 'uuid' } }),
+    created_at: Moment,
+    last_used_at: t.String({
+      documented: { ...Moment['documented'], description: 'When the session last got new tokens' },
+    }),
+    user_agent: nullable(t.String({ description: 'The `User-Agent` of the client at that time' })),
+    current: t.Boolean({ description: 'Whether this request belongs to the session' }),
+  },
+  { description: 'A session in which the caller is signed in' },
 )
 export type Session = typeof Session.static

@@ -118,9 +118,9 @@ export async function createSession(sql: Sql, signIn: SignIn): Promise<SessionRo
 }
 
 export interface Rotation {
-  /** Of the token that was sent. */
+  /** The digest of the token that was sent. */
   tokenHash: Buffer
-  /** Of the token that is answered. */
+  /** The digest of the token that the answer has. */
   nextTokenHash: Buffer
   userAgent: string | null
 }
@@ -289,7 +289,7 @@ export async function updatePassword(
  * have not expired.
  */
 
-/** Deletes an account and its user, for good. @returns false as `updatePassword` */
+/** Deletes an account and its user, for good. @returns false if the password has changed or the session has ended meanwhile */
 export async function deleteAccount(
   sql: Sql,
   { id, sessionId }: Caller,

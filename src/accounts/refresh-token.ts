@@ -1,5 +1,5 @@
 /** Refresh tokens: random bits, of which the database has only a hash. */
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 
 /** @returns 256 random bits, base64url */
 export function newRefreshToken(): string {
@@ -8,5 +8,5 @@ export function newRefreshToken(): string {
 
 /** @returns the SHA-256 digest that is stored, 32 bytes */
 export function hashOf(refreshToken: string): Buffer {
-  return createHash('sha256').update(refreshToken).digest()
+  return hash('sha256', refreshToken, 'buffer')
 }

@@ -25,7 +25,7 @@ const CODES = {
 export type RefusalReason = keyof typeof CODES
 
 /** What was expected, and what the token contains. */
-export interface RefusalDetails {
+interface RefusalDetails {
   expected: { algorithms: readonly string[]; issuers: readonly string[]; audiences: readonly string[] }
   found: Record<'algorithm' | 'key_id' | 'type' | 'issuer' | 'audience', string | undefined>
 }

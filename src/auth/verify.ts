@@ -7,16 +7,16 @@ import type { Caller } from './caller'
 import { anyOf, FETCH_DEADLINE, remoteKeys } from './keys'
 import { describeToken, type RefusalReason, reasonOf, refuseToken } from './refusal'
 
-/** A remembered token gives its caller at once, without a promise. */
+/** For a remembered token it returns the caller at once, without a promise. */
 export type Verify = (authorization: string | null) => Caller | Promise<Caller>
 
-/** In seconds, because clocks differ. */
+/** In seconds. Clocks differ. */
 const CLOCK_TOLERANCE = 5
 /** In characters. */
 const MAX_TOKEN = 8192
 /** How many verified tokens are remembered; verifying one costs 0.2 ms. */
 const MAX_REMEMBERED = 10_000
-/** In seconds. Then a token is verified again, because its key may have been withdrawn. */
+/** In seconds. After that a token is verified again, because its key may have been withdrawn. */
 const REMEMBERED_FOR = 600
 
 const JWKS_ALGORITHMS = ['EdDSA', 'ES256', 'ES512', 'RS256', 'PS256']
@@ -65,7 +65,7 @@ export function createVerify(settings: AuthSettings): Verify {
     memory.set(usual, verified)
     return verified.caller
   }
-  // by the whole header: parsing it costs more than the rest of the look-up
+  // looked up by the whole header, because parsing it costs more than the rest
   return (authorization) => recall(authorization ?? '') ?? verify(authorization ?? '')
 }
 
@@ -123,10 +123,7 @@ function isSymmetric(algorithm: string | undefined): boolean {
 }
 
 /** A claim is checked only if its setting is set. */
-function bind(
-  issuers: readonly string[] = [],
-  audiences: readonly string[] = [],
-): { issuer?: string[]; audience?: string[] } {
+function bind(issuers: readonly string[] = [], audiences: readonly string[] = []) {
   return {
     ...(issuers.length > 0 && { issuer: [...issuers] }),
     ...(audiences.length > 0 && { audience: [...audiences] }),

@@ -45,7 +45,7 @@ export interface DatabaseAddress {
 export class AddressError extends Error {
   readonly reasons: readonly string[]
 
-  constructor(reasons: readonly string[]) {
+  constructor(...reasons: string[]) {
     super(reasons.join('; '))
     this.reasons = reasons
   }
@@ -81,7 +81,7 @@ export function readAddress(text: string, env: Environment = process.env): Datab
   const tls = collect(() => readTls(keywords))
   const wantsPrimary = collect(() => readTarget(keywords))
   const connectTimeout = collect(() => readTimeout(keywords))
-  if (faults.length > 0 || !user || !hosts || !tls) throw new AddressError(faults)
+  if (faults.length > 0 || !user || !hosts || !tls) throw new AddressError(...faults)
   return {
     hosts,
     needsPrimary: wantsPrimary === true || hosts.length > 1,
@@ -109,26 +109,28 @@ const URL_PARTS = /^(?:([^/?]*)@|([^/@]*)@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/s
 function fromUrl(text: string): Keywords {
   const [, before, alsoBefore, hosts = '', database = '', query = ''] = URL_PARTS.exec(text) ?? []
   const [, user = '', password = ''] = /^([^:]*)(?::(.*))?$/s.exec(before ?? alsoBefore ?? '') ?? []
-  const places = hosts.split(',').map(readPlace)
+  const split = hosts.split(',').map(splitHost)
   const given = [
     ['user', decode(user)],
     ['password', decode(password)],
     ['dbname', decode(database)],
-    ['host', places.map(({ name }) => name).join(',')],
-    ['port', places.map(({ port }) => port).join(',')],
+    ['host', split.map(({ name }) => name).join(',')],
+    ['port', split.map(({ port }) => port).join(',')],
     ...query.split('&').map(readParameter),
   ] as const
   // an empty value counts as left out, and the last of two is taken
-  return new Map(given.filter(([name, value]) => value !== '' && !(PLACES.has(name) && /^,*$/.test(value))))
+  return new Map(
+    given.filter(([name, value]) => value !== '' && !(HOST_LISTS.has(name) && /^,*$/.test(value))),
+  )
 }
 
-/** Comma lists, which are empty if all hosts leave the value out. */
-const PLACES = new Set(['host', 'port'])
+/** Their values are comma lists: `,,` if three hosts leave the value out. */
+const HOST_LISTS = new Set(['host', 'port'])
 
 /** Splits one host of a URL; `readHosts` checks the port. */
-function readPlace(text: string): { name: string; port: string } {
+function splitHost(text: string): { name: string; port: string } {
   const parts = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::([^:]*))?$/.exec(text)
-  if (!parts) throw new AddressError(['contains an invalid host; an IPv6 address there stands in brackets'])
+  if (!parts) throw new AddressError('contains an invalid host; an IPv6 address there stands in brackets')
   const [, address, name = '', port = ''] = parts
   return { name: decode(address ?? name), port }
 }
@@ -137,7 +139,7 @@ function readParameter(text: string): readonly [string, string] {
   const [, name = '', value = ''] = /^([^=]*)=?(.*)$/s.exec(text) ?? []
   const keyword = decode(name)
   if (keyword !== 'ssl') return [keyword, decode(value)]
-  // the JDBC driver's name, which libpq knows, too
+  // JDBC's name for it, which libpq accepts, too
   if (['true', '1'].includes(value)) return ['sslmode', 'require']
   return ['false', '0', ''].includes(value) ? ['sslmode', ''] : ['sslmode', 'unknown']
 }
@@ -147,10 +149,10 @@ function decode(text: string): string {
     const decoded = decodeURIComponent(text)
     if (!decoded.includes('\0')) return decoded
   } catch {}
-  throw new AddressError(['has a % that begins no escape of UTF-8; a % itself is written %25'])
+  throw new AddressError('has a % that begins no escape of UTF-8; a % itself is written %25')
 }
 
-/** A value with a space is quoted, and so is an empty one; a backslash escapes the next character. */
+/** A value with a space is quoted, and an empty one may be; a backslash escapes the next character. */
 const PAIR = /\s*([A-Za-z_]\w*)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*)?)(?=\s|$)/sy
 
 function fromPairs(text: string): Keywords {
@@ -159,15 +161,15 @@ function fromPairs(text: string): Keywords {
   PAIR.lastIndex = 0
   while (PAIR.lastIndex < rest.length) {
     const [, name, quoted, plain = ''] = PAIR.exec(rest) ?? []
-    if (name === undefined) throw new AddressError([FORM])
+    if (name === undefined) throw new AddressError(FORM)
     const value = (quoted ?? plain).replaceAll(/\\(.)/gs, '$1')
     if (value !== '') found.set(name, value)
   }
-  if (found.size === 0) throw new AddressError([FORM])
+  if (found.size === 0) throw new AddressError(FORM)
   return found
 }
 
-/** Why a parameter is refused, and the values that change nothing for us. */
+/** Why a parameter is refused, and the values that are allowed because they change nothing here. */
 type Refusal = readonly [why: string, ...harmless: string[]]
 
 const NOT_SUPPORTED = 'is not supported'
@@ -225,8 +227,8 @@ function refusals(keywords: Keywords): string[] {
 function readUser(keywords: Keywords, env: Environment): string {
   const given = keywords.get('user') ?? env['PGUSER']
   const user = given ?? userInfo().username
-  // what Bun calls an account without a name
-  if (given === undefined && user === 'unknown') throw new AddressError(['user: is missing'])
+  // Bun's name for an account without a name
+  if (given === undefined && user === 'unknown') throw new AddressError('user: is missing')
   return user
 }
 
@@ -236,19 +238,19 @@ function readHosts(keywords: Keywords): [Host, ...Host[]] {
   const names = (keywords.get('host') ?? '').split(',')
   const ports = (keywords.get('port') ?? '').split(',').map(readPort)
   if (ports.length !== 1 && ports.length !== names.length) {
-    throw new AddressError(['port: must be one for all hosts, or one for each'])
+    throw new AddressError('port: must be one for all hosts, or one for each')
   }
   const [first, ...others] = names.map((name, i) => ({
     name: readHostName(name),
     port: ports[i] ?? ports[0] ?? DEFAULT_PORT,
   }))
-  if (!first) throw new AddressError(['host: is missing'])
+  if (!first) throw new AddressError('host: is missing')
   return [first, ...others]
 }
 
 function readHostName(text: string): string {
   const name = text.trim().replace(/^\[(.*)\]$/, '$1')
-  if (name.startsWith('@')) throw new AddressError(['host: abstract Unix sockets are not supported'])
+  if (name.startsWith('@')) throw new AddressError('host: abstract Unix sockets are not supported')
   return name === '' ? 'localhost' : name
 }
 
@@ -256,7 +258,7 @@ function readPort(text: string): number {
   if (text.trim() === '') return DEFAULT_PORT
   const port = /^\s*\d{1,5}\s*$/.test(text) ? Number(text) : 0
   if (port >= 1 && port <= 65_535) return port
-  throw new AddressError(['port: must be a whole number from 1 to 65535, or a comma list of them'])
+  throw new AddressError('port: must be a whole number from 1 to 65535, or a comma list of them')
 }
 
 const TLS_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
@@ -266,18 +268,18 @@ function readTls(keywords: Keywords): Tls {
   const root = keywords.get('sslrootcert')
   const name = keywords.get('sslmode') ?? (root === 'system' ? 'verify-full' : 'disable')
   const sslmode = TLS_MODES.find((each) => each === name)
-  if (!sslmode) throw new AddressError([`sslmode: must be one of ${TLS_MODES.join(', ')}`])
+  if (!sslmode) throw new AddressError(`sslmode: must be one of ${TLS_MODES.join(', ')}`)
   // `prefer` also works with servers that require TLS and with servers that have none
   const asked = sslmode === 'allow' ? 'prefer' : sslmode
   const files = ['sslrootcert', 'sslcert', 'sslkey'].filter((name) => keywords.has(name))
   if (files.length > 0 && (asked === 'disable' || asked === 'prefer')) {
-    throw new AddressError([`${files.join(', ')}: need sslmode=require, verify-ca or verify-full`])
+    throw new AddressError(`${files.join(', ')}: need sslmode=require, verify-ca or verify-full`)
   }
   if (root === 'system' && asked !== 'verify-full') {
-    throw new AddressError(['sslrootcert: system needs sslmode=verify-full'])
+    throw new AddressError('sslrootcert: system needs sslmode=verify-full')
   }
   if (keywords.has('sslcert') !== keywords.has('sslkey')) {
-    throw new AddressError(['sslcert, sslkey: each needs the other'])
+    throw new AddressError('sslcert, sslkey: each needs the other')
   }
   const authorities = root === 'system' ? undefined : readPem(keywords, 'sslrootcert')
   const certificate = readPem(keywords, 'sslcert')
@@ -300,7 +302,7 @@ function readPem(keywords: Keywords, name: string): PemFile | undefined {
   try {
     return { path, text: readFileSync(path, 'utf8') }
   } catch (error) {
-    throw new AddressError([`${name}: the file cannot be read (${codeOf(error) || 'unknown error'})`])
+    throw new AddressError(`${name}: the file cannot be read (${codeOf(error) || 'unknown error'})`)
   }
 }
 
@@ -309,7 +311,7 @@ function check(options: SecureContextOptions, reason: string): void {
   try {
     createSecureContext(options)
   } catch {
-    throw new AddressError([reason])
+    throw new AddressError(reason)
   }
 }
 
@@ -317,7 +319,7 @@ function check(options: SecureContextOptions, reason: string): void {
 function readTarget(keywords: Keywords): boolean {
   const target = keywords.get('target_session_attrs') ?? 'any'
   if (['any', 'read-write', 'primary'].includes(target)) return target !== 'any'
-  throw new AddressError(['target_session_attrs: must be any, read-write or primary, to take writes'])
+  throw new AddressError('target_session_attrs: must be any, read-write or primary, to take writes')
 }
 
 /** A day, in seconds; timers cannot be set for much longer. */
@@ -328,7 +330,7 @@ function readTimeout(keywords: Keywords): number | undefined {
   const text = keywords.get('connect_timeout')
   if (text === undefined) return undefined
   if (!/^\s*-?\d{1,10}\s*$/.test(text)) {
-    throw new AddressError(['connect_timeout: must be a whole number of seconds'])
+    throw new AddressError('connect_timeout: must be a whole number of seconds')
   }
   const seconds = Number(text)
   return seconds > 0 ? Math.min(seconds, MAX_TIMEOUT) : undefined

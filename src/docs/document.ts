@@ -7,53 +7,58 @@ import { components } from '../http/schemas'
 
 // the plugin does not type its output more closely
 type Json = Record<string, unknown>
+type Content = Record<string, { schema: Json }>
+type Answer = Json & { content?: Content; codes?: ErrorCode[] }
 type Operation = Json & {
   parameters?: Json[]
   requestHeaders?: (keyof typeof REQUEST_HEADERS)[]
   repeatable?: Repeatable
-  requestBody?: { content: Record<string, { schema: Json }> }
-  responses: Record<string, Json & { content?: Record<string, { schema: Json }>; codes?: ErrorCode[] }>
+  requestBody?: { content: Content }
+  responses: Record<string, Answer>
 }
 
-const DOCUMENTATION = {
-  info: {
-    title: 'Taskwell',
-    version,
-    description:
-      'Tasks of many users. Send `Authorization: Bearer <token>` with a token of Better Auth or of this service. ' +
-      'Every error is `application/problem+json` (RFC 9457) with a stable `error_code`.',
-  },
-  tags: [
-    { name: 'Sign-in', description: 'For users without another issuer: e-mail and password for tokens' },
-    { name: 'Tasks', description: "The caller's tasks" },
-    { name: 'Tasks of a user', description: 'The same tasks and answers, with the owner in the path' },
-    { name: 'Account', description: 'The caller, and where they are signed in' },
-    { name: 'Health', description: 'For operators' },
-  ],
+const INFO = {
+  title: 'Taskwell',
+  version,
+  description:
+    'Tasks of many users. Send `Authorization: Bearer <token>` with a token of Better Auth or of this service. ' +
+    'Every error is `application/problem+json` (RFC 9457) with a stable `error_code`.',
+}
+
+const TAGS = [
+  { name: 'Sign-in', description: 'For users without another issuer: e-mail and password for tokens' },
+  { name: 'Tasks', description: "The caller's tasks" },
+  { name: 'Tasks of a user', description: 'The same tasks and answers, with the owner in the path' },
+  { name: 'Account', description: 'The caller, and where they are signed in' },
+  { name: 'Health', description: 'For operators' },
+]
+
+const BEARER = {
+  type: 'http',
+  scheme: 'bearer',
+  bearerFormat: 'JWT',
+  description: 'A JWT: of the configured issuer, or from signing in here',
 }
 
 /** @returns the document of all routes of `app` that are not hidden */
 export async function openApi(app: AnyElysia): Promise<Json> {
   const generated = await generatePaths(app)
-  const paths = Object.entries(generated).map(([path, item]) => correctPath(path, item))
-  const used = new Set(paths.flatMap(([, item]) => Object.values(item).flatMap(({ tags }) => tags)))
+  const paths = Object.fromEntries(
+    Object.entries(generated).map(([path, item]) => {
+      const plain = path.length > 1 ? path.replace(/\/$/, '') : path
+      return [plain, mapValues(item, (operation) => correctOperation(plain, operation))]
+    }),
+  )
+  const used = new Set(
+    Object.values(paths).flatMap((item) => Object.values(item).flatMap(({ tags }) => tags)),
+  )
   return {
     openapi: '3.1.0',
-    info: DOCUMENTATION.info,
+    info: INFO,
     servers: [{ url: '/' }],
-    tags: DOCUMENTATION.tags.filter(({ name }) => used.has(name)),
-    paths: Object.fromEntries(paths),
-    components: {
-      securitySchemes: {
-        bearer: {
-          type: 'http',
-          scheme: 'bearer',
-          bearerFormat: 'JWT',
-          description: 'A JWT: of the configured issuer, or from signing in here',
-        },
-      },
-      schemas: schemasOf(paths),
-    },
+    tags: TAGS.filter(({ name }) => used.has(name)),
+    paths,
+    components: { securitySchemes: { bearer: BEARER }, schemas: schemasOf(paths) },
   }
 }
 
@@ -71,31 +76,24 @@ async function generatePaths(app: AnyElysia): Promise<Record<string, Record<stri
 
 /** The named schemas that are referred to, directly or by one another, in the order of their definition. */
 function schemasOf(paths: unknown): Json {
-  const schemas = [...components].map(([name, schema]): [string, Json] => [name, plainSchema(schema, true)])
   const used = new Set<string>()
   const visit = (part: unknown) => {
     for (const [, name = ''] of JSON.stringify(part).matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
       if (used.has(name)) continue
       used.add(name)
-      visit(schemas.find(([each]) => each === name))
+      visit(schemas[name])
     }
   }
+  const schemas = mapValues(Object.fromEntries(components), definition)
   visit(paths)
-  return Object.fromEntries(schemas.filter(([name]) => used.has(name)))
+  return Object.fromEntries(Object.entries(schemas).filter(([name]) => used.has(name)))
 }
 
-function correctPath(path: string, item: Record<string, Operation>): [string, Record<string, Json>] {
-  const plain = path.length > 1 ? path.replace(/\/$/, '') : path
-  const operations = Object.entries(item).map(([method, operation]) => [
-    method,
-    correctOperation(plain, operation),
-  ])
-  return [plain, Object.fromEntries(operations)]
-}
-
-function headerParameter(name: keyof typeof REQUEST_HEADERS): Json {
-  const schema = { type: 'string' }
-  return { name, in: 'header', required: false, description: REQUEST_HEADERS[name], schema }
+function mapValues<Value, Result>(
+  values: Record<string, Value>,
+  change: (value: Value, key: string) => Result,
+): Record<string, Result> {
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, change(value, key)]))
 }
 
 function correctOperation(path: string, operation: Operation): Json {
@@ -107,37 +105,39 @@ function correctOperation(path: string, operation: Operation): Json {
     repeatable,
     ...rest
   } = operation
-  const parameters = [...generated, ...requestHeaders.map(headerParameter)]
-  const named = path.startsWith('/api/{user_id}/') ? ofUser(rest) : rest
-  const ownParameters = parameters.filter(
+  const isOfUser = path.startsWith('/api/{user_id}/')
+  const parameters = [...generated, ...requestHeaders.map(headerParameter)].filter(
     (each) => each['in'] !== 'path' || path.includes(`{${each['name']}}`),
   )
   return {
-    ...named,
+    ...(isOfUser ? ofUser(rest) : rest),
     ...(repeatable && { 'x-repeatable': repeatable }),
     // a 401 may also mean a wrong password, but only a route that needs a token answers TOKEN_MISSING
     security: responses['401']?.codes?.includes('TOKEN_MISSING') ? [{ bearer: [] }] : [],
-    ...(ownParameters.length > 0 && { parameters: ownParameters.map(correctParameter) }),
-    ...(requestBody && { requestBody: correctBody(requestBody) }),
-    responses: Object.fromEntries([
-      ...Object.entries(possible(path, responses)).map(([status, response]) => [
-        status,
-        correctResponse(status, response),
-      ]),
-      ...(responses['200']?.['notModified'] ? [['304', NOT_MODIFIED]] : []),
-    ]),
+    ...(parameters.length > 0 && { parameters: parameters.map(correctParameter) }),
+    ...(requestBody && { requestBody: correctBody(requestBody.content) }),
+    responses: {
+      ...mapValues(isOfUser ? responses : withoutMismatch(responses), correctResponse),
+      ...(responses['200']?.['notModified'] === true && { 304: NOT_MODIFIED }),
+    },
+  }
+}
+
+function headerParameter(name: keyof typeof REQUEST_HEADERS): Json {
+  return {
+    name,
+    in: 'header',
+    required: false,
+    description: REQUEST_HEADERS[name],
+    schema: { type: 'string' },
   }
 }
 
 /** A path without an owner cannot name another one, so it has no OWNER_MISMATCH. */
-function possible(path: string, responses: Operation['responses']): Operation['responses'] {
-  if (path.includes('{user_id}')) return responses
-  const entries = Object.entries(responses).flatMap(([status, response]) => {
-    const codes = response.codes?.filter((code) => code !== 'OWNER_MISMATCH')
-    if (codes === undefined) return [[status, response]]
-    return codes.length > 0 ? [[status, { ...response, codes }]] : []
-  })
-  return Object.fromEntries(entries)
+function withoutMismatch(responses: Operation['responses']): Operation['responses'] {
+  const { 403: forbidden, ...others } = responses
+  const codes = forbidden?.codes?.filter((code) => code !== 'OWNER_MISMATCH') ?? []
+  return codes.length > 0 ? { ...others, 403: { codes } } : others
 }
 
 /** The routes with the owner in the path are the same as the others, but the id of an operation must be unique. */
@@ -160,7 +160,7 @@ function correctParameter({ schema, description, examples: _, ...rest }: Json): 
 }
 
 /** Keeps JSON only: Elysia trap 34 (docs/elysia.md). */
-function correctBody({ content }: NonNullable<Operation['requestBody']>): Json {
+function correctBody(content: Content): Json {
   const schema = content['application/json']?.schema ?? {}
   const isOptional = isList(schema['anyOf']) && schema['anyOf'].some(isUndefined)
   return { required: !isOptional, content: { 'application/json': { schema: plainSchema(schema) } } }
@@ -193,7 +193,7 @@ const NOT_MODIFIED = {
   headers: { ...COMMON_HEADERS, ...ETAG },
 }
 
-function correctResponse(status: string, response: Operation['responses'][string]): Json {
+function correctResponse(response: Answer, status: string): Json {
   const headers = { ...COMMON_HEADERS, ...HEADERS[status], ...(response['responseHeaders'] as Json) }
   if (response.codes) return { ...problemResponse(response.codes), headers }
   const schema = response['component'] ? response : response.content?.['application/json']?.schema
@@ -201,25 +201,17 @@ function correctResponse(status: string, response: Operation['responses'][string
   return {
     description: SUCCESS[status] ?? 'Success',
     headers,
-    ...(schema && { content: contentOf(types as Json) }),
+    ...(schema && {
+      content: mapValues(types as Record<string, Json>, (each) => ({ schema: plainSchema(each) })),
+    }),
   }
 }
 
-function contentOf(types: Json): Json {
-  const entries = Object.entries(types).map(([type, schema]) => [
-    type,
-    { schema: plainSchema(schema as Json) },
-  ])
-  return Object.fromEntries(entries)
-}
-
 function problemResponse(codes: readonly ErrorCode[]): Json {
-  const examples = codes.map((code) => [code, { value: exampleOf(code) }])
+  const examples = Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }]))
   return {
     description: codes.map((code) => `\`${code}\``).join(', '),
-    content: {
-      'application/problem+json': { schema: reference('Problem'), examples: Object.fromEntries(examples) },
-    },
+    content: { 'application/problem+json': { schema: reference('Problem'), examples } },
   }
 }
 
@@ -255,24 +247,20 @@ const OWN_KEYWORDS = new Set([
 ])
 
 /** Makes plain JSON Schema; named schemas become references. */
-function plainSchema(schema: Json, isDefinition = false): Json {
-  if (schema['component'] && !isDefinition) return reference(schema['component'])
+function plainSchema(schema: Json): Json {
+  return schema['component'] ? reference(schema['component']) : definition(schema)
+}
+
+function definition(schema: Json): Json {
   if (schema['documented']) return schema['documented'] as Json
-  const plain = Object.fromEntries(
-    Object.entries(schema)
-      .filter(([keyword]) => !OWN_KEYWORDS.has(keyword))
-      .map(([keyword, value]) => [keyword, plainKeyword(keyword, value)]),
-  )
+  const own = Object.entries(schema).filter(([keyword]) => !OWN_KEYWORDS.has(keyword))
+  const plain = mapValues(Object.fromEntries(own), plainKeyword)
   const { anyOf, ...rest } = plain
   return isList(anyOf) && anyOf.length === 1 ? { ...anyOf[0], ...rest } : plain
 }
 
-function plainKeyword(keyword: string, value: unknown): unknown {
-  if (keyword === 'anyOf' && isList(value))
-    return value.filter((each) => !isUndefined(each)).map((each) => plainSchema(each))
+function plainKeyword(value: unknown, keyword: string): unknown {
+  if (keyword === 'anyOf' && isList(value)) return value.filter((each) => !isUndefined(each)).map(plainSchema)
   if (keyword === 'items') return plainSchema(value as Json)
-  if (keyword !== 'properties') return value
-  return Object.fromEntries(
-    Object.entries(value as Json).map(([name, each]) => [name, plainSchema(each as Json)]),
-  )
+  return keyword === 'properties' ? mapValues(value as Record<string, Json>, plainSchema) : value
 }

@@ -11,11 +11,8 @@ import { openApi } from './document'
 
 const hidden = { query: NoQuery, detail: { hide: true } }
 
-const TYPES = {
-  js: 'text/javascript; charset=utf-8',
-  css: 'text/css; charset=utf-8',
-  png: 'image/png',
-} as const
+const JS = 'text/javascript; charset=utf-8'
+const CSS = 'text/css; charset=utf-8'
 
 /** A Content-Security-Policy: scripts come from our files, none are evaluated, and nothing goes to another host. */
 function policy(styles: readonly string[], workers: string): string {
@@ -32,18 +29,11 @@ function policy(styles: readonly string[], workers: string): string {
   ].join('; ')
 }
 
-/** Hashes of what ReDoc writes into `<style>`: nothing, which a script fills later, and the style of its scroll bars. */
+/** Hashes of what ReDoc writes into `<style>`: an empty text, which a script fills later, and the style of its scroll bars. */
 const REDOC_STYLES = [
   "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='",
   "'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='",
 ]
-
-/** May be kept for a day: a script or style of the release before does no harm. */
-function asset(type: keyof typeof TYPES, content: string | Blob): Response {
-  return new Response(content, {
-    headers: { 'content-type': TYPES[type], 'cache-control': 'public, max-age=86400' },
-  })
-}
 
 /** Its links are relative, so it works below any path of a proxy. */
 function page(contentSecurityPolicy: string, title: string, head: string, body: string) {
@@ -117,16 +107,16 @@ async function redocWithoutForeignHosts(): Promise<string> {
   return script.replaceAll('https://cdn.redoc.ly/redoc/logo-mini.svg', `data:image/png;base64,${logo}`)
 }
 
-const ASSETS: Record<string, [type: keyof typeof TYPES, make: () => Promise<string | Blob>]> = {
-  'swagger-ui.js': ['js', () => Bun.file(swaggerScript).text()],
-  'swagger-ui.css': ['css', () => Bun.file(swaggerStyle).text()],
-  'swagger-start.js': ['js', async () => SWAGGER_START],
-  'redoc.js': ['js', redocWithoutForeignHosts],
-  'redoc.css': ['css', async () => 'body { margin: 0 }'],
-  'redoc-start.js': ['js', async () => REDOC_START],
+const ASSETS: [name: string, type: string, make: () => Promise<string | Blob>][] = [
+  ['swagger-ui.js', JS, () => Bun.file(swaggerScript).text()],
+  ['swagger-ui.css', CSS, () => Bun.file(swaggerStyle).text()],
+  ['swagger-start.js', JS, async () => SWAGGER_START],
+  ['redoc.js', JS, redocWithoutForeignHosts],
+  ['redoc.css', CSS, async () => 'body { margin: 0 }'],
+  ['redoc-start.js', JS, async () => REDOC_START],
   // as bytes: with a file, Bun would answer range requests itself, with its own errors
-  'favicon.png': ['png', async () => new Blob([await Bun.file(favicon).bytes()])],
-}
+  ['favicon.png', 'image/png', async () => new Blob([await Bun.file(favicon).bytes()])],
+]
 
 const DOCUMENT_HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-cache' }
 
@@ -142,17 +132,12 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
   }
 }
 
-/** The member of the document that says where the routes are. */
-function servers(url: string): string {
-  return `"servers":${JSON.stringify([{ url }])}`
-}
-
 /**
  * @param api the routes to document
  * @param publicPath where clients reach them
  */
 export function docs(api: AnyElysia, publicPath: PublicPath) {
-  const document = once(async () => JSON.stringify(await openApi(api)))
+  const document = once(() => openApi(api))
   const pages = new Elysia({ name: 'docs' })
     .get('/', ({ redirect }) => redirect('/docs'), hidden)
     .get('/docs', SWAGGER_PAGE, hidden)
@@ -160,16 +145,16 @@ export function docs(api: AnyElysia, publicPath: PublicPath) {
     .get(
       '/openapi.json',
       async ({ request, set }) => {
-        const address = publicPath.address({ request, set })
-        const text = await document()
-        const addressed = address === '/' ? text : text.replace(servers('/'), () => servers(address))
-        return new Response(addressed, { headers: DOCUMENT_HEADERS })
+        const servers = [{ url: publicPath.address({ request, set }) }]
+        return Response.json({ ...(await document()), servers }, { headers: DOCUMENT_HEADERS })
       },
       hidden,
     )
-  for (const [name, [type, make]] of Object.entries(ASSETS)) {
+  for (const [name, type, make] of ASSETS) {
     const content = once(make)
-    pages.get(`/docs/assets/${name}`, async () => asset(type, await content()), hidden)
+    // for a day: a script or style of the release before does no harm
+    const headers = { 'content-type': type, 'cache-control': 'public, max-age=86400' }
+    pages.get(`/docs/assets/${name}`, async () => new Response(await content(), { headers }), hidden)
   }
   return pages
 }

@@ -10,10 +10,10 @@ import { invalid, Problem } from './problems'
 import { contextOf } from './request-context'
 import { fieldErrors, PLACES } from './validation'
 
-/** The used members of Elysia's routes. */
+/** The members of Elysia's routes that are used here. */
 export interface Route {
   method: string
-  /** As it was registered. */
+  /** With its parameters, such as `:id`. */
   path: string
   hooks: { params?: TSchema; query?: TSchema; body?: TSchema }
 }
@@ -22,7 +22,7 @@ interface Deps {
   /** Gets 500s and 503s with their cause, and the reason why a token was refused. */
   log: Logger
   metrics: Metrics | undefined
-  /** Asked when an input is wrong. */
+  /** Called when an input is wrong. */
   routes(): readonly Route[]
 }
 
@@ -33,17 +33,17 @@ export function errors({ log, metrics, routes }: Deps) {
     const input = { request, route, params, query, body }
     const problem =
       error instanceof ValidationError ? fromValidation(error, input, routes()) : toProblem(error)
-    contextOf(request).errorCode = problem.code
+    const { code, status, cause, refusal } = problem
+    contextOf(request).errorCode = code
     const requestId = String(set.headers['x-request-id'])
-    const told = { err: problem.cause, code: problem.code, request_id: requestId }
-    if (problem.status === 500) log.error(told, 'request failed')
-    else if (problem.status === 503) log.warn(told, problem.message)
-    if (problem.refusal) {
-      const { code, refusal } = problem
+    const told = { err: cause, code, request_id: requestId }
+    if (status === 500) log.error(told, 'request failed')
+    else if (status === 503) log.warn(told, problem.message)
+    if (refusal) {
       log.debug({ ...refusal, code, request_id: requestId }, 'token refused')
       metrics?.refusedToken(refusal.reason)
     }
-    set.status = problem.status
+    set.status = status
     // the handler may have set these before it failed
     for (const name of ['location', 'link', 'x-total-count']) delete set.headers[name]
     Object.assign(set.headers, problem.headers, {
@@ -74,7 +74,7 @@ interface Input {
 /** In the order in which Elysia checks them. */
 const PARTS = ['params', 'query', 'body'] as const
 
-/** Elysia trap 5 (docs/elysia.md): checks the parts behind the first wrong one, too. */
+/** Also checks the parts after the first wrong one: Elysia trap 5 (docs/elysia.md). */
 function fromValidation(error: ValidationError, input: Input, routes: readonly Route[]): Problem {
   const first = PARTS.indexOf(error.type as (typeof PARTS)[number])
   // an answer that does not fit its schema: Elysia trap 7 (docs/elysia.md)

@@ -6,7 +6,7 @@ export function taskTag(revision: number): string {
   return `"${revision}"`
 }
 
-/** A weak tag: the same tasks in another text may have it, too. @param form tells apart the answers of one address */
+/** A weak tag: another text with the same tasks may have it, too. @param form tells apart the answers of one address */
 export function listTag(revision: number, form: string): string {
   return `W/"${revision}-${form}"`
 }
@@ -14,7 +14,7 @@ export function listTag(revision: number, form: string): string {
 /** RFC 9110 section 8.8.3. */
 const TAGS = /(?:W\/)?"[\x21\x23-\x7e\x80-\xff]*"/g
 
-/** The tags in a header. If it holds anything else, it has none: else `w/"7"` would be taken for a strong tag. */
+/** The tags in a header; none if it holds anything else, because `w/"7"` must not be taken for a strong tag. */
 function tagsOf(header: string): string[] {
   return /^[\s,]*$/.test(header.replace(TAGS, '')) ? (header.match(TAGS) ?? []) : []
 }
@@ -28,10 +28,9 @@ function tagsOf(header: string): string[] {
  */
 export function matchedRevisions(ifMatch: string | null): number[] | null {
   if (ifMatch === null || ifMatch.trim() === '*') return null
-  return tagsOf(ifMatch).flatMap((tag) => {
-    const [, revision] = /^(?:W\/)?"([1-9]\d{0,15})"$/.exec(tag) ?? []
-    return revision === undefined || !Number.isSafeInteger(Number(revision)) ? [] : [Number(revision)]
-  })
+  return tagsOf(ifMatch)
+    .map((tag) => Number(/^(?:W\/)?"([1-9]\d{0,15})"$/.exec(tag)?.[1]))
+    .filter(Number.isSafeInteger)
 }
 
 /**
@@ -55,10 +54,10 @@ export function isNamed(ifNoneMatch: string | null, tag: string): boolean {
 
 /** @returns the revision of the list that the client has, or null if `If-None-Match` names none of this form */
 export function knownRevision(ifNoneMatch: string | null, form: string): number | null {
-  const revisions = tagsOf(ifNoneMatch ?? '').flatMap((tag) => {
-    const [, revision, itsForm] = /^(?:W\/)?"(\d{1,15})-(.*)"$/.exec(tag) ?? []
-    return revision !== undefined && itsForm === form ? [Number(revision)] : []
-  })
+  const revisions = tagsOf(ifNoneMatch ?? '')
+    .map((tag) => /^(?:W\/)?"(\d{1,15})-(.*)"$/.exec(tag) ?? [])
+    .filter(([, , itsForm]) => itsForm === form)
+    .map(([, revision]) => Number(revision))
   // only the newest can still be the present one
   return revisions.length === 0 ? null : Math.max(...revisions)
 }

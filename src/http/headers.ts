@@ -1,6 +1,7 @@
 /** The headers of every answer for browsers and caches. A route may set its own values instead. */
 import { Elysia } from 'elysia'
 import type { Settings } from '../settings'
+import type { Answer } from './request-context'
 
 /** All in lower case, as everywhere: Elysia trap 22 (docs/elysia.md). */
 const HEADERS = {
@@ -27,4 +28,10 @@ export function securityHeaders({ trustedProxyHops }: Pick<Settings, 'trustedPro
 /** Only the last entry is the nearest proxy's; a client can send the others. */
 function isBehindTls({ headers }: Request): boolean {
   return headers.get('x-forwarded-proto')?.split(',').at(-1)?.trim().toLowerCase() === 'https'
+}
+
+/** Adds an element to a header that is a comma list, such as `Vary` (RFC 9110 section 5.6.1). */
+export function appendHeader(headers: Answer['headers'], name: string, element: string): void {
+  const before = headers[name]
+  headers[name] = before === undefined ? element : `${before}, ${element}`
 }

@@ -3,7 +3,7 @@
  * https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/. Unlike there, the key is any visible
  * ASCII text, not a quoted string of structured fields, and one on another request is 422.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { invalid } from './problems'
 
 export interface IdempotencyKey {
@@ -25,5 +25,5 @@ export function idempotencyKey(request: Request, path: string, body: unknown): I
     throw invalid({ in: 'header', pointer: 'Idempotency-Key', detail })
   }
   const said = JSON.stringify([request.method, path.replace(/\/$/, ''), body])
-  return { key, fingerprint: createHash('sha256').update(said).digest() }
+  return { key, fingerprint: hash('sha256', said, 'buffer') }
 }

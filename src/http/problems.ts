@@ -1,12 +1,12 @@
 /** Every answer of status 400 and over: one table of codes, one class to throw, one shape (RFC 9457). */
 import type { TUnsafe } from '@sinclair/typebox'
 import { t } from 'elysia'
-import { component, oneOf } from './schemas'
+import { integer, namedObject, oneOf, strict } from './schemas'
 
 /** RFC 6750 section 3. */
 const BEARER = { 'www-authenticate': 'Bearer' }
 const INVALID_TOKEN = { 'www-authenticate': 'Bearer error="invalid_token"' }
-/** In seconds: a database or an issuer that restarts is back soon. */
+/** In seconds. It is short, because a database or an issuer that restarts is back soon. */
 const RETRY = { 'retry-after': '1' }
 
 function entry<const Status extends number>(
@@ -60,7 +60,7 @@ export type ErrorCode = keyof typeof PROBLEMS
 type StatusOf<C extends ErrorCode> = (typeof PROBLEMS)[C]['status']
 export type ProblemStatus = StatusOf<ErrorCode>
 
-/** The status phrase, as RFC 9457 section 4.2.1 asks of the title beside `about:blank`. */
+/** The phrase of the status: RFC 9457 section 4.2.1 asks for it if the type is `about:blank`. */
 const TITLE_OF: Record<ProblemStatus, string> = {
   400: 'Bad Request',
   401: 'Unauthorized',
@@ -85,28 +85,24 @@ const FieldError = t.Object(
     pointer: t.String({ description: 'A JSON Pointer into the body, or the name of the parameter' }),
     detail: t.String(),
   },
-  { additionalProperties: false },
+  strict,
 )
 export type FieldError = typeof FieldError.static
 
-export const ProblemBody = component(
+export const ProblemBody = namedObject(
   'Problem',
-  t.Object(
-    {
-      type: t.String({ format: 'uri-reference' }),
-      title: t.String(),
-      status: t.Number({ documented: { type: 'integer' } }),
-      detail: t.String(),
-      error_code: oneOf(Object.keys(PROBLEMS) as ErrorCode[]),
-      status_code: t.Number({ documented: { type: 'integer', description: 'Repeats `status`' } }),
-      request_id: t.String({ description: 'Repeats the header `X-Request-Id`' }),
-      errors: t.Optional(t.Array(FieldError, { description: 'One entry for each field at fault' })),
-      current: t.Optional(
-        t.Unknown({ description: 'With `PRECONDITION_FAILED`: the resource as it is now' }),
-      ),
-    },
-    { additionalProperties: false, description: 'What went wrong (RFC 9457)' },
-  ),
+  {
+    type: t.String({ format: 'uri-reference' }),
+    title: t.String(),
+    status: integer(),
+    detail: t.String(),
+    error_code: oneOf(Object.keys(PROBLEMS) as ErrorCode[]),
+    status_code: integer({ description: 'Repeats `status`' }),
+    request_id: t.String({ description: 'Repeats the header `X-Request-Id`' }),
+    errors: t.Optional(t.Array(FieldError, { description: 'One entry for each field at fault' })),
+    current: t.Optional(t.Unknown({ description: 'With `PRECONDITION_FAILED`: the resource as it is now' })),
+  },
+  { description: 'What went wrong (RFC 9457)' },
 )
 export type ProblemBody = typeof ProblemBody.static
 
@@ -156,7 +152,7 @@ interface ProblemOptions {
   headers?: Record<string, string>
   /** With PRECONDITION_FAILED: the resource as it is now. */
   current?: unknown
-  /** The error behind it; logged, never sent. */
+  /** The error that led to it; logged, never sent. */
   cause?: unknown
   /** Why a token was refused; logged and counted, never sent. */
   refusal?: Refusal

@@ -4,10 +4,11 @@
  */
 import { Elysia } from 'elysia'
 import type { Settings } from '../settings'
+import { appendHeader } from './headers'
 import type { Arrival } from './request-context'
 
 export interface PublicPath {
-  /** What clients put in front of our paths: `/tasks`, or nothing. Left out: always nothing. */
+  /** What clients put in front of our paths, such as `/tasks`, or an empty text. Left out: always an empty text. */
   prefix?: (request: Request) => string
   /** The request header that the prefix depends on. */
   varyBy?: string
@@ -29,7 +30,7 @@ export function createPublicPath({ publicUrl, trustedProxyHops }: PublicSettings
     prefix,
     varyBy: PREFIX_HEADER,
     address({ request, set }) {
-      set.headers['vary'] = [set.headers['vary'], PREFIX_HEADER].filter(Boolean).join(', ')
+      appendHeader(set.headers, 'vary', PREFIX_HEADER)
       return prefix(request) || '/'
     },
   }
@@ -52,11 +53,8 @@ export function forwardedPrefix(header: string | null, trustedHops: number): str
   if (header === null || header.length > MAX_LENGTH) return ''
   const all = header.split(',').map((each) => each.trim())
   const ours = all.slice(-trustedHops)
-  return ours.every((each) => PLAIN_PATH.test(each)) ? ours.map(withoutSlash).join('') : ''
-}
-
-function withoutSlash(path: string): string {
-  return path.replace(/\/$/, '')
+  if (!ours.every((each) => PLAIN_PATH.test(each))) return ''
+  return ours.map((each) => each.replace(/\/$/, '')).join('')
 }
 
 /** The start of an address in these headers, but not of one with a host, such as `//host`. */
@@ -71,17 +69,16 @@ export function publicLinks({ prefix, varyBy }: PublicPath) {
     // Elysia trap 23 (docs/elysia.md)
     const answer = (await handle(request)) as unknown as Response
     const { headers } = answer
-    const location = headers.get('location')
-    const link = headers.get('link')
-    if (location === null && link === null) return answer
+    const names = ['location', 'link'].filter((name) => headers.has(name))
+    if (names.length === 0) return answer
     const path = prefix(request)
-    if (location !== null) headers.set('location', below(path, location))
-    if (link !== null) headers.set('link', below(path, link))
+    for (const name of names) {
+      headers.set(
+        name,
+        (headers.get(name) ?? '').replaceAll(OWN_PATH, (start) => start + path),
+      )
+    }
     if (varyBy) headers.append('vary', varyBy)
     return answer
   })
-}
-
-function below(path: string, addresses: string): string {
-  return addresses.replaceAll(OWN_PATH, (start) => start + path)
 }

@@ -1,5 +1,11 @@
 /** Schemas that features have in common: text that PostgreSQL can store, numbers in parameters, times, named schemas. */
-import { FormatRegistry, type TSchema } from '@sinclair/typebox'
+import {
+  FormatRegistry,
+  type ObjectOptions,
+  type SchemaOptions,
+  type TProperties,
+  type TSchema,
+} from '@sinclair/typebox'
 import { t } from 'elysia'
 
 // Keywords of our own that any schema may have: `rule` finishes the sentence "title …" in a 422, `documented` replaces the
@@ -13,6 +19,33 @@ export function component<S extends TSchema>(name: string, schema: S): S {
   const named = { ...schema, component: name }
   components.set(name, named)
   return named
+}
+
+/** For `t.Object`: unknown members are refused. */
+export const strict = { additionalProperties: false }
+
+/** A schema of an object that refuses unknown members, with a name in the OpenAPI document. */
+export function namedObject<Fields extends TProperties>(
+  name: string,
+  fields: Fields,
+  options?: ObjectOptions,
+) {
+  return component(name, t.Object(fields, { ...strict, ...options }))
+}
+
+/** A value that may also be null. */
+export function nullable<S extends TSchema>(schema: S, options?: SchemaOptions) {
+  return t.Union([schema, t.Null()], options)
+}
+
+/** A body that may be left out. With `t.Optional`, an empty object would not be checked. */
+export function optionalBody<S extends TSchema>(schema: S) {
+  return t.Union([schema, t.Undefined()])
+}
+
+/** A whole number in an answer. */
+export function integer(documented: Record<string, unknown> = {}) {
+  return t.Number({ documented: { type: 'integer', ...documented } })
 }
 
 /** False for text with NUL (PostgreSQL has none) or with lone surrogates (they would change on the way). */
@@ -92,7 +125,4 @@ function withoutRules({ format: _, rule: __, ...schema }: TSchema): TSchema {
 export const Moment = t.String({ documented: { type: 'string', format: 'date-time' } })
 
 /** For routes without parameters: any parameter is a 422. */
-export const NoQuery = t.Unsafe<Record<string, never>>(t.Object({}, { additionalProperties: false }))
-
-/** For `t.Object`: unknown members are refused. */
-export const strict = { additionalProperties: false }
+export const NoQuery = t.Unsafe<Record<string, never>>(t.Object({}, strict))

@@ -1,4 +1,6 @@
-/** How many requests a minute each client may make: counted in memory, or for many processes together in Redis. */
+/** Counts how many requests a client makes in a minute: in memory, or in Redis for many processes together. */
+import { appendHeader } from '../http/headers'
+import type { Answer } from '../http/request-context'
 import type { Settings } from '../settings'
 import { type Policy, type Used, WINDOW_SECONDS } from './policy'
 import type { RedisCounter } from './redis'
@@ -9,7 +11,7 @@ export interface Budget {
   remaining: number
   /** Seconds until it is full again, at least 1. */
   reset: number
-  /** This request is over the limit; where none was counted, the next would be. */
+  /** This request is over the limit; if none was counted, the next one would be. */
   isSpent: boolean
 }
 
@@ -26,7 +28,7 @@ export interface Counter {
 type LimitSettings = Pick<Settings, 'rateLimitPerMinute' | 'authRateLimitPerMinute'>
 
 interface Options {
-  /** Where many processes count together; left out, each counts for itself. */
+  /** In which many processes count together; left out, each counts for itself. */
   shared?: RedisCounter | undefined
   /** For tests, which cannot wait for minutes. */
   windowSeconds?: number
@@ -34,7 +36,7 @@ interface Options {
   maxKeys?: number
 }
 
-/** From the first request of a key on. */
+/** Begins with the first request of a key. */
 interface Window {
   consumed: number
   /** In milliseconds since 1970. */
@@ -42,21 +44,20 @@ interface Window {
 }
 
 /**
- * Counts in memory, for each request at once and without a promise. Forgets the keys that were longest unused when there
- * are too many, but none that has reached its limit: an account is tried from many addresses, and must not be forgotten
- * because of them.
+ * Counts in memory, without a promise. If there are too many keys, it forgets those that were unused for the longest time,
+ * but none that has reached its limit: an attack on one account from many addresses must not make it forget the account.
  */
 class Windows {
-  // two maps instead of one in order of use: the first entry of a map that lost its first ones is slow to find
+  // not one map in order of use: after many deletions at its start, the first entry of a map is slow to find
   #recent = new Map<string, Window>()
   #older = new Map<string, Window>()
-  readonly #limit: number
+  readonly limit: number
   readonly #duration: number
   readonly #maxRecent: number
 
   /** @param duration in milliseconds */
   constructor(limit: number, duration: number, maxKeys: number) {
-    this.#limit = limit
+    this.limit = limit
     this.#duration = duration
     this.#maxRecent = maxKeys / 2
   }
@@ -81,7 +82,7 @@ class Windows {
   #forgetOlder(now: number): void {
     const kept = new Map<string, Window>()
     for (const [key, window] of this.#older) {
-      const isSpent = window.consumed >= this.#limit && window.endsAt > now
+      const isSpent = window.consumed >= this.limit && window.endsAt > now
       if (isSpent && !this.#recent.has(key) && kept.size < this.#maxRecent / 2) kept.set(key, window)
     }
     this.#older = this.#recent
@@ -89,27 +90,21 @@ class Windows {
   }
 }
 
-/** Makes what counts requests. */
+/** Makes the counter of one process. */
 export function createCounter(
   { rateLimitPerMinute, authRateLimitPerMinute }: LimitSettings,
   { shared, windowSeconds = WINDOW_SECONDS, maxKeys = 50_000 }: Options = {},
 ): Counter {
-  const limitOf = {
-    user: rateLimitPerMinute,
-    address: rateLimitPerMinute,
-    'auth-address': authRateLimitPerMinute,
-    'auth-account': authRateLimitPerMinute,
-  }
-  const windowsOf = (policy: Policy) => new Windows(limitOf[policy], windowSeconds * 1000, maxKeys)
-  const memory = {
-    user: windowsOf('user'),
-    address: windowsOf('address'),
-    'auth-address': windowsOf('auth-address'),
-    'auth-account': windowsOf('auth-account'),
+  const windowsOf = (limit: number) => new Windows(limit, windowSeconds * 1000, maxKeys)
+  const memory: Record<Policy, Windows> = {
+    user: windowsOf(rateLimitPerMinute),
+    address: windowsOf(rateLimitPerMinute),
+    'auth-address': windowsOf(authRateLimitPerMinute),
+    'auth-account': windowsOf(authRateLimitPerMinute),
   }
 
   function budget(policy: Policy, { consumed, endsIn }: Used, points: number): Budget {
-    const limit = limitOf[policy]
+    const { limit } = memory[policy]
     return {
       policy,
       limit,
@@ -139,14 +134,7 @@ export function createCounter(
  *
  * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/10/
  */
-export function addLimit(
-  headers: Record<string, string | number | undefined>,
-  { policy, limit, remaining, reset }: Budget,
-): void {
-  // of several, the first is there already
-  const { ratelimit, 'ratelimit-policy': policies } = headers
-  const left = `"${policy}";r=${remaining};t=${reset}`
-  const rule = `"${policy}";q=${limit};w=${WINDOW_SECONDS}`
-  headers['ratelimit'] = ratelimit === undefined ? left : `${ratelimit}, ${left}`
-  headers['ratelimit-policy'] = policies === undefined ? rule : `${policies}, ${rule}`
+export function addLimit(headers: Answer['headers'], { policy, limit, remaining, reset }: Budget): void {
+  appendHeader(headers, 'ratelimit', `"${policy}";r=${remaining};t=${reset}`)
+  appendHeader(headers, 'ratelimit-policy', `"${policy}";q=${limit};w=${WINDOW_SECONDS}`)
 }

@@ -1,10 +1,10 @@
-/** The connection to Redis, in which many processes count requests together; apart, for only they need the library. */
+/** The connection to Redis, in which many processes count requests together. Only they load this file and its library. */
 import { hash } from 'node:crypto'
 import { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { type Policy, type Used, WINDOW_SECONDS } from './policy'
 
-/** Counts so many requests, or with 0 only looks. @returns how many there are in the window, and its milliseconds */
+/** Counts `points` requests; 0 only looks. @returns how many are in the window, and how many milliseconds it still has */
 const COUNT = `
   local key, points, window = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
   if points == 0 then
@@ -14,7 +14,7 @@ const COUNT = `
   if redis.call('pttl', key) < 0 then redis.call('pexpire', key, window) end
   return { consumed, redis.call('pttl', key) }`
 
-/** Never asked before the first request, and after each failure left alone for a second. */
+/** Connects with the first request. After a failure, it waits for a second before it connects again. */
 export class RedisCounter {
   readonly client: Redis
   readonly #log: Logger
@@ -50,12 +50,7 @@ export class RedisCounter {
     })
   }
 
-  /**
-   * Counts one request.
-   *
-   * @param points 0 only looks
-   * @returns nothing if Redis does not answer
-   */
+  /** Counts `points` requests; 0 only looks. @returns undefined if Redis does not answer */
   async count(policy: Policy, key: string, points: number): Promise<Used | undefined> {
     try {
       await this.#open()
@@ -87,24 +82,21 @@ export class RedisCounter {
     this.client.disconnect()
   }
 
-  /** Of an error's message no more than Redis's own word for it, such as `WRONGPASS` or `READONLY`. */
+  /** Takes only Redis's own word from an error's message, such as `WRONGPASS` or `READONLY`. */
   #noteReason(error: Error & { code?: string }): void {
     this.#reason = error.code ?? /^[A-Z]+(?= )/.exec(error.message)?.[0]
   }
 
   #lose(): void {
     if (this.#isClosed) return
-    if (this.client.status === 'ready') this.#drop()
+    // on a silent connection every request would wait; the next connection is ready only when Redis has answered
+    if (this.client.status === 'ready' && !this.#isDropped) {
+      this.#isDropped = true
+      this.client.disconnect(true)
+    }
     if (this.#isLost) return
     this.#isLost = true
     this.#log.warn({ reason: this.#reason ?? 'no answer' }, 'Redis is lost: each process counts for itself')
-  }
-
-  /** On a silent connection every request would wait; the next one is not ready before Redis has answered. */
-  #drop(): void {
-    if (this.#isDropped) return
-    this.#isDropped = true
-    this.client.disconnect(true)
   }
 
   #regain(): void {
@@ -115,7 +107,7 @@ export class RedisCounter {
   }
 }
 
-/** Users and e-mail addresses are not in Redis in the clear. */
+/** Users and e-mail addresses are stored in Redis as a hash only. */
 function storedKey(policy: Policy, key: string): string {
   const isAddress = policy === 'address' || policy === 'auth-address'
   return `taskwell:${policy}:${isAddress ? key : hash('sha256', key, 'base64url').slice(0, 22)}`

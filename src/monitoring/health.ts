@@ -3,18 +3,16 @@ import { Elysia, t } from 'elysia'
 import { version } from '../../package.json'
 import type { Database } from '../database/database'
 import { Problem, problems } from '../http/problems'
-import { component, NoQuery } from '../http/schemas'
+import { NoQuery, namedObject } from '../http/schemas'
 import type { ServerState } from '../http/server-state'
 import type { RateLimiter } from '../limits/rate-limiter'
 
-const Health = component(
-  'Health',
-  t.Object(
-    { status: t.Literal('healthy'), service: t.Literal('taskwell'), version: t.String() },
-    { additionalProperties: false },
-  ),
-)
-const Ready = component('Ready', t.Object({ status: t.Literal('ready') }, { additionalProperties: false }))
+const Health = namedObject('Health', {
+  status: t.Literal('healthy'),
+  service: t.Literal('taskwell'),
+  version: t.String(),
+})
+const Ready = namedObject('Ready', { status: t.Literal('ready') })
 
 const tags = ['Health']
 

@@ -1,5 +1,5 @@
 /** Where Prometheus reads. Apart from what it reads, which is loaded only where it is wanted. */
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import { Elysia } from 'elysia'
 import type { Logger } from 'pino'
 import { errors, methodNotAllowed } from '../http/errors'
@@ -17,7 +17,7 @@ import type { Metrics } from '../telemetry/metrics'
  * `GET /metrics`, for Prometheus alone and so in no document.
  *
  * @param token the bearer token to ask for; left out, anybody may read
- * @param throttle counts who has none
+ * @param rateLimiter counts the requests without it
  */
 export function metricsRoute(metrics: Metrics, token: string | undefined, rateLimiter: RateLimiter) {
   const allow = token === undefined ? () => {} : onlyWith(token)
@@ -74,5 +74,5 @@ function onlyWith(token: string): (authorization: string | null) => void {
 
 /** Of one length, whatever was sent. */
 function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
+  return hash('sha256', text, 'buffer')
 }

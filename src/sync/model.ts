@@ -1,18 +1,12 @@
 /** What changes look like, and how they are asked for. */
 import { t } from 'elysia'
-import { component, strict, wholeNumber } from '../http/schemas'
+import { component, integer, namedObject, strict, wholeNumber } from '../http/schemas'
 import { Task, type TaskRow, toTask } from '../tasks/model'
 
-export const Tombstone = component(
+export const Tombstone = namedObject(
   'Tombstone',
-  t.Object(
-    {
-      id: t.Number({ documented: { type: 'integer' } }),
-      revision: t.Number({ documented: { type: 'integer' } }),
-      deleted: t.Literal(true),
-    },
-    { ...strict, description: 'A task was deleted', examples: [{ id: 42, revision: 8, deleted: true }] },
-  ),
+  { id: integer(), revision: integer(), deleted: t.Literal(true) },
+  { description: 'A task was deleted', examples: [{ id: 42, revision: 8, deleted: true }] },
 )
 
 export const Change = component(
@@ -21,18 +15,16 @@ export const Change = component(
 )
 export type Change = typeof Change.static
 
-export const Changes = component(
+export const Changes = namedObject(
   'Changes',
-  t.Object(
-    {
-      changes: t.Array(Change),
-      cursor: t.String({
-        description: 'The `since` of the next request: for more pages now, or for new changes later',
-      }),
-      has_more: t.Boolean(),
-    },
-    { ...strict, description: 'A page of changes, in their order' },
-  ),
+  {
+    changes: t.Array(Change),
+    cursor: t.String({
+      description: 'The `since` of the next request: for more pages now, or for new changes later',
+    }),
+    has_more: t.Boolean(),
+  },
+  { description: 'A page of changes, in their order' },
 )
 
 export type Changes = typeof Changes.static

@@ -3,7 +3,18 @@ import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { t } from 'elysia'
 import { invalid, problemWith } from '../http/problems'
-import { answered, component, Moment, oneOf, strict, text, wholeNumber } from '../http/schemas'
+import {
+  answered,
+  integer,
+  Moment,
+  namedObject,
+  nullable,
+  oneOf,
+  optionalBody,
+  strict,
+  text,
+  wholeNumber,
+} from '../http/schemas'
 import { writer } from '../http/writer'
 
 const POSITIVE = { minimum: 1, maximum: Number.MAX_SAFE_INTEGER }
@@ -21,31 +32,26 @@ const example = {
 
 const Title = text('task-title', { min: 1, max: 200, notBlank: true, description: 'Kept as sent, untrimmed' })
 const Description = text('task-description', { min: 0, max: 1000, description: '`null`: none' })
-const NullableDescription = t.Union([Description, t.Null()], { rule: `${Description['rule']}, or null` })
+const NullableDescription = nullable(Description, { rule: `${Description['rule']}, or null` })
 const Completed = t.Boolean({ rule: 'must be true or false' })
 
 /** The fields that a client can write. The schemas of input and answer are made from them. */
 const content = { title: Title, description: NullableDescription, completed: Completed }
 
-export const Task = component(
+export const Task = namedObject(
   'Task',
-  t.Object(
-    {
-      id: t.Number({ documented: { type: 'integer', ...POSITIVE } }),
-      user_id: t.String({ description: 'The owner: the subject of the token' }),
-      ...answered(content),
-      created_at: Moment,
-      updated_at: Moment,
-      revision: t.Number({
-        documented: {
-          type: 'integer',
-          ...POSITIVE,
-          description: "The owner's count of changes when this task last changed",
-        },
-      }),
-    },
-    { ...strict, description: 'A task', examples: [example] },
-  ),
+  {
+    id: integer(POSITIVE),
+    user_id: t.String({ description: 'The owner: the subject of the token' }),
+    ...answered(content),
+    created_at: Moment,
+    updated_at: Moment,
+    revision: integer({
+      ...POSITIVE,
+      description: "The owner's count of changes when this task last changed",
+    }),
+  },
+  { description: 'A task', examples: [example] },
 )
 export type Task = typeof Task.static
 
@@ -108,78 +114,55 @@ export const CreatedTask = {
 /** A problem with the task as it is now, which a client needs in order to try again. */
 export const PreconditionFailed = problemWith<'PRECONDITION_FAILED', { current: Task }>('PRECONDITION_FAILED')
 
-export const TrashedTask = component(
+export const TrashedTask = namedObject(
   'TrashedTask',
-  t.Object(
-    { ...Task.properties, deleted_at: Moment },
-    {
-      ...strict,
-      description: 'A task in the trash',
-      examples: [{ ...example, deleted_at: example.updated_at }],
-    },
-  ),
+  { ...Task.properties, deleted_at: Moment },
+  { description: 'A task in the trash', examples: [{ ...example, deleted_at: example.updated_at }] },
 )
 export type TrashedTask = typeof TrashedTask.static
 
 const change = t.Partial(t.Object(content)).properties
 
-export const TaskCreate = component(
+export const TaskCreate = namedObject(
   'TaskCreate',
-  t.Object(
-    { ...change, title: Title },
-    { ...strict, description: 'A new task', examples: [{ title: 'Buy milk', description: 'Two bottles' }] },
-  ),
+  { ...change, title: Title },
+  { description: 'A new task', examples: [{ title: 'Buy milk', description: 'Two bottles' }] },
 )
 export type TaskCreate = typeof TaskCreate.static
 
-export const TaskUpdate = component(
-  'TaskUpdate',
-  t.Object(change, {
-    ...strict,
-    minProperties: 1,
-    description: 'The fields to change; a field that is left out keeps its value',
-    examples: [{ title: 'Buy oat milk' }],
-  }),
-)
+export const TaskUpdate = namedObject('TaskUpdate', change, {
+  minProperties: 1,
+  description: 'The fields to change; a field that is left out keeps its value',
+  examples: [{ title: 'Buy oat milk' }],
+})
 export type TaskUpdate = typeof TaskUpdate.static
 
-export const TaskCompletion = component(
+export const TaskCompletion = namedObject(
   'TaskCompletion',
-  t.Object(
-    { completed: Completed },
-    {
-      ...strict,
-      description: 'Sets instead of toggling',
-      examples: [{ completed: true }],
-    },
-  ),
+  { completed: Completed },
+  { description: 'Sets instead of toggling', examples: [{ completed: true }] },
 )
 
 export type TaskCompletion = typeof TaskCompletion.static
 
-/** `t.Optional` would not check an empty object. */
-export const OptionalTaskCompletion = t.Union([TaskCompletion, t.Undefined()])
+export const OptionalTaskCompletion = optionalBody(TaskCompletion)
 
-export const TaskPage = component(
+export const TaskPage = namedObject(
   'TaskPage',
-  t.Object(
-    {
-      tasks: t.Array(Task),
-      count: t.Number({ documented: { type: 'integer', description: 'How many tasks are in this page' } }),
-      next_cursor: t.Union([t.String(), t.Null()]),
-    },
-    { ...strict, description: 'A page of tasks' },
-  ),
+  {
+    tasks: t.Array(Task),
+    count: integer({ description: 'How many tasks are in this page' }),
+    next_cursor: nullable(t.String()),
+  },
+  { description: 'A page of tasks' },
 )
 
 export type PageOf<Item> = Omit<typeof TaskPage.static, 'tasks'> & { tasks: Item[] }
 
-export const TrashPage = component(
+export const TrashPage = namedObject(
   'TrashPage',
-  t.Object(
-    { ...TaskPage.properties, tasks: t.Array(TrashedTask) },
-    { ...strict, description: 'A page of the trash' },
-  ),
+  { ...TaskPage.properties, tasks: t.Array(TrashedTask) },
+  { description: 'A page of the trash' },
 )
 
 /** A client that accepts this media type gets a page object instead of an array. */

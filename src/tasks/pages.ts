@@ -6,6 +6,7 @@ import { refuseToken } from '../auth/refusal'
 import type { Batched } from '../database/batch'
 import { weightOf } from '../http/accept'
 import { knownRevision, listTag, notModified } from '../http/etag'
+import { appendHeader } from '../http/headers'
 import { invalid } from '../http/problems'
 import { queryOf } from '../http/query'
 import { type Answer, contextOf } from '../http/request-context'
@@ -61,7 +62,7 @@ export async function answerList<Item extends Task>(
   // another user may sign in to a browser that has kept the last user's list of the same address
   const taggedForm = `${form}-${hash('sha256', caller.id, 'base64url').slice(0, 16)}`
   const tag = listTag(version, taggedForm)
-  set.headers['vary'] = [set.headers['vary'], 'Accept'].filter(Boolean).join(', ')
+  appendHeader(set.headers, 'vary', 'Accept')
   const known = knownRevision(request.headers.get('if-none-match'), taggedForm)
   if (known === version) return notModified(set, tag)
   const isCurrent = kept !== undefined && isSame(kept.state, state)

@@ -1,41 +1,26 @@
-/** What Prometheus reads: counts and times since the start, and how things stand now. */
+/** What Prometheus reads: counts and times since the start, and the present state. */
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import { version } from '../../package.json'
 import { METHODS } from './methods'
 
-export interface Metrics {
-  /** @param seen.route the pattern, never the path: each value is a series that is kept */
-  request(seen: { method: string; route: string | undefined; status: number; ms: number }): void
-  /** @param seen.name as the source code calls the statement */
-  statement(seen: { name: string; ms: number; failed: boolean }): void
-  /** A request refused by a rate limit. */
-  limited(policy: string): void
-  /** A request refused for its token. */
-  refusedToken(reason: string): void
-  /** A list that was answered. @param kept whether its page was in memory: as it is now, as it was before, or not at all */
-  page(kept: 'current' | 'old' | 'none'): void
-  /** What is read when somebody asks. */
-  watch(state: State): void
-  render(): Promise<string>
-  contentType: string
-}
+export type Metrics = ReturnType<typeof createMetrics>
 
 interface State {
   poolSize: number
-  /** How many are under way. */
+  /** How many are under way or wait for a connection. */
   statements(): number
   streams(): number
   requests(): number
 }
 
-/** In seconds, as Prometheus would have it: from what costs nothing to the longest that a request may take. */
+/** In seconds: from an answer that needs no database to the usual deadline of a request. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 /**
- * What prom-client knows of the process and Bun tells truly. Not taken: `process_heap_bytes`, which on Bun is address
- * space, and `nodejs_*`, which are empty, wrong or of another runtime.
+ * The metrics of prom-client that are right on Bun. Others are not: `process_heap_bytes` is address space there, and
+ * `nodejs_*` are empty, wrong or about another runtime.
  */
-const OF_THE_PROCESS = [
+const PROCESS_METRICS = [
   'process_cpu_user_seconds_total',
   'process_cpu_system_seconds_total',
   'process_cpu_seconds_total',
@@ -49,70 +34,72 @@ const OF_THE_PROCESS = [
 /** In milliseconds. */
 const LAG_INTERVAL = 100
 
-/** A registry of its own; measures the event loop's lag from now on. */
-export function createMetrics(): Metrics {
+/** Has a registry of its own, and measures the event loop's lag from now on. */
+export function createMetrics() {
   const registry = new Registry()
   const registers = [registry]
-  const requests = new Counter({
-    name: 'taskwell_http_requests_total',
-    help: 'Requests that were answered.',
-    labelNames: ['method', 'route', 'status'],
-    registers,
-  })
-  const requestTimes = new Histogram({
-    name: 'taskwell_http_request_duration_seconds',
-    help: 'From a request to its answer; of a stream, to its beginning.',
-    labelNames: ['method', 'route'],
-    buckets: BUCKETS,
-    registers,
-  })
-  const statementTimes = new Histogram({
-    name: 'taskwell_statement_duration_seconds',
-    help: 'SQL statements, with the time they waited for a connection.',
-    labelNames: ['name', 'outcome'],
-    buckets: BUCKETS,
-    registers,
-  })
-  const limits = new Counter({
-    name: 'taskwell_rate_limited_total',
-    help: 'Requests that a rate limit refused.',
-    labelNames: ['policy'],
-    registers,
-  })
-  const refusedTokens = new Counter({
-    name: 'taskwell_tokens_refused_total',
-    help: 'Requests that were refused for their token.',
-    labelNames: ['reason'],
-    registers,
-  })
-  const pages = new Counter({
-    name: 'taskwell_pages_total',
-    help: 'Pages of lists that were answered: from memory (current), or read because the one in memory was old, or none was there.',
-    labelNames: ['kept'],
-    registers,
-  })
+  const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new Counter({ name, help, labelNames, registers })
+  const histogram = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
+    new Histogram({ name, help, labelNames, buckets: BUCKETS, registers })
+
+  const requests = counter('taskwell_http_requests_total', 'Requests that were answered.', [
+    'method',
+    'route',
+    'status',
+  ])
+  const requestTimes = histogram(
+    'taskwell_http_request_duration_seconds',
+    'From a request to its answer; of a stream, to its beginning.',
+    ['method', 'route'],
+  )
+  const statementTimes = histogram(
+    'taskwell_statement_duration_seconds',
+    'SQL statements, with the time they waited for a connection.',
+    ['name', 'outcome'],
+  )
+  const limits = counter('taskwell_rate_limited_total', 'Requests that a rate limit refused.', ['policy'])
+  const refusedTokens = counter(
+    'taskwell_tokens_refused_total',
+    'Requests that were refused for their token.',
+    ['reason'],
+  )
+  const pages = counter(
+    'taskwell_pages_total',
+    'Pages of lists that were answered: from memory (current), or read because the one in memory was old, or none was there.',
+    ['kept'],
+  )
   new Gauge({
     name: 'taskwell_build_info',
     help: 'Always 1; the labels say what runs.',
     labelNames: ['version', 'bun'],
     registers,
   }).set({ version, bun: Bun.version }, 1)
-  measureLag(registry)
+  measureLag(
+    histogram('taskwell_event_loop_lag_seconds', `How late a timer of ${LAG_INTERVAL} ms comes.`, []),
+  )
   watchProcess(registry)
 
   return {
-    request({ method, route = 'none', status, ms }) {
+    /** @param seen.route the pattern, never the path: each value is a series that is kept */
+    request(seen: { method: string; route: string | undefined; status: number; ms: number }): void {
+      const { method, route = 'none', status, ms } = seen
       const labels = { method: METHODS.has(method) ? method : 'other', route }
       requests.inc({ ...labels, status })
       requestTimes.observe(labels, ms / 1000)
     },
-    statement({ name, ms, failed }) {
+    /** @param seen.name as the source code calls the statement */
+    statement({ name, ms, failed }: { name: string; ms: number; failed: boolean }): void {
       statementTimes.observe({ name, outcome: failed ? 'error' : 'ok' }, ms / 1000)
     },
-    limited: (policy) => limits.inc({ policy }),
-    refusedToken: (reason) => refusedTokens.inc({ reason }),
-    page: (kept) => pages.inc({ kept }),
-    watch: (state) => watch(registry, state),
+    /** A rate limit has refused a request. */
+    limited: (policy: string) => limits.inc({ policy }),
+    /** A request was refused for its token. */
+    refusedToken: (reason: string) => refusedTokens.inc({ reason }),
+    /** A list was answered. @param kept whether its page was in memory: as it is now, as it was before, or not at all */
+    page: (kept: 'current' | 'old' | 'none') => pages.inc({ kept }),
+    /** Tells where the present state is read, when somebody asks for the metrics. */
+    watch: (state: State) => watch(registry, state),
     render: () => registry.metrics(),
     contentType: registry.contentType,
   }
@@ -137,14 +124,8 @@ function watch(registry: Registry, { poolSize, statements, streams, requests }: 
   }
 }
 
-/** How late a timer comes: Bun's `monitorEventLoopDelay` has no buckets, and rubbish where nothing was measured. */
-function measureLag(registry: Registry): void {
-  const lag = new Histogram({
-    name: 'taskwell_event_loop_lag_seconds',
-    help: `How late a timer of ${LAG_INTERVAL} ms comes.`,
-    buckets: BUCKETS,
-    registers: [registry],
-  })
+/** Bun's `monitorEventLoopDelay` has no buckets, and wrong values as long as nothing was measured. */
+function measureLag(lag: Histogram): void {
   let due = performance.now() + LAG_INTERVAL
   setInterval(() => {
     const now = performance.now()
@@ -155,11 +136,11 @@ function measureLag(registry: Registry): void {
 
 function watchProcess(registry: Registry): void {
   const all = new Registry()
-  // what is not taken is never collected; its own timer of lag is made to rest
+  // metrics that we do not take are never collected; the library's own timer for lag is made to run rarely
   collectDefaultMetrics({ register: all, eventLoopMonitoringPrecision: 60_000 })
-  for (const name of OF_THE_PROCESS) {
+  for (const name of PROCESS_METRICS) {
     const metric = all.getSingleMetric(name)
-    // some are Linux's alone
+    // some exist on Linux only
     if (metric) registry.registerMetric(metric)
   }
 }
