@@ -1,11 +1,7 @@
 /** Deletes expired sessions and refresh tokens. */
-import type { Sql } from '../database/sql'
+import { PURGE_BATCH, type Sql } from '../database/sql'
 
-/**
- * How many rows a statement deletes at most, so that it holds its locks for milliseconds only. PostgreSQL can use the index
- * because of `now()`, and surely does because of the order.
- */
-const PURGE_BATCH = 1000
+// PostgreSQL can use the index because of `now()`, and surely does because of the order
 
 /** Deletes a batch of expired sessions, with their refresh tokens. @returns whether there may be more */
 export async function purgeSessions(sql: Sql): Promise<boolean> {

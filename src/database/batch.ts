@@ -2,6 +2,7 @@
  * Small statements of one kind that wait at the same time are sent as one: under load, most of what each would cost is
  * the way to the database and back.
  */
+import { within } from '../system/timer'
 import { isUnavailable, Unanswered } from './errors'
 import { type QueryContext, timeLeft } from './query-context'
 import type { Sql } from './sql'
@@ -49,8 +50,13 @@ export function createBatch<Item, Answer>(
       if (!first) break
       const isTaken = new Set(calls)
       waiting = waiting.filter((call) => !isTaken.has(call))
-      const isDone = await isQuick(calls.length === 1 ? askAlone(first) : askTogether(calls))
-      if (!isDone) for (const call of calls) rejectAtDeadline(call)
+      const asked = calls.length === 1 ? askAlone(first) : askTogether(calls)
+      const isQuick = await within(
+        SLOW_AFTER,
+        asked.then(() => true),
+        () => false,
+      )
+      if (!isQuick) for (const call of calls) rejectAtDeadline(call)
     }
     underWay--
   }
@@ -98,15 +104,6 @@ function firstOf<Item, Answer>(
     if (!found.has(key)) found.set(key, call)
   }
   return [...found.values()]
-}
-
-/** @returns whether it ended before it was slow */
-async function isQuick(answered: Promise<void>): Promise<boolean> {
-  const { promise, resolve } = Promise.withResolvers<boolean>()
-  const timer = setTimeout(() => resolve(false), SLOW_AFTER)
-  const isDone = await Promise.race([answered.then(() => true), promise])
-  clearTimeout(timer)
-  return isDone
 }
 
 /** Each request has its own deadline, though the statement may wait longer for others. */

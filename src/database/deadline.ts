@@ -1,5 +1,6 @@
 /** Waits for statements as long as their requests do, and cancels them after that. */
 import type { PendingQuery } from 'postgres'
+import { within } from '../system/timer'
 import { Unanswered } from './errors'
 import { type QueryContext, timeLeft } from './query-context'
 
@@ -11,13 +12,11 @@ const WATCH_AFTER = 100
 const CANCEL_DEADLINE = 1000
 
 /** @throws Unanswered if there is no answer after so many milliseconds; calls `onSilence` before */
-export async function withDeadline<T>(query: Promise<T>, ms: number, onSilence?: () => void): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => {
+export function withDeadline<T>(query: Promise<T>, ms: number, onSilence?: () => void): Promise<T> {
+  return within(ms, query, () => {
     onSilence?.()
-    reject(new Unanswered('DEADLINE'))
-  }, ms)
-  return Promise.race([query, promise]).finally(() => clearTimeout(timer))
+    throw new Unanswered('DEADLINE')
+  })
 }
 
 /**

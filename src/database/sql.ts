@@ -32,3 +32,6 @@ export function exactlyOne<Row>(rows: readonly Row[]): Row {
   if (row === undefined || rows.length > 1) throw new Error(`Expected one row, got ${rows.length}`)
   return row
 }
+
+/** How many expired rows a statement deletes at most, so that it holds its locks for milliseconds only. */
+export const PURGE_BATCH = 1000

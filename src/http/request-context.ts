@@ -1,5 +1,6 @@
 /** What is known of a request while it is under way. */
 import { type QueryContext, type Statement, timeLeft } from '../database/query-context'
+import { within } from '../system/timer'
 import { type ErrorCode, Problem } from './problems'
 
 /** A class, because in a literal the getter would be made anew for each request. */
@@ -74,16 +75,12 @@ export function contextOf(request: Request): RequestContext {
  * @param late the code of the problem if the deadline comes first
  * @throws Problem
  */
-export async function inTime<T>(
+export function inTime<T>(
   request: Request,
   promise: Promise<T>,
   late: 'REQUEST_TIMEOUT' | 'OVERLOADED',
 ): Promise<T> {
-  const { promise: expired, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Problem(late)), timeLeft(contextOf(request)))
-  try {
-    return await Promise.race([promise, expired])
-  } finally {
-    clearTimeout(timer)
-  }
+  return within(timeLeft(contextOf(request)), promise, () => {
+    throw new Problem(late)
+  })
 }

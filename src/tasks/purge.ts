@@ -1,8 +1,5 @@
 /** Deletes expired tombstones, and answers that were kept for an `Idempotency-Key`. */
-import type { Sql } from '../database/sql'
-
-/** How many rows a statement deletes at most, so that it holds its locks for milliseconds only. */
-const PURGE_BATCH = 1000
+import { PURGE_BATCH, type Sql } from '../database/sql'
 
 /*
  * Expired rows are found for all users and deleted for one user at a time: those rows are on one shard, if the database is
