@@ -119,13 +119,11 @@ function fromUrl(text: string): Keywords {
     ...query.split('&').map(readParameter),
   ] as const
   // an empty value counts as left out, and the last of two is taken
-  return new Map(
-    given.filter(([name, value]) => value !== '' && !(HOST_LISTS.has(name) && /^,*$/.test(value))),
-  )
+  return new Map(given.filter(([name, value]) => value !== '' && !(LISTS.has(name) && /^,*$/.test(value))))
 }
 
 /** Their values are comma lists: `,,` if three hosts leave the value out. */
-const HOST_LISTS = new Set(['host', 'port'])
+const LISTS = new Set(['host', 'port'])
 
 /** Splits one host of a URL; `readHosts` checks the port. */
 function splitHost(text: string): { name: string; port: string } {

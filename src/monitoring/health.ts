@@ -1,7 +1,8 @@
-/** For whoever runs the service: is the process alive, and can it serve? */
+/** For operators: is the process alive, and can it serve? */
 import { Elysia, t } from 'elysia'
 import { version } from '../../package.json'
 import type { Database } from '../database/database'
+import { operation } from '../http/operation'
 import { Problem, problems } from '../http/problems'
 import { NoQuery, namedObject } from '../http/schemas'
 import type { ServerState } from '../http/server-state'
@@ -14,8 +15,6 @@ const Health = namedObject('Health', {
 })
 const Ready = namedObject('Ready', { status: t.Literal('ready') })
 
-const tags = ['Health']
-
 interface Deps {
   database: Database
   serverState: ServerState
@@ -23,8 +22,8 @@ interface Deps {
 }
 
 /**
- * `/health` says that the process lives, whatever the database does; `/ready` asks the database. Neither is ever
- * refused for its number: whoever watches must not be locked out by what others do.
+ * `/health` says that the process lives, whatever the database does; `/ready` asks the database. Neither is
+ * ever refused by a rate limit, because other clients must not be able to lock out a monitor.
  */
 export function health({ database, serverState, rateLimiter }: Deps) {
   return new Elysia({ name: 'health' })
@@ -34,12 +33,12 @@ export function health({ database, serverState, rateLimiter }: Deps) {
     .get('/health', () => ({ status: 'healthy', service: 'taskwell', version }) as const, {
       query: NoQuery,
       response: { 200: Health, ...problems('VALIDATION_ERROR') },
-      detail: {
-        tags,
-        operationId: 'health',
+      detail: operation({
+        id: 'health',
+        tag: 'Health',
         summary: 'Is the process alive',
         description: 'Answers whatever the database does.',
-      },
+      }),
     })
     .get(
       '/ready',
@@ -55,13 +54,13 @@ export function health({ database, serverState, rateLimiter }: Deps) {
       {
         query: NoQuery,
         response: { 200: Ready, ...problems('VALIDATION_ERROR', 'DATABASE_UNAVAILABLE', 'SHUTTING_DOWN') },
-        detail: {
-          tags,
-          operationId: 'ready',
+        detail: operation({
+          id: 'ready',
+          tag: 'Health',
           summary: 'Can it serve requests',
           description:
             'Asks the database whether it has the schema, and waits for its answer at most a second.',
-        },
+        }),
       },
     )
 }
