@@ -1,4 +1,4 @@
-/** Which limit a request counts under, and what is said of it in the answer. */
+/** Decides which limit a request counts under, and tells the client how much of it is left. */
 import { Elysia } from 'elysia'
 import { Problem } from '../http/problems'
 import { type Arrival, contextOf } from '../http/request-context'
@@ -9,7 +9,7 @@ import { addLimit, type Counter } from './counter'
 import type { Policy } from './policy'
 
 export interface RateLimiter {
-  /** Counts a request of nobody known for its address. @throws Problem RATE_LIMITED */
+  /** Counts a request without a known user, for its address. @throws Problem RATE_LIMITED */
   anonymous(arrival: Arrival): Promise<void>
   /** Counts a signed-in request. @returns what throws Problem RATE_LIMITED if it is one too many */
   user(arrival: Arrival, userId: string): Promise<() => void>
@@ -19,13 +19,13 @@ export interface RateLimiter {
   password(arrival: Arrival, account: string): Promise<void>
   /** Only says what the address has left. */
   peek(arrival: Arrival): Promise<void>
-  /** Counts for its address what was not counted yet, and refuses nothing. @param isOurs the fault: only looks */
+  /** Counts a request for its address if it is not counted yet; refuses nothing. @param isOurs the failure is ours: only looks */
   unrouted(arrival: Arrival, isOurs: boolean): Promise<void>
 }
 
 interface Deps {
   counter: Counter
-  /** How many entries of `X-Forwarded-For` are proxies' of ours. */
+  /** How many entries of `X-Forwarded-For` come from our own proxies. */
   trustedProxyHops: number
   metrics: Metrics | undefined
   serverState: ServerState
@@ -70,7 +70,7 @@ export function limitAnonymous(rateLimiter: RateLimiter) {
   })
 }
 
-/** Counts what was answered before anybody asked for whom: paths and methods that there are not. */
+/** Counts what no route has counted: requests for unknown paths and methods. */
 export function countUnrouted(rateLimiter: RateLimiter) {
   return new Elysia({ name: 'count-unrouted' }).onError({ as: 'global' }, async ({ error, request, set }) => {
     await rateLimiter.unrouted({ request, set }, error instanceof Problem && error.status === 503)

@@ -1,4 +1,4 @@
-/** Where Prometheus reads. Apart from what it reads, which is loaded only where it is wanted. */
+/** The route that Prometheus reads. The metrics themselves are loaded only if they are switched on. */
 import { hash, timingSafeEqual } from 'node:crypto'
 import { Elysia } from 'elysia'
 import type { Logger } from 'pino'
@@ -46,7 +46,7 @@ interface Deps {
   metrics: Metrics
 }
 
-/** What METRICS_PORT serves: `/metrics` and nothing else. No proxy is in front, so none is believed. */
+/** What METRICS_PORT serves: `/metrics` and nothing else. No proxy is in front of it, so no forwarded address is believed. */
 export function createMetricsApp({ settings, log, counter, metrics }: Deps) {
   const serverState = createServerState(settings.maxConnections)
   const rateLimiter = createRateLimiter({ counter, metrics, serverState, trustedProxyHops: 0 })
@@ -72,7 +72,7 @@ function onlyWith(token: string): (authorization: string | null) => void {
   }
 }
 
-/** Of one length, whatever was sent. */
+/** Digests have one length, which `timingSafeEqual` needs. */
 function digest(text: string): Buffer {
   return hash('sha256', text, 'buffer')
 }
