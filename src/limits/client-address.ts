@@ -1,15 +1,15 @@
-/** Whose request it is, as far as the network can tell. */
+/** The address of a client, as far as the network can tell. */
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 /**
- * The client's address as a key for limits: an IPv4 address, or the /64 of an IPv6 address, of which one client
- * has all.
+ * The client's address as a key for limits: an IPv4 address, or the /64 of an IPv6 address, because one client usually
+ * has a whole /64.
  *
  * @param peer the other end of the connection
- * @param forwardedFor `X-Forwarded-For`, to which each proxy appends whom it serves; all to the left of what our
- * own proxies appended is the client's invention
- * @param trustedHops how many proxies in front are ours
+ * @param forwardedFor `X-Forwarded-For`: each proxy appends the address that it was called from. A client can invent
+ * everything to the left of the entries of trusted proxies
+ * @param trustedHops the number of trusted proxies
  * @returns `unknown` if there is no address
  */
 export function clientAddress(
@@ -18,8 +18,8 @@ export function clientAddress(
   trustedHops: number,
 ): string {
   if (trustedHops > 0 && forwardedFor !== null) {
-    const ours = forwardedFor.split(',').slice(-trustedHops)
-    for (const entry of ours) {
+    const trusted = forwardedFor.split(',').slice(-trustedHops)
+    for (const entry of trusted) {
       const key = limitKey(withoutPort(entry))
       if (key !== undefined) return key
     }
@@ -27,14 +27,14 @@ export function clientAddress(
   return (peer !== undefined && limitKey(peer)) || 'unknown'
 }
 
-/** Some proxies write `1.2.3.4:5`, `[::1]:5`, or either of them in quotes. */
+/** Some proxies write `1.2.3.4:5` or `[::1]:5`, also in quotes. */
 function withoutPort(entry: string): string {
   const [, bracketed, ipv4] = /^\s*"?(?:\[([^\]]+)\](?::\d+)?|([\d.]+):\d+)"?\s*$/.exec(entry) ?? []
   return bracketed ?? ipv4 ?? entry.trim().replace(/^"(.*)"$/, '$1')
 }
 
 function limitKey(address: string): string | undefined {
-  // ipaddr.js also takes 127.1, 0x7f.1 and 017.0.0.1, which are no addresses here
+  // ipaddr.js would also accept 127.1, 0x7f.1 and 017.0.0.1
   const version = isIP(address)
   if (version === 4) return address
   if (version === 0) return undefined

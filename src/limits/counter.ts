@@ -17,9 +17,10 @@ export interface Budget {
 
 export interface Counter {
   /**
-   * Counts one request and says what is left; never throws, whatever Redis does.
+   * Counts one request. Does not throw, even if Redis fails.
    *
-   * @param points 0 only looks
+   * @param points how much it counts; 0 only looks
+   * @returns what is left
    */
   take(policy: Policy, key: string, points?: number): Budget | Promise<Budget>
   close(): Promise<void>
@@ -62,7 +63,7 @@ class Windows {
     this.#maxRecent = maxKeys / 2
   }
 
-  /** @param points 0 only looks */
+  /** @param points how much it counts; 0 only looks */
   count(key: string, points: number): Used {
     const now = Date.now()
     const known = this.#recent.get(key) ?? this.#older.get(key)
@@ -130,7 +131,7 @@ export function createCounter(
 }
 
 /**
- * Adds a budget to an answer's headers.
+ * Adds a budget to the headers of an answer, which may have one already.
  *
  * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/10/
  */

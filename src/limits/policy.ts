@@ -1,4 +1,4 @@
-/** What the counter in memory and the one in Redis agree on. */
+/** What the counters in memory and in Redis have in common. */
 
 /** `user`: signed-in requests; `address`: all others; `auth-address` and `auth-account`: signing in. */
 export type Policy = 'user' | 'address' | 'auth-address' | 'auth-account'

@@ -11,13 +11,13 @@ import type { Policy } from './policy'
 export interface RateLimiter {
   /** Counts a request without a known user, for its address. @throws Problem RATE_LIMITED */
   anonymous(arrival: Arrival): Promise<void>
-  /** Counts a signed-in request. @returns what throws Problem RATE_LIMITED if it is one too many */
+  /** Counts a signed-in request. @returns a function that throws Problem RATE_LIMITED if it is one too many */
   user(arrival: Arrival, userId: string): Promise<() => void>
-  /** Counts a try to sign in for its address. @throws Problem RATE_LIMITED */
+  /** Counts an attempt to sign in for its address. @throws Problem RATE_LIMITED */
   signIn(arrival: Arrival): Promise<void>
   /** Counts a check of a password for the account. @throws Problem RATE_LIMITED */
   password(arrival: Arrival, account: string): Promise<void>
-  /** Only says what the address has left. */
+  /** Tells what the address has left, without counting. */
   peek(arrival: Arrival): Promise<void>
   /** Counts a request for its address if it is not counted yet; refuses nothing. @param isOurs the failure is ours: only looks */
   unrouted(arrival: Arrival, isOurs: boolean): Promise<void>
@@ -56,14 +56,14 @@ export function createRateLimiter({ counter, trustedProxyHops, metrics, serverSt
     async peek(arrival) {
       await take(arrival, 'address', addressOf(arrival), 0)
     },
-    async unrouted(arrival, isOurs) {
+    async unrouted(arrival, isOurFault) {
       if (!contextOf(arrival.request).isCounted)
-        await take(arrival, 'address', addressOf(arrival), isOurs ? 0 : 1)
+        await take(arrival, 'address', addressOf(arrival), isOurFault ? 0 : 1)
     },
   }
 }
 
-/** For pages that everybody may see. */
+/** For pages without a sign-in. */
 export function limitAnonymous(rateLimiter: RateLimiter) {
   return new Elysia({ name: 'limit-anonymous' }).derive({ as: 'scoped' }, async ({ request, set }) => {
     await rateLimiter.anonymous({ request, set })

@@ -25,7 +25,7 @@ export class RedisCounter {
   #isClosed = false
   #reason: string | undefined
 
-  /** @param timeoutMs how long one answer may take, before Redis counts as gone */
+  /** @param timeoutMs how long Redis may take for an answer before it counts as lost */
   constructor(url: string, log: Logger, timeoutMs = 200) {
     this.#log = log
     this.#timeoutMs = timeoutMs
@@ -66,7 +66,7 @@ export class RedisCounter {
     }
   }
 
-  /** Only the very first requests wait for the connection, and not for long. */
+  /** Only the very first requests wait for the connection. */
   async #open(): Promise<void> {
     if (this.client.status === 'wait') {
       const connected = this.client.connect().catch(() => {})

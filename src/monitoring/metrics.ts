@@ -14,7 +14,7 @@ import type { Settings } from '../settings'
 import type { Metrics } from '../telemetry/metrics'
 
 /**
- * `GET /metrics`, for Prometheus alone and so in no document.
+ * `GET /metrics`, which is not in the OpenAPI document.
  *
  * @param token the bearer token to ask for; left out, anybody may read
  * @param rateLimiter counts the requests without it

@@ -1,14 +1,14 @@
-/** The log: JSON lines in production, lines for people in development. */
+/** The log: JSON lines in production, readable lines in development. */
 import type { Writable } from 'node:stream'
 import pino, { type DestinationStream, type Logger } from 'pino'
 import type { Settings } from '../settings'
 
-/** An error's message and fields may hold submitted values (PostgreSQL's `detail` does), so only these are kept. */
+/** Keeps the fields of an error that hold no submitted values; its message and PostgreSQL's `detail` may. */
 function serializeError(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: typeof error }
   const { name, message, stack } = error
   const { code, constraint_name } = error as { code?: unknown; constraint_name?: unknown }
-  // without the message first: its own lines may look like frames
+  // the lines of a message may look like frames, so it goes first
   const frames = stack
     ?.replace(message, '')
     .split('\n')
@@ -18,7 +18,7 @@ function serializeError(error: unknown): Record<string, unknown> {
 
 /**
  * @param destination where the lines go; standard output by default
- * @param worker which of several processes this is; left out, the only one
+ * @param worker the number of this process, if there are several
  */
 export function createLog(
   { logLevel, production }: Pick<Settings, 'logLevel' | 'production'>,
@@ -31,28 +31,28 @@ export function createLog(
     serializers: { err: serializeError },
   }
   if (production) {
-    // sync: written in the background, the last lines would come out of order, or not at all, when the process ends
+    // written in the background, the last lines could be lost when the process ends
     const output = destination ?? inBatches(pino.destination({ dest: 1, sync: true }))
     return pino({ ...options, timestamp: pino.stdTimeFunctions.isoTime }, output)
   }
-  // read here, because in production it would only take memory
+  // loaded only here, because it takes memory
   const pretty: typeof import('pino-pretty') = require('pino-pretty')
-  const forPeople = {
+  const prettyOptions = {
     sync: true,
     singleLine: true,
     translateTime: 'SYS:HH:MM:ss.l',
     destination: destination ?? 1,
   }
-  return pino(options, pretty(forPeople))
+  return pino(options, pretty(prettyOptions))
 }
 
 /**
- * For what is told all the time: the log itself takes twice as long for a line.
+ * Writes a line in half the time that the log takes.
  *
- * @returns what writes a line, whose fields have to be all that the log would write
+ * @returns a function that writes exactly the given fields: it adds no level and no time
  */
 export function lineWriter(log: Logger): (line: Record<string, unknown>) => void {
-  // where its lines go: there is a symbol for it, and no type
+  // pino has a symbol for its destination, but no type
   const output = (log as unknown as Record<symbol, DestinationStream & Partial<Batches>>)[
     pino.symbols.streamSym
   ]
@@ -61,8 +61,8 @@ export function lineWriter(log: Logger): (line: Record<string, unknown>) => void
 }
 
 /**
- * In characters, which here are bytes but for names that other issuers give their users. So many a pipe takes as a whole
- * (`PIPE_BUF` on Linux): lines of several processes do not mix.
+ * In characters, nearly all of one byte. Linux writes so many bytes to a pipe as a whole (`PIPE_BUF`), so that lines of
+ * several processes do not mix.
  */
 const MAX_BATCH = 4096
 
@@ -70,11 +70,11 @@ const MAX_BATCH = 4096
 const BATCH_DELAY = 5
 
 interface Batches extends DestinationStream {
-  /** Writes a line together with those that follow at once: each write is a system call. */
+  /** Writes a line together with those of the next milliseconds, to save system calls. */
   collect(line: string): void
 }
 
-/** What is not collected is written at once, after what was collected before it. */
+/** `write` writes at once, after the lines that were collected before. */
 export function inBatches(output: DestinationStream): Batches {
   let batch = ''
   const flush = () => {

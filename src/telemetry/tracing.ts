@@ -1,4 +1,5 @@
 /** Traces for OpenTelemetry: a span for each request, and below it one for each of its statements. */
+import type { HrTime, Span } from '@opentelemetry/api'
 import { version } from '../../package.json'
 import { withDeadline } from '../database/deadline'
 import type { Statement } from '../database/query-context'
@@ -64,9 +65,9 @@ export async function startTracing({ otelEndpoint, continueTraces }: TracingSett
   }
 
   return {
-    request({ request, route, status, startedAt, statements, errorCode }) {
+    request(seen) {
       const now = performance.now()
-      // read anew each time, because the clock of the day may have been set
+      // read anew each time, because the system clock may have been set
       const epoch = Date.now() - now
       const timeOf = (ms: number) => core.millisToHrTime(epoch + ms)
       const method = METHODS.has(request.method) ? request.method : undefined
@@ -86,20 +87,8 @@ export async function startTracing({ otelEndpoint, continueTraces }: TracingSett
         continueTraces ? parentOf(request) : ROOT_CONTEXT,
       )
       if (!span.isRecording()) return
-      // a client's mistake is no fault of the service
-      if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
-      const below = trace.setSpan(ROOT_CONTEXT, span)
-      for (const { name, startedAt, ms, failed, errorCode } of statements) {
-        const attributes = {
-          'db.system.name': 'postgresql',
-          // never the SQL
-          'db.operation.name': name,
-          ...(failed && { 'error.type': errorCode || '_OTHER' }),
-        }
-        const options = { kind: SpanKind.CLIENT, startTime: timeOf(startedAt), attributes }
-        const statement = tracer.startSpan(name, options, below)
-        if (failed) statement.setStatus({ code: SpanStatusCode.ERROR })
-        statement.end(timeOf(startedAt + ms))
+      for (const each of seen.statements) {
+        startStatement(each, timeOf(each.startedAt), span).end(timeOf(each.startedAt + each.ms))
       }
       span.end(timeOf(now))
     },

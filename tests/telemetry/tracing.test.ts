@@ -142,7 +142,7 @@ describe('a request', () => {
     for (const [begun, ended] of statements.map(timesOf)) expect(ended).toBeGreaterThan(begun)
   })
 
-  test('of a stranger cannot choose its trace, nor that it is not sampled', async () => {
+  test('without a trusted proxy cannot choose its trace, nor that it is not sampled', async () => {
     const own = collector()
     const app = await start(own.url, { continueTraces: false })
     await app.call('/health', { headers: { traceparent: `00-${TRACE}-${PARENT}-00` } })
