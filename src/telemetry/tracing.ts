@@ -1,5 +1,5 @@
 /** Traces for OpenTelemetry: a span for each request, and below it one for each of its statements. */
-import type { HrTime, Span } from '@opentelemetry/api'
+import type { Context, HrTime, Span } from '@opentelemetry/api'
 import { version } from '../../package.json'
 import { withDeadline } from '../database/deadline'
 import type { Statement } from '../database/query-context'
@@ -59,9 +59,38 @@ export async function startTracing({ otelEndpoint, continueTraces }: TracingSett
   const propagator = new core.W3CTraceContextPropagator()
 
   /** The span that the request names: https://www.w3.org/TR/trace-context/ */
-  function parentOf({ headers }: Request) {
+  function parentOf({ headers }: Request): Context {
+    if (!continueTraces) return ROOT_CONTEXT
     const carrier = { traceparent: headers.get('traceparent'), tracestate: headers.get('tracestate') }
     return propagator.extract(ROOT_CONTEXT, carrier, api.defaultTextMapGetter)
+  }
+  function startRequest({ request, route, status, errorCode }: AnsweredRequest, startTime: HrTime): Span {
+    const method = METHODS.has(request.method) ? request.method : undefined
+    const attributes = {
+      'http.request.method': method ?? '_OTHER',
+      'http.route': route,
+      'http.response.status_code': status,
+      'url.scheme': request.url.startsWith('https:') ? 'https' : 'http',
+      'error.type': errorCode,
+    }
+    const name = [method ?? 'HTTP', route].filter(Boolean).join(' ')
+    const options = { kind: SpanKind.SERVER, startTime, attributes }
+    const span = tracer.startSpan(name, options, parentOf(request))
+    // a client's mistake is no fault of the service
+    if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
+    return span
+  }
+  function startStatement({ name, failed, errorCode }: Statement, startTime: HrTime, parent: Span): Span {
+    const attributes = {
+      'db.system.name': 'postgresql',
+      // never the SQL
+      'db.operation.name': name,
+      ...(failed && { 'error.type': errorCode || '_OTHER' }),
+    }
+    const options = { kind: SpanKind.CLIENT, startTime, attributes }
+    const span = tracer.startSpan(name, options, trace.setSpan(ROOT_CONTEXT, parent))
+    if (failed) span.setStatus({ code: SpanStatusCode.ERROR })
+    return span
   }
 
   return {
@@ -70,22 +99,7 @@ export async function startTracing({ otelEndpoint, continueTraces }: TracingSett
       // read anew each time, because the system clock may have been set
       const epoch = Date.now() - now
       const timeOf = (ms: number) => core.millisToHrTime(epoch + ms)
-      const method = METHODS.has(request.method) ? request.method : undefined
-      const span = tracer.startSpan(
-        [method ?? 'HTTP', route].filter(Boolean).join(' '),
-        {
-          kind: SpanKind.SERVER,
-          startTime: timeOf(startedAt),
-          attributes: {
-            'http.request.method': method ?? '_OTHER',
-            'http.route': route,
-            'http.response.status_code': status,
-            'url.scheme': request.url.startsWith('https:') ? 'https' : 'http',
-            'error.type': errorCode,
-          },
-        },
-        continueTraces ? parentOf(request) : ROOT_CONTEXT,
-      )
+      const span = startRequest(seen, timeOf(seen.startedAt))
       if (!span.isRecording()) return
       for (const each of seen.statements) {
         startStatement(each, timeOf(each.startedAt), span).end(timeOf(each.startedAt + each.ms))
