@@ -1,4 +1,5 @@
 /** CORS: pages of the configured origins may call from a browser; in development, also pages on this machine. */
+import { cors as plugin } from '@elysiajs/cors'
 import { Elysia } from 'elysia'
 import type { Settings } from '../settings'
 
@@ -40,18 +41,28 @@ const OF_PREFLIGHTS = {
 export function cors({ corsOrigins, production }: Pick<Settings, 'corsOrigins' | 'production'>) {
   const listed = new Set(corsOrigins)
   const isAllowed = (origin: string) => listed.has(origin) || (!production && OF_THIS_MACHINE.test(origin))
-  return new Elysia({ name: 'cors' }).onRequest(({ request, set }) => {
-    set.headers['vary'] = 'Origin'
-    const origin = request.headers.get('origin')
-    if (origin === null) return
-    if (isAllowed(origin)) set.headers['access-control-allow-origin'] = origin
-    set.headers['access-control-allow-credentials'] = 'true'
-    set.headers['access-control-expose-headers'] = EXPOSED
-    if (!isPreflight(request)) return
-    Object.assign(set.headers, OF_PREFLIGHTS)
-    // at any path: if the preflight failed, the page could not read the 404 that follows
-    return new Response(null, { status: 204 })
-  })
+  return new Elysia({ name: 'cors' })
+    .use(
+      plugin({
+        // Elysia trap 29 (docs/elysia.md)
+        origin: ({ headers }) => isAllowed(headers.get('origin') ?? ''),
+        // these headers are set below; Elysia trap 31 (docs/elysia.md)
+        credentials: false,
+        methods: false,
+        ...({ allowedHeaders: false, exposeHeaders: false } as object),
+        // Elysia trap 30 (docs/elysia.md)
+        preflight: false,
+      }),
+    )
+    .onRequest(({ request, set }) => {
+      if (!request.headers.has('origin')) return
+      set.headers['access-control-allow-credentials'] = 'true'
+      set.headers['access-control-expose-headers'] = EXPOSED
+      if (!isPreflight(request)) return
+      Object.assign(set.headers, OF_PREFLIGHTS)
+      // at any path: if the preflight failed, the page could not read the 404 that follows
+      return new Response(null, { status: 204 })
+    })
 }
 
 /** Asked for requests with an `Origin`: https://fetch.spec.whatwg.org/#cors-preflight-fetch */

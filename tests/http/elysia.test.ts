@@ -3,6 +3,7 @@
  * fails says that a trap is gone: then what we do about it can go, too.
  */
 import { describe, expect, spyOn, test } from 'bun:test'
+import { cors } from '@elysiajs/cors'
 import { EdenFetchError, treaty } from '@elysiajs/eden'
 import { swagger } from '@elysiajs/swagger'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
@@ -284,6 +285,29 @@ describe('Elysia trap', () => {
     const second = new Elysia().listen({ port: first.server?.port ?? 0 })
     expect(second.server?.port).toBe(first.server?.port)
     await Promise.all([first.stop(true), second.stop(true)])
+  })
+})
+
+describe('@elysiajs/cors trap', () => {
+  const ORIGIN = { origin: 'http://app.example' }
+
+  test('29: an origin is also compared without its scheme', async () => {
+    const app = new Elysia().use(cors({ origin: ['app.example'] })).get('/', () => '')
+    const { headers } = await ask(app, '/', { headers: ORIGIN })
+    expect(headers.get('access-control-allow-origin')).toBe('http://app.example')
+  })
+
+  test('30: every OPTIONS is 204, whether it is a preflight or not, and at any path', async () => {
+    const app = new Elysia().use(cors())
+    expect((await ask(app, '/nothing', { method: 'OPTIONS' })).status).toBe(204)
+  })
+
+  test('31: headers go to requests without an origin too, and cannot be switched off by type', async () => {
+    const app = new Elysia().use(cors({ origin: () => false })).get('/', () => '')
+    expect((await ask(app, '/')).headers.get('access-control-allow-credentials')).toBe('true')
+    // @ts-expect-error `false` is missing from the type
+    const quiet = new Elysia().use(cors({ exposeHeaders: false })).get('/', () => '')
+    expect((await ask(quiet, '/')).headers.has('access-control-expose-headers')).toBe(false)
   })
 })
 
