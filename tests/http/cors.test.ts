@@ -112,3 +112,9 @@ test.each([
     expect(headers.get('vary')).toContain('Origin')
   }
 })
+
+test('an answer to a request without an origin has no header for pages of other origins', async () => {
+  const { headers } = await call('GET', '/health')
+  expect([...headers.keys()].filter((name) => name.startsWith('access-control-'))).toEqual([])
+  expect(headers.get('vary')).toContain('Origin')
+})
