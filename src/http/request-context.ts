@@ -3,12 +3,6 @@ import { type QueryContext, type Statement, timeLeft } from '../database/query-c
 import { within } from '../system/timer'
 import { type ErrorCode, Problem } from './problems'
 
-/** The part of Elysia's context that a hook hands on. */
-export interface Arrival {
-  request: Request
-  set: { headers: Record<string, string | number | undefined> }
-}
-
 /** A class, because in a literal the getter would be made anew for each request. */
 export class RequestContext implements QueryContext {
   /** The header `X-Request-Id`. */

@@ -1,8 +1,8 @@
 /** Traces for OpenTelemetry: a span for each request, and below it one for each of its statements. */
 import type { HrTime, Span } from '@opentelemetry/api'
 import { version } from '../../package.json'
-import { withDeadline } from '../database/deadline'
 import type { Statement } from '../database/query-context'
+import { within } from '../system/timer'
 import { METHODS } from './methods'
 
 export interface Tracing {
@@ -49,7 +49,7 @@ export async function startTracing({ otelEndpoint, continueTraces }: TracingSett
     import('@opentelemetry/exporter-trace-otlp-http'),
     describeService(),
   ])
-  const { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } = api
+  const { defaultTextMapGetter, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } = api
   const exporter = new otlp.OTLPTraceExporter({ url: `${otelEndpoint.replace(/\/+$/, '')}/v1/traces` })
   const provider = new sdk.BasicTracerProvider({
     resource,
@@ -60,8 +60,35 @@ export async function startTracing({ otelEndpoint, continueTraces }: TracingSett
 
   /** The span that the request names: https://www.w3.org/TR/trace-context/ */
   function parentOf({ headers }: Request) {
-    const carrier = { traceparent: headers.get('traceparent'), tracestate: headers.get('tracestate') }
-    return propagator.extract(ROOT_CONTEXT, carrier, api.defaultTextMapGetter)
+    if (!continueTraces) return ROOT_CONTEXT
+    const sent = { traceparent: headers.get('traceparent'), tracestate: headers.get('tracestate') }
+    return propagator.extract(ROOT_CONTEXT, sent, defaultTextMapGetter)
+  }
+
+  function startRequest({ request, route, status, errorCode }: AnsweredRequest, startTime: HrTime): Span {
+    const method = METHODS.has(request.method) ? request.method : undefined
+    const attributes = {
+      'http.request.method': method ?? '_OTHER',
+      'http.route': route,
+      'http.response.status_code': status,
+      'url.scheme': request.url.startsWith('https:') ? 'https' : 'http',
+      'error.type': errorCode,
+    }
+    const name = [method ?? 'HTTP', route].filter(Boolean).join(' ')
+    const span = tracer.startSpan(name, { kind: SpanKind.SERVER, startTime, attributes }, parentOf(request))
+    // a client's mistake is no fault of the service
+    return status >= 500 ? span.setStatus({ code: SpanStatusCode.ERROR }) : span
+  }
+
+  function startStatement({ name, failed, errorCode }: Statement, startTime: HrTime, parent: Span): Span {
+    const attributes = {
+      'db.system.name': 'postgresql',
+      'db.operation.name': name,
+      'error.type': failed ? errorCode || '_OTHER' : undefined,
+    }
+    const below = trace.setSpan(ROOT_CONTEXT, parent)
+    const span = tracer.startSpan(name, { kind: SpanKind.CLIENT, startTime, attributes }, below)
+    return failed ? span.setStatus({ code: SpanStatusCode.ERROR }) : span
   }
 
   return {
@@ -70,22 +97,7 @@ export async function startTracing({ otelEndpoint, continueTraces }: TracingSett
       // read anew each time, because the system clock may have been set
       const epoch = Date.now() - now
       const timeOf = (ms: number) => core.millisToHrTime(epoch + ms)
-      const method = METHODS.has(request.method) ? request.method : undefined
-      const span = tracer.startSpan(
-        [method ?? 'HTTP', route].filter(Boolean).join(' '),
-        {
-          kind: SpanKind.SERVER,
-          startTime: timeOf(startedAt),
-          attributes: {
-            'http.request.method': method ?? '_OTHER',
-            'http.route': route,
-            'http.response.status_code': status,
-            'url.scheme': request.url.startsWith('https:') ? 'https' : 'http',
-            'error.type': errorCode,
-          },
-        },
-        continueTraces ? parentOf(request) : ROOT_CONTEXT,
-      )
+      const span = startRequest(seen, timeOf(seen.startedAt))
       if (!span.isRecording()) return
       for (const each of seen.statements) {
         startStatement(each, timeOf(each.startedAt), span).end(timeOf(each.startedAt + each.ms))
@@ -94,7 +106,7 @@ export async function startTracing({ otelEndpoint, continueTraces }: TracingSett
     },
     async stop() {
       // a collector that is slow or gone must not hold up the end
-      await withDeadline(provider.shutdown(), STOP_DEADLINE).catch(() => {})
+      await within(STOP_DEADLINE, provider.shutdown(), () => {}).catch(() => {})
     },
   }
 }
