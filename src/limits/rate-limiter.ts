@@ -19,8 +19,8 @@ export interface RateLimiter {
   password(arrival: Arrival, account: string): Promise<void>
   /** Tells what the address has left, without counting. */
   peek(arrival: Arrival): Promise<void>
-  /** Counts a request for its address if it is not counted yet; refuses nothing. @param isOurs the failure is ours: only looks */
-  unrouted(arrival: Arrival, isOurs: boolean): Promise<void>
+  /** Counts a request for its address if it is not counted yet; refuses nothing. @param isOurFault then only looks */
+  unrouted(arrival: Arrival, isOurFault: boolean): Promise<void>
 }
 
 interface Deps {

@@ -1,8 +1,8 @@
 /** Traces for OpenTelemetry: a span for each request, and below it one for each of its statements. */
-import type { Context, HrTime, Span } from '@opentelemetry/api'
+import type { HrTime, Span } from '@opentelemetry/api'
 import { version } from '../../package.json'
-import { withDeadline } from '../database/deadline'
 import type { Statement } from '../database/query-context'
+import { within } from '../system/timer'
 import { METHODS } from './methods'
 
 export interface Tracing {
@@ -49,7 +49,7 @@ export async function startTracing({ otelEndpoint, continueTraces }: TracingSett
     import('@opentelemetry/exporter-trace-otlp-http'),
     describeService(),
   ])
-  const { ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } = api
+  const { defaultTextMapGetter, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace } = api
   const exporter = new otlp.OTLPTraceExporter({ url: `${otelEndpoint.replace(/\/+$/, '')}/v1/traces` })
   const provider = new sdk.BasicTracerProvider({
     resource,
@@ -59,11 +59,12 @@ export async function startTracing({ otelEndpoint, continueTraces }: TracingSett
   const propagator = new core.W3CTraceContextPropagator()
 
   /** The span that the request names: https://www.w3.org/TR/trace-context/ */
-  function parentOf({ headers }: Request): Context {
+  function parentOf({ headers }: Request) {
     if (!continueTraces) return ROOT_CONTEXT
-    const carrier = { traceparent: headers.get('traceparent'), tracestate: headers.get('tracestate') }
-    return propagator.extract(ROOT_CONTEXT, carrier, api.defaultTextMapGetter)
+    const sent = { traceparent: headers.get('traceparent'), tracestate: headers.get('tracestate') }
+    return propagator.extract(ROOT_CONTEXT, sent, defaultTextMapGetter)
   }
+
   function startRequest({ request, route, status, errorCode }: AnsweredRequest, startTime: HrTime): Span {
     const method = METHODS.has(request.method) ? request.method : undefined
     const attributes = {
@@ -74,23 +75,20 @@ export async function startTracing({ otelEndpoint, continueTraces }: TracingSett
       'error.type': errorCode,
     }
     const name = [method ?? 'HTTP', route].filter(Boolean).join(' ')
-    const options = { kind: SpanKind.SERVER, startTime, attributes }
-    const span = tracer.startSpan(name, options, parentOf(request))
+    const span = tracer.startSpan(name, { kind: SpanKind.SERVER, startTime, attributes }, parentOf(request))
     // a client's mistake is no fault of the service
-    if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
-    return span
+    return status >= 500 ? span.setStatus({ code: SpanStatusCode.ERROR }) : span
   }
+
   function startStatement({ name, failed, errorCode }: Statement, startTime: HrTime, parent: Span): Span {
     const attributes = {
       'db.system.name': 'postgresql',
-      // never the SQL
       'db.operation.name': name,
-      ...(failed && { 'error.type': errorCode || '_OTHER' }),
+      'error.type': failed ? errorCode || '_OTHER' : undefined,
     }
-    const options = { kind: SpanKind.CLIENT, startTime, attributes }
-    const span = tracer.startSpan(name, options, trace.setSpan(ROOT_CONTEXT, parent))
-    if (failed) span.setStatus({ code: SpanStatusCode.ERROR })
-    return span
+    const below = trace.setSpan(ROOT_CONTEXT, parent)
+    const span = tracer.startSpan(name, { kind: SpanKind.CLIENT, startTime, attributes }, below)
+    return failed ? span.setStatus({ code: SpanStatusCode.ERROR }) : span
   }
 
   return {
@@ -108,7 +106,7 @@ export async function startTracing({ otelEndpoint, continueTraces }: TracingSett
     },
     async stop() {
       // a collector that is slow or gone must not hold up the end
-      await withDeadline(provider.shutdown(), STOP_DEADLINE).catch(() => {})
+      await within(STOP_DEADLINE, provider.shutdown(), () => {}).catch(() => {})
     },
   }
 }
