@@ -106,6 +106,14 @@ export function wholeNumber(pattern: string, rule: string, documented: Record<st
   return t.Unsafe<number>(t.String({ pattern, rule, ...number }))
 }
 
+/** What an id or a revision can be. */
+export const POSITIVE = { minimum: 1, maximum: Number.MAX_SAFE_INTEGER }
+
+/** An id in a path. */
+export function idInPath(description: string) {
+  return wholeNumber('^0*[1-9][0-9]*$', 'must be a positive whole number', { ...POSITIVE, description })
+}
+
 /**
  * The fields of an input as an answer has them: the same types, without the rules, which the database's constraints
  * enforce for what is stored.
