@@ -15,6 +15,12 @@ export interface User {
   has: Belongings
 }
 
+/** What an id in this path, or in an answer from there, is of. Tasks have two addresses. */
+export function collectionOf(path: string): string {
+  const [, name = path] = /(?:\/v1|\{user_id\})\/(?:users\/me\/)?(\w+)/.exec(path) ?? []
+  return name === 'todos' ? 'tasks' : name
+}
+
 /** How many values of a kind are kept for each user. */
 const KEPT = 12
 const ACCOUNTS = 4
@@ -50,13 +56,12 @@ export class World {
   /** Keeps what a successful answer has told. */
   async learn(
     user: User,
-    { operationId }: Operation,
+    { operationId, path }: Operation,
     sent: unknown,
     { headers, body }: Answer,
   ): Promise<void> {
     visit(body, (found) => {
-      if ('revision' in found) keep(user, 'task', found['id'])
-      if ('last_used_at' in found) keep(user, 'session', found['id'])
+      if ('revision' in found || 'last_used_at' in found) keep(user, collectionOf(path), found['id'])
       this.#learnSession(found)
       keep(user, 'cursor', found['next_cursor'])
       keep(user, 'since', found['cursor'])
@@ -88,7 +93,7 @@ export class World {
     const owner = this.users.find(({ id }) => id === (user as { id?: unknown } | undefined)?.id)
     if (!owner || typeof token !== 'string') return
     keep(owner, 'refresh_token', refreshToken)
-    keep(owner, 'session', decodeJwt(token)['sid'])
+    keep(owner, 'sessions', decodeJwt(token)['sid'])
   }
 
   /** Another use would end the session. */
@@ -121,7 +126,7 @@ export class World {
     const isFree = this.#made % 2 === 0
     const token = isFree ? await signAccessToken(body.user.id, this.#app.settings) : body.access_token
     const session = String(decodeJwt(body.access_token)['sid'])
-    const has = { refresh_token: [body.refresh_token], session: [session] }
+    const has = { refresh_token: [body.refresh_token], sessions: [session] }
     return { id: body.user.id, token, account, has }
   }
 
