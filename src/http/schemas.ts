@@ -114,6 +114,16 @@ export function idInPath(description: string) {
   return wholeNumber('^0*[1-9][0-9]*$', 'must be a positive whole number', { ...POSITIVE, description })
 }
 
+const MAX_LIMIT = 200
+export const DEFAULT_LIMIT = 100
+
+/** How long a page of a list may be: a parameter. */
+export const Limit = wholeNumber(
+  '^0*(?:[1-9][0-9]?|1[0-9]{2}|200)$',
+  `must be a whole number from 1 to ${MAX_LIMIT}`,
+  { minimum: 1, maximum: MAX_LIMIT, default: DEFAULT_LIMIT, description: 'How many the answer has at most' },
+)
+
 /**
  * The fields of an input as an answer has them: the same types, without the rules, which the database's constraints
  * enforce for what is stored.

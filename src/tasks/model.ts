@@ -8,6 +8,7 @@ import {
   answered,
   idInPath,
   integer,
+  Limit,
   Moment,
   namedObject,
   nullable,
@@ -194,8 +195,6 @@ const UserId = t.Optional(t.String({ description: "The token's subject, or `me`"
 export const OwnerParams = t.Object({ user_id: UserId }, strict)
 export const TaskParams = t.Object({ user_id: UserId, id: idInPath("The task's id") }, strict)
 
-const MAX_LIMIT = 200
-export const DEFAULT_LIMIT = 100
 const MAX_SKIP = 10_000
 
 export const ListQuery = t.Object(
@@ -204,14 +203,7 @@ export const ListQuery = t.Object(
     completed: t.Optional(oneOf(['true', 'false'], 'Lists only tasks with this value')),
     sort: t.Optional(oneOf(['created', 'title'], 'By creation (the default), or by title without case')),
     order: t.Optional(oneOf(['asc', 'desc'], 'created: `desc` by default; title: `asc`')),
-    limit: t.Optional(
-      wholeNumber('^0*(?:[1-9][0-9]?|1[0-9]{2}|200)$', `must be a whole number from 1 to ${MAX_LIMIT}`, {
-        minimum: 1,
-        maximum: MAX_LIMIT,
-        default: DEFAULT_LIMIT,
-        description: 'How many tasks the answer has at most',
-      }),
-    ),
+    limit: t.Optional(Limit),
     cursor: t.Optional(
       t.String({
         maxLength: 4096,
