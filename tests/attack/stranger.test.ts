@@ -5,7 +5,7 @@
 import { afterEach, describe, expect, test } from 'bun:test'
 import pLimit from 'p-limit'
 import { type Answer, testApp } from '../support/app'
-import { type Operation, type Parameter, pathOf, readOpenApi } from '../support/openapi'
+import { makes, type Operation, type Parameter, pathOf, readOpenApi } from '../support/openapi'
 import { forgetOwned, numberFrom, ownedTables } from '../support/owned'
 
 const { call, sql } = await testApp()
@@ -62,8 +62,6 @@ const CURSORS = [
   (await asAnn('GET', `${TODOS}/changes`)).body.cursor,
 ]
 
-/** Whether it makes something of the caller's, each time that it is sent. */
-const makes = ({ responses, needsToken }: Operation) => '201' in responses && needsToken
 // one of each kind, also of kinds that nothing above makes; her first one of each has the number of `kept`
 for (const operation of openApi.operations.filter(makes)) {
   await asAnn(operation.method, pathOf(operation, { user_id: 'me' }), openApi.bodyOf(operation))

@@ -1,8 +1,8 @@
 /** Requests before they are sent: what an operation asks for, with values that are known to be there. */
 import fc, { type Arbitrary } from 'fast-check'
-import type { Operation, Parameter } from '../support/openapi'
+import { collectionOf, type Operation, type Parameter } from '../support/openapi'
 import type { Contract } from './contract'
-import { collectionOf, type User, type World } from './world'
+import type { User, World } from './world'
 
 /** A request as it will be sent. */
 export interface Draft {

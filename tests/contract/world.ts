@@ -2,7 +2,7 @@
 import { decodeJwt, SignJWT } from 'jose'
 import { signAccessToken } from '../../src/auth/token'
 import { type Answer, SECRET, type TestApp } from '../support/app'
-import type { Operation } from '../support/openapi'
+import { collectionOf, type Operation } from '../support/openapi'
 
 /** What a user has, by the name of the parameter or field that it is for; the newest last. */
 type Belongings = Record<string, string[]>
@@ -13,12 +13,6 @@ export interface User {
   /** Undefined for one of another issuer. */
   account: { email: string; password: string } | undefined
   has: Belongings
-}
-
-/** What an id in this path, or in an answer from there, is of. Tasks have two addresses. */
-export function collectionOf(path: string): string {
-  const [, name = path] = /(?:\/v1|\{user_id\})\/(?:users\/me\/)?(\w+)/.exec(path) ?? []
-  return name === 'todos' ? 'tasks' : name
 }
 
 /** How many values of a kind are kept for each user. */
