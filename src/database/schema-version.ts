@@ -5,5 +5,7 @@ import { join } from 'node:path'
 /** @returns the number of the newest migration, which the statements rely on */
 export function newestMigration(): string {
   const files = readdirSync(join(import.meta.dir, '../../db/migrations')).toSorted()
-  return files.at(-1)?.split('_')[0] ?? ''
+  const [version] = files.at(-1)?.split('_') ?? []
+  if (version === undefined) throw new Error('There are no migrations')
+  return version
 }
