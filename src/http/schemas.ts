@@ -106,6 +106,24 @@ export function wholeNumber(pattern: string, rule: string, documented: Record<st
   return t.Unsafe<number>(t.String({ pattern, rule, ...number }))
 }
 
+/** What an id or a revision can be. */
+export const POSITIVE = { minimum: 1, maximum: Number.MAX_SAFE_INTEGER }
+
+/** An id in a path. */
+export function idInPath(description: string) {
+  return wholeNumber('^0*[1-9][0-9]*$', 'must be a positive whole number', { ...POSITIVE, description })
+}
+
+const MAX_LIMIT = 200
+export const DEFAULT_LIMIT = 100
+
+/** How long a page of a list may be: a parameter. */
+export const Limit = wholeNumber(
+  '^0*(?:[1-9][0-9]?|1[0-9]{2}|200)$',
+  `must be a whole number from 1 to ${MAX_LIMIT}`,
+  { minimum: 1, maximum: MAX_LIMIT, default: DEFAULT_LIMIT, description: 'How many the answer has at most' },
+)
+
 /**
  * The fields of an input as an answer has them: the same types, without the rules, which the database's constraints
  * enforce for what is stored.

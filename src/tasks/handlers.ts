@@ -4,7 +4,7 @@ import { refuseDeleted, type Services, type SignedIn } from '../auth/guard'
 import { userState } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
 import type { Sql } from '../database/sql'
-import { isNamed, matchedRevisions, notModified, taskTag } from '../http/etag'
+import { isNamed, matchedRevisions, notModified, revisionTag } from '../http/etag'
 import { type IdempotencyKey, idempotencyKey } from '../http/idempotency'
 import { Problem } from '../http/problems'
 import { type Answer, contextOf } from '../http/request-context'
@@ -88,7 +88,7 @@ export function createHandlers({ database, metrics }: Services, cache: PageCache
       await refuseDeleted(sql, caller)
       throw new Problem('TASK_NOT_FOUND')
     }
-    const tag = taskTag(task.revision)
+    const tag = revisionTag(task.revision)
     return isNamed(request.headers.get('if-none-match'), tag) ? notModified(set, tag) : tagged(set, task)
   }
 
@@ -153,7 +153,7 @@ async function changeListed(
 }
 
 function tagged(set: Answer, row: TaskRow): Task {
-  set.headers['etag'] = taskTag(row.revision)
+  set.headers['etag'] = revisionTag(row.revision)
   return toTask(row)
 }
 
@@ -174,7 +174,7 @@ async function findStored(sql: Sql, caller: Caller, id: number): Promise<TaskRow
 }
 
 function conflict(current: TaskRow): Problem {
-  const headers = { etag: taskTag(current.revision) }
+  const headers = { etag: revisionTag(current.revision) }
   return new Problem('PRECONDITION_FAILED', { current: toTask(current), headers })
 }
 

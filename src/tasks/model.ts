@@ -2,22 +2,24 @@
 import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { t } from 'elysia'
+import { RESPONSE_HEADERS } from '../http/operation'
 import { invalid, problemWith } from '../http/problems'
 import {
   answered,
+  idInPath,
   integer,
+  Limit,
   Moment,
   namedObject,
   nullable,
   oneOf,
   optionalBody,
+  POSITIVE,
   strict,
   text,
   wholeNumber,
 } from '../http/schemas'
 import { writer } from '../http/writer'
-
-const POSITIVE = { minimum: 1, maximum: Number.MAX_SAFE_INTEGER }
 
 const example = {
   id: 42,
@@ -93,22 +95,17 @@ export const NOTHING: TaskUpdate = {
   title: '',
 }
 
-const ETAG = { description: 'Made from the revision', required: true, schema: { type: 'string' } }
-const LOCATION = {
-  description: 'Where the task is',
-  required: true,
-  schema: { type: 'string', format: 'uri-reference' },
-}
+const { ETag, Link, Location } = RESPONSE_HEADERS
 const REPLAYED = {
   description: '`true`: this is the first answer to the request, sent again',
   schema: { type: 'string' },
 }
 
 /** A task in an answer with headers. */
-export const TaggedTask = { ...Task, responseHeaders: { ETag: ETAG } }
+export const TaggedTask = { ...Task, responseHeaders: { ETag } }
 export const CreatedTask = {
   ...Task,
-  responseHeaders: { ETag: ETAG, Location: LOCATION, 'Idempotency-Replayed': REPLAYED },
+  responseHeaders: { ETag, Location, 'Idempotency-Replayed': REPLAYED },
 }
 
 /** A problem with the task as it is now, which a client needs in order to try again. */
@@ -177,8 +174,8 @@ function listOf<Item extends TSchema>(item: Item, page: TSchema) {
     t.Any({
       mediaTypes: { 'application/json': t.Array(item), [PAGE_TYPE]: page },
       responseHeaders: {
-        ETag: ETAG,
-        Link: { description: 'If there are more: `<…>; rel="next"`', schema: { type: 'string' } },
+        ETag,
+        Link,
         'X-Total-Count': { description: 'With `count=true`', schema: { type: 'integer' } },
       },
       notModified: true,
@@ -194,17 +191,10 @@ export const writeTrash = { array: writer(t.Array(TrashedTask)), page: writer(Tr
 
 const UserId = t.Optional(t.String({ description: "The token's subject, or `me`" }))
 
-const TaskId = wholeNumber('^0*[1-9][0-9]*$', 'must be a positive whole number', {
-  ...POSITIVE,
-  description: "The task's id",
-})
-
 /** Only one of the two addresses has `user_id`; the guard has already compared it with the caller. */
 export const OwnerParams = t.Object({ user_id: UserId }, strict)
-export const TaskParams = t.Object({ user_id: UserId, id: TaskId }, strict)
+export const TaskParams = t.Object({ user_id: UserId, id: idInPath("The task's id") }, strict)
 
-const MAX_LIMIT = 200
-export const DEFAULT_LIMIT = 100
 const MAX_SKIP = 10_000
 
 export const ListQuery = t.Object(
@@ -213,14 +203,7 @@ export const ListQuery = t.Object(
     completed: t.Optional(oneOf(['true', 'false'], 'Lists only tasks with this value')),
     sort: t.Optional(oneOf(['created', 'title'], 'By creation (the default), or by title without case')),
     order: t.Optional(oneOf(['asc', 'desc'], 'created: `desc` by default; title: `asc`')),
-    limit: t.Optional(
-      wholeNumber('^0*(?:[1-9][0-9]?|1[0-9]{2}|200)$', `must be a whole number from 1 to ${MAX_LIMIT}`, {
-        minimum: 1,
-        maximum: MAX_LIMIT,
-        default: DEFAULT_LIMIT,
-        description: 'How many tasks the answer has at most',
-      }),
-    ),
+    limit: t.Optional(Limit),
     cursor: t.Optional(
       t.String({
         maxLength: 4096,

@@ -10,10 +10,11 @@ import { appendHeader } from '../http/headers'
 import { invalid } from '../http/problems'
 import { queryOf } from '../http/query'
 import { type Answer, contextOf } from '../http/request-context'
+import { DEFAULT_LIMIT } from '../http/schemas'
 import type { Metrics } from '../telemetry/metrics'
 import { decodePosition, encodePosition, type List } from './cursor'
 import type { Part } from './list-queries'
-import { DEFAULT_LIMIT, type ListQuery, PAGE_TYPE, type PageOf, type Task, type TaskRow } from './model'
+import { type ListQuery, PAGE_TYPE, type PageOf, type Task, type TaskRow } from './model'
 import { isSame, type Page, type PageCache } from './page-cache'
 
 export interface PageDeps {

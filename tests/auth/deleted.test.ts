@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'bun:test'
 import { SignJWT } from 'jose'
+import { signAccessToken } from '../../src/auth/token'
 import { SECRET, testApp } from '../support/app'
-import { type Operation, pathOf, readOpenApi } from '../support/openapi'
+import { collectionOf, makes, type Operation, pathOf, readOpenApi } from '../support/openapi'
+import { ownedTables } from '../support/owned'
 
-const { call, sql } = await testApp()
+const { call, sql, settings } = await testApp()
 const ME = '/api/v1/users/me'
 const ORIGIN = 'http://localhost:3000'
 const PASSWORD = 'correct horse battery staple'
@@ -13,8 +15,19 @@ const openApi = await readOpenApi(call)
 /** Every operation that needs a token, whoever may have added it. */
 const operations = openApi.operations.filter(({ needsToken }) => needsToken)
 
-/** Of parameters, only what it must have; a session or task that is not named is nobody's. */
-async function send(operation: Operation, token: string, taskId?: number) {
+/** Makes one of each kind. @returns their ids, by their collection */
+async function makeAll(token: string): Promise<Map<string, number>> {
+  const ids = new Map<string, number>()
+  for (const operation of operations.filter(makes)) {
+    const { status, body } = await send(operation, token)
+    expect(status, operation.path).toBe(201)
+    ids.set(collectionOf(operation.path), body.id)
+  }
+  return ids
+}
+
+/** Of parameters, only what it must have; an id that is not given is nobody's. */
+async function send(operation: Operation, token: string, ofId?: number) {
   const samples = operation.parameters
     .filter(({ required }) => required)
     .map(({ in: place, name, schema }) => ({ place, name, value: String(openApi.sampleOf(schema)) }))
@@ -22,7 +35,7 @@ async function send(operation: Operation, token: string, taskId?: number) {
     Object.fromEntries(
       samples.filter(({ place }) => place === wanted).map(({ name, value }) => [name, value]),
     )
-  const id = taskId === undefined ? {} : { id: String(taskId) }
+  const id = ofId === undefined ? {} : { id: String(ofId) }
   const path = pathOf(operation, { ...valuesIn('path'), user_id: 'me', ...id })
   const query = new URLSearchParams(valuesIn('query'))
   return call(operation.method, query.size > 0 ? `${path}?${query}` : path, {
@@ -59,13 +72,10 @@ async function rowOf(id: string): Promise<unknown> {
   return row?.row
 }
 
-/** Whatever table names its rows' user. */
+/** How many rows of each table are the user's. */
 async function rowsOf(id: string): Promise<Record<string, number>> {
-  const tables = await sql<{ name: string }[]>`
-    select table_name as name from information_schema.columns
-    where table_schema = 'public' and column_name = 'user_id'`
   const rows: Record<string, number> = {}
-  for (const { name } of tables) {
+  for (const name of [...(await ownedTables(sql)), 'accounts', 'sessions']) {
     rows[name] = (await sql`select from ${sql(name)} where user_id = ${id}`).length
   }
   return rows
@@ -89,7 +99,7 @@ describe.each(Object.entries(KINDS))('the token of %s', (kind, makeToken) => {
 
     const { id, token } = await makeToken()
     const headers = { authorization: `Bearer ${token}` }
-    await call('POST', '/api/v1/todos', { headers, body: { title: 'x' } })
+    await makeAll(token)
     const body = kind === 'an account' ? { password: PASSWORD } : undefined
     expect((await call('DELETE', ME, { headers, body })).status).toBe(204)
     const tombstone = await rowOf(id)
@@ -109,12 +119,14 @@ describe('a foreign user who was deleted and came back', () => {
     const { id, token } = await tokenOfForeigner()
     expect((await call('DELETE', ME, { headers: { authorization: `Bearer ${token}` } })).status).toBe(204)
     await sql`update users set refuse_tokens_until = refuse_tokens_until - interval '30 seconds' where id = ${id}`
-    const { status, body: task } = await call('POST', '/api/v1/todos', { as: id, body: { title: 'back' } })
-    expect(status).toBe(201)
+    const newer = await signAccessToken(id, settings)
+    const ofId = (await makeAll(newer)).get(collectionOf(operation.path))
+    const stored = async () => [await rowOf(id), await rowsOf(id)]
+    const before = await stored()
 
-    const taskId = operation.path.includes('/sessions/') ? undefined : task.id
-    const answer = await send(operation, token, taskId)
+    const answer = await send(operation, token, ofId)
     expect(answer).toMatchObject({ status: 401, body: { error_code: 'TOKEN_INVALID' } })
-    expect((await call('GET', `/api/v1/todos/${task.id}`, { as: id })).body).toEqual(task)
+    expect(await stored()).toEqual(before)
+    expect((await send(operation, newer, ofId)).body.error_code).not.toBe('TOKEN_INVALID')
   })
 })

@@ -1,6 +1,6 @@
 /** Requests before they are sent: what an operation asks for, with values that are known to be there. */
 import fc, { type Arbitrary } from 'fast-check'
-import type { Operation, Parameter } from '../support/openapi'
+import { collectionOf, type Operation, type Parameter } from '../support/openapi'
 import type { Contract } from './contract'
 import type { User, World } from './world'
 
@@ -71,7 +71,7 @@ const KINDS = new Set([
 
 /** An id is of what its path is about. */
 export function kindOf({ path }: Operation, name: string): string {
-  if (name === 'id') return path.includes('/sessions/') ? 'session' : 'task'
+  if (name === 'id') return collectionOf(path)
   if (name === 'If-None-Match') return path.includes('{id}') ? 'tag' : 'list tag'
   return name
 }

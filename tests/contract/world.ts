@@ -2,7 +2,7 @@
 import { decodeJwt, SignJWT } from 'jose'
 import { signAccessToken } from '../../src/auth/token'
 import { type Answer, SECRET, type TestApp } from '../support/app'
-import type { Operation } from '../support/openapi'
+import { collectionOf, type Operation } from '../support/openapi'
 
 /** What a user has, by the name of the parameter or field that it is for; the newest last. */
 type Belongings = Record<string, string[]>
@@ -50,13 +50,12 @@ export class World {
   /** Keeps what a successful answer has told. */
   async learn(
     user: User,
-    { operationId }: Operation,
+    { operationId, path }: Operation,
     sent: unknown,
     { headers, body }: Answer,
   ): Promise<void> {
     visit(body, (found) => {
-      if ('revision' in found) keep(user, 'task', found['id'])
-      if ('last_used_at' in found) keep(user, 'session', found['id'])
+      if ('revision' in found || 'last_used_at' in found) keep(user, collectionOf(path), found['id'])
       this.#learnSession(found)
       keep(user, 'cursor', found['next_cursor'])
       keep(user, 'since', found['cursor'])
@@ -88,7 +87,7 @@ export class World {
     const owner = this.users.find(({ id }) => id === (user as { id?: unknown } | undefined)?.id)
     if (!owner || typeof token !== 'string') return
     keep(owner, 'refresh_token', refreshToken)
-    keep(owner, 'session', decodeJwt(token)['sid'])
+    keep(owner, 'sessions', decodeJwt(token)['sid'])
   }
 
   /** Another use would end the session. */
@@ -121,7 +120,7 @@ export class World {
     const isFree = this.#made % 2 === 0
     const token = isFree ? await signAccessToken(body.user.id, this.#app.settings) : body.access_token
     const session = String(decodeJwt(body.access_token)['sid'])
-    const has = { refresh_token: [body.refresh_token], session: [session] }
+    const has = { refresh_token: [body.refresh_token], sessions: [session] }
     return { id: body.user.id, token, account, has }
   }
 

@@ -139,6 +139,17 @@ function scalarOf({ type, format, minimum = 1, minLength = 1 }: Schema): unknown
   return 'one text, different from others'.padEnd(minLength, '.')
 }
 
+/** Whether it makes something of the caller's, each time that it is sent. */
+export function makes({ responses, needsToken }: Operation): boolean {
+  return '201' in responses && needsToken
+}
+
+/** What an id in this path, or in an answer from there, is of. Tasks have two addresses. */
+export function collectionOf(path: string): string {
+  const [, name = path] = /(?:\/v1|\{user_id\})\/(?:users\/me\/)?(\w+)/.exec(path) ?? []
+  return name === 'todos' ? 'tasks' : name
+}
+
 /** Puts values into a path's parameters; what has none stays as it is, and is no path. */
 export function pathOf({ path }: Operation, values: Record<string, string>): string {
   return path.replaceAll(/\{(\w+)\}/g, (whole, name: string) =>
