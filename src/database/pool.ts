@@ -34,9 +34,6 @@ export interface PoolOptions {
   onClose?: () => void
 }
 
-/** In seconds. */
-const CONNECT_TIMEOUT = 5
-
 /**
  * Opens a pool; connections are made when the first statements need them.
  *
@@ -59,7 +56,7 @@ export function openPool({
     max: poolSize,
     prepare,
     fetch_types: !isProbe,
-    connect_timeout: Math.min(address.connectTimeout ?? CONNECT_TIMEOUT, connectTimeout),
+    connect_timeout: Math.min(address.connectTimeout ?? 5, connectTimeout),
     ...(isProbe && { idle_timeout: 30 }),
     // the default waits up to 20 s after an outage
     backoff: () => 0.25,
