@@ -41,7 +41,7 @@ create table accounts (
 create unique index accounts_email_key on accounts (email_key(email));
 
 -- A session is a family of refresh tokens: each but the first was given for the one before. The family's state is in
--- this one row, so that whoever uses a token and whoever ends the session wait for one another.
+-- this one row, so that the use of a token and the end of the session wait for each other.
 create table sessions (
   id uuid not null,
   user_id text not null,
@@ -64,8 +64,8 @@ create index sessions_by_user on sessions (user_id, last_used_at);
 create index sessions_by_expiry on sessions (expires_at);
 
 -- Both are volatile: they look at what is there when they are called, so that a statement which has waited for the
--- account's row sees what those have done that it waited for. Whoever makes or ends a session, or judges one before a
--- change, locks that row first.
+-- account's row sees what the statements before it have done. A statement that makes or ends a session, or checks one
+-- before a change, locks that row first.
 
 -- Whether a caller's session goes on. A token that names none comes from somebody who shares the secret.
 create function session_lives(account_id text, session_id uuid) returns boolean

@@ -1,4 +1,4 @@
-/** For whom a statement runs: how long it may take, when it is given up, and what is told of it. */
+/** The request that a statement belongs to: how long it may take, when it is given up, and who is told of it. */
 
 /** A statement that has ended. */
 export interface Statement {

@@ -76,7 +76,7 @@ async function leaveBobOneTask() {
   return (await call('POST', TODOS, { headers: bearer(bob), body: { title: 'of bob' } })).body
 }
 
-// whoever signed up, and what bob has made of ann's words, must not be taken for hers
+// a user who signed up, and what bob has written with ann's words, must not be taken for hers
 afterEach(async () => {
   await sql`delete from users where id not in (${ann.id}, ${bob.id})`
   bobs = await leaveBobOneTask()
@@ -209,7 +209,7 @@ test('ann has something of every kind', async () => {
   }
 })
 
-/** That an address is taken is told to whoever wants to have it. */
+/** The answer tells anybody that an address is taken. */
 const TELLS = new Set(['register'])
 
 /** What one of them leaves behind, no other can see: nobody finds a key, a task or a name in another's request. */

@@ -267,7 +267,7 @@ describe('every operation that needs a token', async () => {
   ]
 
   test.each(operations)(
-    '$method $path refuses whoever has none that is good, and changes nothing',
+    '$method $path refuses requests without a good one, and changes nothing',
     async (operation) => {
       const { method } = operation
       const before = await sql`select to_jsonb(tasks) as row from tasks order by id`

@@ -12,7 +12,7 @@ const PASSWORD = 'correct horse battery staple'
 
 const openApi = await readOpenApi(call)
 
-/** Every operation that needs a token, whoever may have added it. */
+/** Every operation that needs a token, also those of resources that are added later. */
 const operations = openApi.operations.filter(({ needsToken }) => needsToken)
 
 /** Makes one of each kind. @returns their ids, by their collection */
@@ -26,7 +26,7 @@ async function makeAll(token: string): Promise<Map<string, number>> {
   return ids
 }
 
-/** Of parameters, only what it must have; an id that is not given is nobody's. */
+/** Of parameters, only what it must have; an id that is not given belongs to no row. */
 async function send(operation: Operation, token: string, ofId?: number) {
   const samples = operation.parameters
     .filter(({ required }) => required)

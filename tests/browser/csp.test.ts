@@ -35,7 +35,7 @@ describeInBrowser('the Content-Security-Policy of the pages', async (browser) =>
   })
   const origin = `http://127.0.0.1:${app.server?.port}`
 
-  /** Opens a page and keeps what its policy has stopped, what it complained about, and whom it asked. */
+  /** Opens a page and keeps what its policy has stopped, its complaints, and the hosts that it asked. */
   async function open(path: string) {
     const context = await browser.newContext({ viewport: { width: 1280, height: 1000 } })
     const page = await context.newPage()

@@ -273,7 +273,7 @@ describe('nothing is shared', () => {
     await until(() => tabs.every(isReading))
   })
 
-  test('for a user whom the token does not name', () => {
+  test('if the token does not name its user', () => {
     const encoded = (claims: object) => `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.x`
     const users = [{ sub: 'Zoë?>' }, { userId: 'Zoë?>' }, { sub: 'Zoë?>', iss: 'elsewhere' }]
       .map(encoded)

@@ -202,7 +202,7 @@ function inChunks(bytes: Uint8Array, size: number): ReadableStream<Uint8Array> {
   })
 }
 
-/** For whoever has to find out what is wrong with it. */
+/** For the reader of a failed test. */
 export function show(draft: Draft): string {
   const { operation, headers, json, bytes, chunkSize } = draft
   const { authorization, ...others } = headers

@@ -102,7 +102,7 @@ export class World {
     ].flatMap(({ account }) => account ?? [])
     const known: Belongings = {
       user_id: ['me', user.id],
-      // of anybody: whoever refreshes says by it who they are
+      // of any user: the refresh token itself says whose it is
       refresh_token: this.users.flatMap(({ has }) => has['refresh_token'] ?? []),
       email: [email],
       password: [password],

@@ -6,7 +6,7 @@ import type { Sql } from '../../src/database/sql'
 import { codeOf } from '../../src/system/errors'
 import { contextFor, failureOf } from '../support/close-up'
 
-/** Runs nothing; it is known for whom it was made. */
+/** Runs nothing; it has the context that it was made for. */
 function sqlRecorder() {
   const contexts: QueryContext[] = []
   const sqlFor = (context: QueryContext): Sql => {

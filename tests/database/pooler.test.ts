@@ -41,7 +41,7 @@ function refuse(client: Socket): void {
   client.end(Buffer.concat([head, Buffer.from(REFUSAL)]))
 }
 
-/** Refuses whoever asks for a `statement_timeout`, and serves everybody else. @returns where, and how many it refused */
+/** Refuses connections that ask for a `statement_timeout`, and serves all others. @returns its address, and how many it refused */
 async function startStrict() {
   let refused = 0
   const server = createServer((client) => {

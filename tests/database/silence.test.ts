@@ -15,7 +15,7 @@ describe('connections that have gone silent', () => {
     expect(await pidOf(database)).not.toBe(pid)
   })
 
-  test('are noticed within a second, and replaced, by whoever asks for readiness', async () => {
+  test('are noticed within a second, and replaced, when readiness is asked for', async () => {
     const database = open({ url: proxy.url(url) })
     await pidOf(database)
     await database.checkReady()

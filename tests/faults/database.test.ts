@@ -182,7 +182,7 @@ describe('a database that is there and', () => {
     expect((await read(server, as)).body).toMatchObject([{ title: 'kept' }])
   })
 
-  test('answers no more on what was connected, but to whoever connects anew, is found again', async () => {
+  test('no longer answers on its old connections, but on new ones, is found again', async () => {
     await untilWholePool(scene)
     proxy.freeze()
     // each dead connection may cost those who were given it their deadline, and no more

@@ -89,7 +89,7 @@ describe('a database that', () => {
       expectUnavailable(reply)
       expect(milliseconds).toBeLessThan(DEADLINE + SLACK)
     }
-    // whoever asks this makes it look for itself
+    // this makes the server check the connection
     await call(server.port, 'GET', '/ready')
     await back()
     await untilReady(server, 200)

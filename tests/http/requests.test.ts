@@ -189,7 +189,7 @@ describe('over the network', () => {
   })
 })
 
-describe('a line is one line, whoever asks', async () => {
+describe('a line is one line, whatever is sent', async () => {
   const names = ['a\nb', 'a\r\n{"level":60}', '\u001b[2J\u0007', '\u2028\u2029\u0085', '"},{"', '\u007f']
   const pretty: string[] = []
 

@@ -225,7 +225,7 @@ describe('what is left is said in every answer', async () => {
   const policyAt = (path: string) => (path.startsWith('/api/v1/auth/') ? ['auth-address'] : ['address'])
   const isForAll = (path: string) => policyAt(path)[0] === 'auth-address' || /^\/(health|ready)$/.test(path)
 
-  test.each(operations)('to %s %s, whoever asks', async (method, path) => {
+  test.each(operations)('to %s %s, with or without a token', async (method, path) => {
     const concrete = path.replace('{user_id}', 'me').replaceAll(/\{\w+\}/g, '1')
     const asked = await call(method, concrete, { as: 'walker' })
     expect(policiesOf(asked)).toEqual(isForAll(path) ? policyAt(path) : ['user'])

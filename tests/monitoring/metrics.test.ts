@@ -265,7 +265,7 @@ describe('METRICS_PORT', () => {
     expect(await ask(path, method)).toMatchObject({ status, body: { error_code } })
   })
 
-  test('refuses whoever asks too often without the token, and not Prometheus', async () => {
+  test('refuses clients that ask too often without the token, and not Prometheus', async () => {
     const statuses: number[] = []
     for (let n = 0; n < 5; n++) statuses.push((await ask('/metrics', 'GET', {})).status)
     expect(statuses.at(-1)).toBe(429)

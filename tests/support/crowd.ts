@@ -96,7 +96,7 @@ export interface Subject {
 
 const EXPIRES_AT = 4_000_000_000
 
-/** Also of one whom nobody knows. */
+/** Also of a user without a row. */
 export async function subject(sql: Pool, id: string): Promise<Subject> {
   const [session] = await sql<{ id: string; generation: number }[]>`
     select id, generation from sessions where user_id = ${id} and expires_at > now() order by last_used_at desc limit 1`

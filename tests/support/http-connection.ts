@@ -36,7 +36,7 @@ export interface HttpConnection {
   /** Waits until what has come matches. @throws Lost if the connection ends before */
   until(pattern: RegExp): Promise<string>
   isOpen(): boolean
-  /** Resolves when the connection has ended, whoever ended it. */
+  /** Resolves when the connection has ended, on either side. */
   ended: Promise<void>
   /** Goes away without a word. */
   destroy(): void

@@ -66,7 +66,7 @@ export function startLoad(port: number, { clients, reconnect, pause = 0, heeds }
         ? await connection.request('GET', '/api/v1/todos?limit=5', { as })
         : await connection.request('POST', '/api/v1/todos', { as, body: { title } })
       if (answer.status === 201) acknowledged.add(title)
-      // as HTTP has it: whoever is told so sends nothing more there
+      // as HTTP has it: a client that is told so sends nothing more there
       if (answer.headers.get('connection')?.toLowerCase() === 'close') connection.destroy()
       return String(answer.status)
     } catch (error) {

@@ -166,7 +166,7 @@ export async function killPostgres(folder: string): Promise<void> {
   // stopped first, so that it starts no other meanwhile
   const killed = freezePostgres(folder)
   for (const pid of killed) send(pid, 'SIGKILL')
-  // their parent may not have taken note yet: whoever starts it again has to see to that
+  // their parent may not have reaped them yet: the next start has to wait for that
   while (killed.some((pid) => commandOf(pid) !== '')) await Bun.sleep(1)
 }
 

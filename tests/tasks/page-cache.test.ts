@@ -111,7 +111,7 @@ describe('a list', () => {
     })
   })
 
-  test('of a user whom another process has deleted is never answered', async () => {
+  test('of a user who was deleted by another process is never answered', async () => {
     const as = await userWith('a')
     await list(as)
     await sql`update users set refuse_tokens_until = 'infinity' where id = ${as}`
