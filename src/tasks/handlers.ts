@@ -96,11 +96,12 @@ export function createHandlers({ database, metrics }: Services, cache: PageCache
 }
 
 async function change(context: TaskContext & { body: TaskUpdate }): Promise<Task> {
-  return changeListed(context, { to: 'lists', change: context.body })
+  return tagged(context.set, await changeListed(context, { to: 'lists', change: context.body }))
 }
 
 async function complete(context: TaskContext & { body: TaskCompletion | undefined }): Promise<Task> {
-  return changeListed(context, { to: 'lists', change: { completed: context.body?.completed ?? null } })
+  const change = { completed: context.body?.completed ?? null }
+  return tagged(context.set, await changeListed(context, { to: 'lists', change }))
 }
 
 async function restore(context: TaskContext): Promise<Task> {
@@ -141,12 +142,12 @@ async function end({ params, caller, sql, request }: TaskContext): Promise<void>
 
 /** Changes a task that is not in the trash. @throws Problem TASK_NOT_FOUND or PRECONDITION_FAILED */
 async function changeListed(
-  { params, caller, sql, request, set }: TaskContext,
+  { params, caller, sql, request }: TaskContext,
   write: Pick<queries.Write, 'to' | 'change'>,
-): Promise<Task> {
+): Promise<TaskRow> {
   const ifMatch = ifMatchOf(request)
   const written = await queries.writeTask(sql, caller, params.id, { from: ['lists'], ...write, ifMatch })
-  if (written) return tagged(set, written)
+  if (written) return written
   const found = await findStored(sql, caller, params.id)
   // without `If-Match`, a task that is in the lists was restored after the write had looked for it
   throw found.deleted_at !== null || ifMatch === null ? new Problem('TASK_NOT_FOUND') : conflict(found)

@@ -203,11 +203,12 @@ describe('completing', () => {
 })
 
 describe('deleting', () => {
-  test('answers 204 without a body, and 404 the second time', async () => {
+  test('answers 204 without a body or a tag, and 404 the second time', async () => {
     const user = newUser()
     const { id } = await create(user)
     const deleted = await call('DELETE', `${TODOS}/${id}`, { as: user })
     expect(deleted).toMatchObject({ status: 204, body: '' })
+    expect(deleted.headers.has('etag')).toBe(false)
     expect(await call('DELETE', `${TODOS}/${id}`, { as: user })).toMatchObject({ status: 404 })
   })
 
