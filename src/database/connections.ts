@@ -59,7 +59,7 @@ export function createConnections(options: ConnectionOptions) {
     }
     return pool
   }
-  /** Has the primary looked for, and the server verified, before the next statement. */
+  /** Before the next statement, the primary is searched again and the server verified. */
   function distrust(pool: HostPool): void {
     pool.isPrimary = !needsPrimary
     pool.isVerified = false

@@ -1,4 +1,4 @@
-/** For whom a statement runs: how long it may take, when it is given up, and what is told of it. */
+/** What a statement knows of its request: how long it may take, when it is given up, and what is called when it has ended. */
 
 /** A statement that has ended. */
 export interface Statement {

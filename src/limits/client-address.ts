@@ -1,14 +1,14 @@
-/** Whose request it is, as far as the network can tell. */
+/** The address of a client, behind proxies too. */
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 /**
- * The client's address as a key for limits: an IPv4 address, or the /64 of an IPv6 address, of which one client
- * has all.
+ * The client's address as a key for limits: an IPv4 address, or the /64 of an IPv6 address, because one client may have
+ * all addresses in it.
  *
  * @param peer the other end of the connection
- * @param forwardedFor `X-Forwarded-For`, to which each proxy appends whom it serves; all to the left of what our
- * own proxies appended is the client's invention
+ * @param forwardedFor `X-Forwarded-For`, to which each proxy appends the address that it serves; the client may have
+ * made up all entries before those of our own proxies
  * @param trustedHops how many proxies in front are ours
  * @returns `unknown` if there is no address
  */

@@ -19,7 +19,7 @@ export interface Counter {
   /**
    * Counts one request and says what is left; never throws, whatever Redis does.
    *
-   * @param points 0 only looks
+   * @param points 0: counts nothing, and says what is left
    */
   take(policy: Policy, key: string, points?: number): Budget | Promise<Budget>
   close(): Promise<void>
@@ -62,7 +62,7 @@ class Windows {
     this.#maxRecent = maxKeys / 2
   }
 
-  /** @param points 0 only looks */
+  /** @param points 0: counts nothing */
   count(key: string, points: number): Used {
     const now = Date.now()
     const known = this.#recent.get(key) ?? this.#older.get(key)

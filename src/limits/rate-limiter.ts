@@ -9,7 +9,7 @@ import { addLimit, type Counter } from './counter'
 import type { Policy } from './policy'
 
 export interface RateLimiter {
-  /** Counts a request of nobody known for its address. @throws Problem RATE_LIMITED */
+  /** Counts a request without a known user, for its address. @throws Problem RATE_LIMITED */
   anonymous(arrival: Arrival): Promise<void>
   /** Counts a signed-in request. @returns what throws Problem RATE_LIMITED if it is one too many */
   user(arrival: Arrival, userId: string): Promise<() => void>
@@ -19,13 +19,13 @@ export interface RateLimiter {
   password(arrival: Arrival, account: string): Promise<void>
   /** Only says what the address has left. */
   peek(arrival: Arrival): Promise<void>
-  /** Counts for its address what was not counted yet, and refuses nothing. @param isOurs the fault: only looks */
+  /** Counts a request that was not counted yet, for its address. @param isOurs we are at fault: it does not count */
   unrouted(arrival: Arrival, isOurs: boolean): Promise<void>
 }
 
 interface Deps {
   counter: Counter
-  /** How many entries of `X-Forwarded-For` are proxies' of ours. */
+  /** How many of the last entries of `X-Forwarded-For` were written by proxies of ours. */
   trustedProxyHops: number
   metrics: Metrics | undefined
   serverState: ServerState
@@ -57,20 +57,20 @@ export function createRateLimiter({ counter, trustedProxyHops, metrics, serverSt
       await take(arrival, 'address', addressOf(arrival), 0)
     },
     async unrouted(arrival, isOurs) {
-      if (!contextOf(arrival.request).isCounted)
-        await take(arrival, 'address', addressOf(arrival), isOurs ? 0 : 1)
+      if (contextOf(arrival.request).isCounted) return
+      await take(arrival, 'address', addressOf(arrival), isOurs ? 0 : 1)
     },
   }
 }
 
-/** For pages that everybody may see. */
+/** For pages that need no token. */
 export function limitAnonymous(rateLimiter: RateLimiter) {
   return new Elysia({ name: 'limit-anonymous' }).derive({ as: 'scoped' }, async ({ request, set }) => {
     await rateLimiter.anonymous({ request, set })
   })
 }
 
-/** Counts what was answered before anybody asked for whom: paths and methods that there are not. */
+/** Counts what no route has counted, such as 404 and 405. */
 export function countUnrouted(rateLimiter: RateLimiter) {
   return new Elysia({ name: 'count-unrouted' }).onError({ as: 'global' }, async ({ error, request, set }) => {
     await rateLimiter.unrouted({ request, set }, error instanceof Problem && error.status === 503)

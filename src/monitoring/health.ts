@@ -1,4 +1,4 @@
-/** For whoever runs the service: is the process alive, and can it serve? */
+/** `/health` and `/ready`: whether the process lives, and whether it can serve. */
 import { Elysia, t } from 'elysia'
 import { version } from '../../package.json'
 import type { Database } from '../database/database'
@@ -23,8 +23,8 @@ interface Deps {
 }
 
 /**
- * `/health` says that the process lives, whatever the database does; `/ready` asks the database. Neither is ever
- * refused for its number: whoever watches must not be locked out by what others do.
+ * `/health` says that the process lives, whatever the database does; `/ready` asks the database. No rate limit refuses
+ * them: a flood of other requests must not make the process look dead.
  */
 export function health({ database, serverState, rateLimiter }: Deps) {
   return new Elysia({ name: 'health' })

@@ -1,4 +1,4 @@
-/** Where Prometheus reads. Apart from what it reads, which is loaded only where it is wanted. */
+/** `/metrics`, for Prometheus: a route, and an app for a port of its own. */
 import { hash, timingSafeEqual } from 'node:crypto'
 import { Elysia } from 'elysia'
 import type { Logger } from 'pino'
@@ -46,7 +46,7 @@ interface Deps {
   metrics: Metrics
 }
 
-/** What METRICS_PORT serves: `/metrics` and nothing else. No proxy is in front, so none is believed. */
+/** What METRICS_PORT serves: `/metrics` and nothing else. No proxy is in front, so headers of proxies are ignored. */
 export function createMetricsApp({ settings, log, counter, metrics }: Deps) {
   const serverState = createServerState(settings.maxConnections)
   const rateLimiter = createRateLimiter({ counter, metrics, serverState, trustedProxyHops: 0 })
@@ -62,7 +62,7 @@ export function createMetricsApp({ settings, log, counter, metrics }: Deps) {
     .all('/metrics', methodNotAllowed('GET, HEAD'))
 }
 
-/** @throws Problem unless the header has the token */
+/** @returns a function that throws Problem unless the header has the token */
 function onlyWith(token: string): (authorization: string | null) => void {
   const expected = digest(token)
   return (authorization) => {
@@ -72,7 +72,7 @@ function onlyWith(token: string): (authorization: string | null) => void {
   }
 }
 
-/** Of one length, whatever was sent. */
+/** Digests have the same length, which `timingSafeEqual` needs. */
 function digest(text: string): Buffer {
   return hash('sha256', text, 'buffer')
 }

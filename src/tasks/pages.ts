@@ -16,7 +16,7 @@ import type { Part } from './list-queries'
 import { DEFAULT_LIMIT, type ListQuery, PAGE_TYPE, type PageOf, type Task, type TaskRow } from './model'
 import { isSame, type Page, type PageCache } from './page-cache'
 
-export interface PageDeps {
+interface PageDeps {
   cache: PageCache
   userState: Batched<string, UserState | null>
   metrics: Metrics | undefined

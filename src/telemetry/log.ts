@@ -47,12 +47,12 @@ export function createLog(
 }
 
 /**
- * For what is told all the time: the log itself takes twice as long for a line.
+ * For lines that are written all the time: the log itself takes twice as long for one.
  *
- * @returns what writes a line, whose fields have to be all that the log would write
+ * @returns a function that writes a line; the line needs all fields that the log would add
  */
 export function lineWriter(log: Logger): (line: Record<string, unknown>) => void {
-  // where its lines go: there is a symbol for it, and no type
+  // the log has its destination under a symbol, which has no type
   const output = (log as unknown as Record<symbol, DestinationStream & Partial<Batches>>)[
     pino.symbols.streamSym
   ]
@@ -61,8 +61,8 @@ export function lineWriter(log: Logger): (line: Record<string, unknown>) => void
 }
 
 /**
- * In characters, which here are bytes but for names that other issuers give their users. So many a pipe takes as a whole
- * (`PIPE_BUF` on Linux): lines of several processes do not mix.
+ * In characters, which are bytes here, except in ids of other issuers' users. A pipe takes so many at once (`PIPE_BUF` on
+ * Linux), so lines of several processes do not mix.
  */
 const MAX_BATCH = 4096
 
@@ -74,7 +74,7 @@ interface Batches extends DestinationStream {
   collect(line: string): void
 }
 
-/** What is not collected is written at once, after what was collected before it. */
+/** Makes a destination that collects lines; `write` writes at once, after what was collected before. */
 export function inBatches(output: DestinationStream): Batches {
   let batch = ''
   const flush = () => {

@@ -1,4 +1,4 @@
-/** The methods of HTTP that a label or a span may name: one that a client makes up would be a series of its own. */
+/** The methods that a label or a span may name: each method that a client makes up would be a series of its own. */
 export const METHODS: ReadonlySet<string> = new Set([
   'GET',
   'HEAD',
