@@ -43,7 +43,8 @@ export async function serve(settings: Settings, log: Logger, processes = 1): Pro
   const { metricsApp, database, counter, live, metrics, tracing, serverState } = parts
   const endAll = async () => {
     await metricsApp?.server?.stop(true)
-    await Promise.all([database.end(), counter.close(), tracing?.stop()])
+    counter.close()
+    await Promise.all([database.end(), tracing?.stop()])
     await provided.stop()
   }
   const server = await listenAll(parts, settings, processes > 1).catch(async (error) => {

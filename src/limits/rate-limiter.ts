@@ -1,12 +1,13 @@
 /** Which limit a request counts under, and what is said of it in the answer. */
 import { Elysia } from 'elysia'
+import { appendHeader } from '../http/headers'
 import { Problem } from '../http/problems'
-import { type Arrival, contextOf } from '../http/request-context'
+import { type Answer, type Arrival, contextOf } from '../http/request-context'
 import type { ServerState } from '../http/server-state'
 import type { Metrics } from '../telemetry/metrics'
 import { clientAddress } from './client-address'
-import { addLimit, type Counter } from './counter'
-import type { Policy } from './policy'
+import type { Budget, Counter } from './counter'
+import { type Policy, WINDOW_SECONDS } from './policy'
 
 export interface RateLimiter {
   /** Counts a request without a known user, for its address. @throws Problem RATE_LIMITED */
@@ -61,6 +62,16 @@ export function createRateLimiter({ counter, trustedProxyHops, metrics, serverSt
       await take(arrival, 'address', addressOf(arrival), isOurs ? 0 : 1)
     },
   }
+}
+
+/**
+ * Adds a budget to an answer's headers.
+ *
+ * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/10/
+ */
+export function addLimit(headers: Answer['headers'], { policy, limit, remaining, reset }: Budget): void {
+  appendHeader(headers, 'ratelimit', `"${policy}";r=${remaining};t=${reset}`)
+  appendHeader(headers, 'ratelimit-policy', `"${policy}";q=${limit};w=${WINDOW_SECONDS}`)
 }
 
 /** For pages that need no token. */
