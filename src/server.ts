@@ -36,11 +36,15 @@ const GRACE = 1000
  */
 export async function serve(settings: Settings, log: Logger, processes = 1): Promise<Server> {
   const provided = await provideDatabase(settings, log)
-  const parts = await makeParts(settings, log, provided.url, processes)
+  const parts = await makeParts(settings, log, provided.url, processes).catch(async (error) => {
+    await provided.stop()
+    throw error
+  })
   const { metricsApp, database, counter, live, metrics, tracing, serverState } = parts
   const endAll = async () => {
     await metricsApp?.server?.stop(true)
-    await Promise.all([database.end(), counter.close(), tracing?.stop()])
+    counter.close()
+    await Promise.all([database.end(), tracing?.stop()])
     await provided.stop()
   }
   const server = await listenAll(parts, settings, processes > 1).catch(async (error) => {

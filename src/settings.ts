@@ -5,7 +5,7 @@ import { codeOf } from './system/errors'
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 
-export interface JwksSettings {
+interface JwksSettings {
   /** The addresses of the keys; each is asked for a key id. */
   urls: readonly string[]
   issuers: readonly string[]

@@ -86,6 +86,14 @@ describe('a server', () => {
     await first.stop()
     await rm(folder, { recursive: true })
   })
+
+  test('with a part that cannot be made fails, and ends its database', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'taskwell-server-'))
+    const settings = { ...testSettings({ ...local, DATA_DIR: folder }), otelEndpoint: 'http://[' }
+    await expect(serve(settings, log)).rejects.toThrow()
+    expect(runningUrl(folder)).toBeUndefined()
+    await rm(folder, { recursive: true })
+  })
 })
 
 describe('the command', () => {

@@ -4,7 +4,7 @@ import { exactlyOne, type Sql } from '../database/sql'
 import type { Session } from './model'
 
 /** A user with an account. */
-export interface UserRow {
+interface UserRow {
   id: string
   email: string
   name: string | null
@@ -74,7 +74,7 @@ export async function findByEmail(sql: Sql, email: string): Promise<PasswordRow 
 /** How many sessions an account may have: a new one replaces the least recently used. */
 const MAX_SESSIONS = 100
 
-export interface SignIn extends NewSession {
+interface SignIn extends NewSession {
   userId: string
   /** The e-mail address and hash with which the password was verified. */
   email: string
@@ -117,7 +117,7 @@ export async function createSession(sql: Sql, signIn: SignIn): Promise<SessionRo
   return created
 }
 
-export interface Rotation {
+interface Rotation {
   /** The digest of the token that was sent. */
   tokenHash: Buffer
   /** The digest of the token that the answer has. */

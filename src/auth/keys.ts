@@ -20,7 +20,7 @@ const FIRST_KEYS_COOLDOWN = 1000
 
 export type FindKey = (header: JWSHeaderParameters, token: FlattenedJWSInput) => Promise<CryptoKey>
 
-export interface RemoteKeysOptions {
+interface RemoteKeysOptions {
   /** Called when the keys have changed, so that tokens verified with the old ones can be forgotten. */
   onChange: () => void
   /** The clock, in milliseconds. */

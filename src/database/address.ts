@@ -10,10 +10,10 @@ export interface Host {
   port: number
 }
 
-export type TlsMode = 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
+type TlsMode = 'disable' | 'prefer' | 'require' | 'verify-ca' | 'verify-full'
 
 /** Certificates or a key in PEM. */
-export interface PemFile {
+interface PemFile {
   path: string
   text: string
 }

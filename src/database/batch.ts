@@ -137,7 +137,7 @@ function whenAllAbort(signals: readonly AbortSignal[]): AbortSignal {
   return controller.signal
 }
 
-/** Whether the database has looked at the statement and refused it. */
+/** Whether the database has refused the statement itself, so that it may accept it for other items. */
 function isRefusal(error: unknown): boolean {
   return error instanceof Error && error.name === 'PostgresError' && !isUnavailable(error)
 }

@@ -59,7 +59,7 @@ export function createConnections(options: ConnectionOptions) {
     }
     return pool
   }
-  /** Has the primary looked for, and the server verified, before the next statement. */
+  /** Before the next statement, the primary is searched again and the server verified. */
   function distrust(pool: HostPool): void {
     pool.isPrimary = !needsPrimary
     pool.isVerified = false
@@ -74,7 +74,11 @@ export function createConnections(options: ConnectionOptions) {
     current = open(host, features)
     void pool.sql.end({ timeout: grace / 1000 })
   }
-  /** @returns whether the statement did not run, because a pooler lacks a feature that is now given up */
+  /**
+   * Opens a new pool without a feature if the statement did not run because a pooler lacks it.
+   *
+   * @returns whether the statement may be run again, in that pool
+   */
   function giveUpFeature(pool: HostPool, error: unknown): boolean {
     const refused = withoutRefused(pool.features, error)
     if (!refused) return false
@@ -82,7 +86,8 @@ export function createConnections(options: ConnectionOptions) {
     if (pool === current) log?.[level](message)
     replace(pool, { ...pool, features }, isOfConnections ? 0 : requestTimeout)
     pool.wasRefused ||= isOfConnections
-    return true
+    // false once the database is closed: then no pool is opened
+    return pool !== current
   }
   /** Asks a new pool whether its server will do, once for all statements that wait for that. @throws NotReady */
   function verify(pool: HostPool): Promise<void> {

@@ -1,4 +1,4 @@
-/** The request that a statement belongs to: how long it may take, when it is given up, and who is told of it. */
+/** What a statement knows of its request: how long it may take, when it is given up, and what is called when it has ended. */
 
 /** A statement that has ended. */
 export interface Statement {

@@ -81,9 +81,9 @@ export function createRunner(
     { isSafe }: QueryContext,
   ): 'any number' | 'once' | 'never' {
     if (error instanceof Unanswered) return 'never'
-    const wasNotRun =
-      connections.giveUpFeature(pool, error) || pool.wasRefused || (pool !== current() && wasNeverSent(error))
-    if (wasNotRun) return 'any number'
+    const hasGivenUp = connections.giveUpFeature(pool, error)
+    const wasNotRun = hasGivenUp || pool.wasRefused || wasNeverSent(error)
+    if (wasNotRun && pool !== current()) return 'any number'
     if (address.needsPrimary && isElsewhere(error)) {
       connections.distrust(pool)
       return 'once'

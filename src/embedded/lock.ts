@@ -1,4 +1,4 @@
-/** Which process has the folder of the embedded database. */
+/** Locks the folder of the embedded database, so that one process has it. */
 import { Database, SQLiteError } from 'bun:sqlite'
 import { join } from 'node:path'
 

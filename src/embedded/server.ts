@@ -18,7 +18,7 @@ import {
 } from './cluster'
 import { lockFolder } from './lock'
 
-export interface EmbeddedDatabase {
+interface EmbeddedDatabase {
   url: string
   /** Ends the server; all that was committed is on disk. */
   stop(): Promise<void>

@@ -58,7 +58,7 @@ export const PROBLEMS = {
 
 export type ErrorCode = keyof typeof PROBLEMS
 type StatusOf<C extends ErrorCode> = (typeof PROBLEMS)[C]['status']
-export type ProblemStatus = StatusOf<ErrorCode>
+type ProblemStatus = StatusOf<ErrorCode>
 
 /** The phrase of the status: RFC 9457 section 4.2.1 asks for it if the type is `about:blank`. */
 const TITLE_OF: Record<ProblemStatus, string> = {

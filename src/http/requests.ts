@@ -11,7 +11,7 @@ import type { ServerState } from './server-state'
 const ACCEPTED_ID = /^[A-Za-z0-9_-]{1,128}$/
 
 /** The state of the process can be asked for even if it has too much to do. */
-const ALWAYS_ANSWERED = /^[^/]*\/\/[^/]*\/(?:health|ready|metrics)\/?(?:\?|$)/
+const ALWAYS_ANSWERED = new Set(['/health', '/ready', '/metrics'])
 
 interface Deps {
   log: Logger
@@ -49,7 +49,7 @@ export function requests({ log, serverState, metrics, tracing, requestTimeout }:
       // only once CORS headers are set, because without them a page could not read the refusal
       .onTransform({ as: 'global' }, ({ request, route }) => {
         contextOf(request).route = route
-        if (serverState.isFull() && !ALWAYS_ANSWERED.test(request.url)) throw new Problem('OVERLOADED')
+        if (serverState.isFull() && !ALWAYS_ANSWERED.has(withoutSlash(route))) throw new Problem('OVERLOADED')
       })
       .onStart(({ server }) => {
         serverState.server = server

@@ -1,15 +1,15 @@
-/** The address of a client, as far as the network can tell. */
+/** The address of a client, behind proxies too. */
 import { isIP } from 'node:net'
 import ipaddr from 'ipaddr.js'
 
 /**
- * The client's address as a key for limits: an IPv4 address, or the /64 of an IPv6 address, because one client usually
- * has a whole /64.
+ * The client's address as a key for limits: an IPv4 address, or the /64 of an IPv6 address, because one client may have
+ * all addresses in it.
  *
  * @param peer the other end of the connection
- * @param forwardedFor `X-Forwarded-For`: each proxy appends the address that it was called from. A client can invent
- * everything to the left of the entries of trusted proxies
- * @param trustedHops the number of trusted proxies
+ * @param forwardedFor `X-Forwarded-For`, to which each proxy appends the address that it serves; the client may have
+ * made up all entries before those of our own proxies
+ * @param trustedHops how many proxies in front are ours
  * @returns `unknown` if there is no address
  */
 export function clientAddress(

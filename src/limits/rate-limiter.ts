@@ -1,12 +1,13 @@
 /** Decides which limit a request counts under, and tells the client how much of it is left. */
 import { Elysia } from 'elysia'
+import { appendHeader } from '../http/headers'
 import { Problem } from '../http/problems'
-import { type Arrival, contextOf } from '../http/request-context'
+import { type Answer, type Arrival, contextOf } from '../http/request-context'
 import type { ServerState } from '../http/server-state'
 import type { Metrics } from '../telemetry/metrics'
 import { clientAddress } from './client-address'
-import { addLimit, type Counter } from './counter'
-import type { Policy } from './policy'
+import type { Budget, Counter } from './counter'
+import { type Policy, WINDOW_SECONDS } from './policy'
 
 export interface RateLimiter {
   /** Counts a request without a known user, for its address. @throws Problem RATE_LIMITED */
@@ -19,13 +20,13 @@ export interface RateLimiter {
   password(arrival: Arrival, account: string): Promise<void>
   /** Tells what the address has left, without counting. */
   peek(arrival: Arrival): Promise<void>
-  /** Counts a request for its address if it is not counted yet; refuses nothing. @param isOurFault then only looks */
-  unrouted(arrival: Arrival, isOurFault: boolean): Promise<void>
+  /** Counts a request that was not counted yet, for its address. @param isOurs we are at fault: it does not count */
+  unrouted(arrival: Arrival, isOurs: boolean): Promise<void>
 }
 
 interface Deps {
   counter: Counter
-  /** How many entries of `X-Forwarded-For` come from our own proxies. */
+  /** How many of the last entries of `X-Forwarded-For` were written by proxies of ours. */
   trustedProxyHops: number
   metrics: Metrics | undefined
   serverState: ServerState
@@ -56,21 +57,31 @@ export function createRateLimiter({ counter, trustedProxyHops, metrics, serverSt
     async peek(arrival) {
       await take(arrival, 'address', addressOf(arrival), 0)
     },
-    async unrouted(arrival, isOurFault) {
-      if (!contextOf(arrival.request).isCounted)
-        await take(arrival, 'address', addressOf(arrival), isOurFault ? 0 : 1)
+    async unrouted(arrival, isOurs) {
+      if (contextOf(arrival.request).isCounted) return
+      await take(arrival, 'address', addressOf(arrival), isOurs ? 0 : 1)
     },
   }
 }
 
-/** For pages without a sign-in. */
+/**
+ * Adds a budget to an answer's headers.
+ *
+ * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/10/
+ */
+export function addLimit(headers: Answer['headers'], { policy, limit, remaining, reset }: Budget): void {
+  appendHeader(headers, 'ratelimit', `"${policy}";r=${remaining};t=${reset}`)
+  appendHeader(headers, 'ratelimit-policy', `"${policy}";q=${limit};w=${WINDOW_SECONDS}`)
+}
+
+/** For pages that need no token. */
 export function limitAnonymous(rateLimiter: RateLimiter) {
   return new Elysia({ name: 'limit-anonymous' }).derive({ as: 'scoped' }, async ({ request, set }) => {
     await rateLimiter.anonymous({ request, set })
   })
 }
 
-/** Counts what no route has counted: requests for unknown paths and methods. */
+/** Counts what no route has counted, such as 404 and 405. */
 export function countUnrouted(rateLimiter: RateLimiter) {
   return new Elysia({ name: 'count-unrouted' }).onError({ as: 'global' }, async ({ error, request, set }) => {
     await rateLimiter.unrouted({ request, set }, error instanceof Problem && error.status === 503)

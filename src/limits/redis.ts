@@ -4,7 +4,7 @@ import { Redis } from 'ioredis'
 import type { Logger } from 'pino'
 import { type Policy, type Used, WINDOW_SECONDS } from './policy'
 
-/** Counts `points` requests; 0 only looks. @returns how many are in the window, and how many milliseconds it still has */
+/** Counts `points` requests, or none. @returns how many are in the window, and how many milliseconds it still has */
 const COUNT = `
   local key, points, window = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2])
   if points == 0 then
@@ -50,7 +50,7 @@ export class RedisCounter {
     })
   }
 
-  /** Counts `points` requests; 0 only looks. @returns undefined if Redis does not answer */
+  /** Counts `points` requests, or none. @returns undefined if Redis does not answer */
   async count(policy: Policy, key: string, points: number): Promise<Used | undefined> {
     try {
       await this.#open()

@@ -1,4 +1,4 @@
-/** For operators: is the process alive, and can it serve? */
+/** `/health` and `/ready`: whether the process lives, and whether it can serve. */
 import { Elysia, t } from 'elysia'
 import { version } from '../../package.json'
 import type { Database } from '../database/database'
@@ -22,8 +22,8 @@ interface Deps {
 }
 
 /**
- * `/health` says that the process lives, whatever the database does; `/ready` asks the database. Neither is
- * ever refused by a rate limit, because other clients must not be able to lock out a monitor.
+ * `/health` says that the process lives, whatever the database does; `/ready` asks the database. No rate limit refuses
+ * them: a flood of other requests must not make the process look dead.
  */
 export function health({ database, serverState, rateLimiter }: Deps) {
   return new Elysia({ name: 'health' })

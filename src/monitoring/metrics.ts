@@ -1,10 +1,11 @@
-/** The route that Prometheus reads. The metrics themselves are loaded only if they are switched on. */
+/** `/metrics`, for Prometheus: a route, and an app for a port of its own. */
 import { hash, timingSafeEqual } from 'node:crypto'
 import { Elysia } from 'elysia'
 import type { Logger } from 'pino'
-import { errors, methodNotAllowed } from '../http/errors'
+import { errors } from '../http/errors'
 import { securityHeaders } from '../http/headers'
 import { Problem } from '../http/problems'
+import { methodNotAllowed } from '../http/refused-methods'
 import { requests } from '../http/requests'
 import { NoQuery } from '../http/schemas'
 import { createServerState } from '../http/server-state'
@@ -46,7 +47,7 @@ interface Deps {
   metrics: Metrics
 }
 
-/** What METRICS_PORT serves: `/metrics` and nothing else. No proxy is in front of it, so no forwarded address is believed. */
+/** What METRICS_PORT serves: `/metrics` and nothing else. No proxy is in front, so headers of proxies are ignored. */
 export function createMetricsApp({ settings, log, counter, metrics }: Deps) {
   const serverState = createServerState(settings.maxConnections)
   const rateLimiter = createRateLimiter({ counter, metrics, serverState, trustedProxyHops: 0 })
@@ -62,7 +63,7 @@ export function createMetricsApp({ settings, log, counter, metrics }: Deps) {
     .all('/metrics', methodNotAllowed('GET, HEAD'))
 }
 
-/** @throws Problem unless the header has the token */
+/** @returns a function that throws Problem unless the header has the token */
 function onlyWith(token: string): (authorization: string | null) => void {
   const expected = digest(token)
   return (authorization) => {
@@ -72,7 +73,7 @@ function onlyWith(token: string): (authorization: string | null) => void {
   }
 }
 
-/** Digests have one length, which `timingSafeEqual` needs. */
+/** Digests have the same length, which `timingSafeEqual` needs. */
 function digest(text: string): Buffer {
   return hash('sha256', text, 'buffer')
 }

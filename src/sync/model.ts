@@ -1,9 +1,9 @@
-/** What changes look like, and how they are asked for. */
+/** The schemas of changes, and of the queries for them. */
 import { t } from 'elysia'
 import { component, integer, namedObject, strict, wholeNumber } from '../http/schemas'
 import { Task, type TaskRow, toTask } from '../tasks/model'
 
-export const Tombstone = namedObject(
+const Tombstone = namedObject(
   'Tombstone',
   { id: integer(), revision: integer(), deleted: t.Literal(true) },
   { description: 'A task was deleted', examples: [{ id: 42, revision: 8, deleted: true }] },

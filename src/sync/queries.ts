@@ -6,7 +6,7 @@ import type { MaybeRow, TaskRow } from '../tasks/model'
 import type { Position } from './cursor'
 
 /** The owner's state and changes, read in one statement. */
-export interface ChangesRead extends Omit<UserState, 'version'> {
+interface ChangesRead extends Omit<UserState, 'version'> {
   changes: TaskRow[]
 }
 

@@ -4,7 +4,7 @@
 export const MAX_STREAMS = 20
 
 /** Gives the slot back; a second call does nothing. */
-export type Leave = () => void
+type Leave = () => void
 
 export interface StreamSlots {
   /** @returns what gives the slot back, or undefined if this user has as many as allowed */

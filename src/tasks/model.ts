@@ -1,4 +1,4 @@
-/** What a task looks like, coming in and going out. */
+/** The schemas of tasks, of their lists, and of the queries for them. */
 import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { t } from 'elysia'
@@ -144,7 +144,7 @@ export type TaskCompletion = typeof TaskCompletion.static
 
 export const OptionalTaskCompletion = optionalBody(TaskCompletion)
 
-export const TaskPage = namedObject(
+const TaskPage = namedObject(
   'TaskPage',
   {
     tasks: t.Array(Task),
@@ -156,7 +156,7 @@ export const TaskPage = namedObject(
 
 export type PageOf<Item> = Omit<typeof TaskPage.static, 'tasks'> & { tasks: Item[] }
 
-export const TrashPage = namedObject(
+const TrashPage = namedObject(
   'TrashPage',
   { ...TaskPage.properties, tasks: t.Array(TrashedTask) },
   { description: 'A page of the trash' },

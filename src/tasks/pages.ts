@@ -17,7 +17,7 @@ import type { Part } from './list-queries'
 import { type ListQuery, PAGE_TYPE, type PageOf, type Task, type TaskRow } from './model'
 import { isSame, type Page, type PageCache } from './page-cache'
 
-export interface PageDeps {
+interface PageDeps {
   cache: PageCache
   userState: Batched<string, UserState | null>
   metrics: Metrics | undefined

@@ -65,7 +65,7 @@ function ifClaimed(error: unknown): [] {
   throw error
 }
 
-export interface NewTask {
+interface NewTask {
   caller: Caller
   task: TaskCreate
 }
@@ -130,7 +130,7 @@ export async function findAnswer(
   return first && { fingerprint: first.fingerprint, task: first as TaskRow }
 }
 
-export interface WantedTask {
+interface WantedTask {
   caller: Caller
   id: number
 }

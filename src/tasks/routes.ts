@@ -5,7 +5,7 @@ import { createHandlers } from './handlers'
 import * as operations from './operations'
 import type { PageCache } from './page-cache'
 
-export interface TaskDeps {
+interface TaskDeps {
   cache: PageCache
   /** Called after each change of a user's tasks. */
   onChange(userId: string): void

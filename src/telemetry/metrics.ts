@@ -66,7 +66,7 @@ export function createMetrics() {
   )
   const pages = counter(
     'taskwell_pages_total',
-    'Pages of lists that were answered: from memory (current), or read because the one in memory was old, or none was there.',
+    'Pages of lists that were answered: from memory (current), or read because the one in memory was old, or there was none.',
     ['kept'],
   )
   new Gauge({
@@ -98,7 +98,7 @@ export function createMetrics() {
     refusedToken: (reason: string) => refusedTokens.inc({ reason }),
     /** A list was answered. @param kept whether its page was in memory: as it is now, as it was before, or not at all */
     page: (kept: 'current' | 'old' | 'none') => pages.inc({ kept }),
-    /** Tells where the present state is read, when somebody asks for the metrics. */
+    /** Sets what the present state is read from, whenever the metrics are asked for. */
     watch: (state: State) => watch(registry, state),
     render: () => registry.metrics(),
     contentType: registry.contentType,

@@ -12,7 +12,7 @@ export interface Tracing {
   stop(): Promise<void>
 }
 
-export interface AnsweredRequest {
+interface AnsweredRequest {
   /** Only its method, scheme and trace headers are read: all else may be secret. */
   request: Request
   /** The pattern, never the path. */

@@ -69,6 +69,15 @@ describe("the server's own limit", () => {
     expect(await timeoutOf(open({ requestTimeout: 12_345 }).sql)).toBe('12345ms')
   })
 
+  test('is given up no more once the database is closed', async () => {
+    const strict = await startStrict()
+    const database = open({ url: strict.url, requestTimeout: 1000 })
+    const statement = failureOf(timeoutOf(database.sql))
+    await database.end()
+    // not DEADLINE: it would be run again and again until then
+    expect(codeOf(await statement)).toBe('08P01')
+  })
+
   test('is left out where a pooler refuses it, and no statement is lost or done twice', async () => {
     const strict = await startStrict()
     const database = open({ url: strict.url, poolSize: 10, requestTimeout: 20_000 })

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
 import pino from 'pino'
-import { addLimit, type Budget, createCounter } from '../../src/limits/counter'
+import { type Budget, createCounter } from '../../src/limits/counter'
+import { addLimit } from '../../src/limits/rate-limiter'
 import { RedisCounter } from '../../src/limits/redis'
 
 type Tuning = NonNullable<Parameters<typeof createCounter>[1]> & { redisTimeoutMs?: number }
