@@ -74,9 +74,9 @@ export function createApp({
     // errors: counted for their address if no route has done it, then answered
     .use(countUnrouted(rateLimiter))
     .use(errors({ log, metrics, routes: (): readonly Route[] => app.routes }))
-    // around everything that follows: the request's id and deadline, its log line, its metrics and its trace
+    // the request's id and deadline, its log line, its metrics and its trace
     .use(requests({ log, serverState, metrics, tracing, requestTimeout }))
-    // the path of a proxy, in `Location` and `Link`
+    // the path of a proxy, in `Location` and `Link`; a later `wrap` is outside, so this comes after the log line
     .use(publicLinks(publicPath))
     // headers of every answer, before any route can fail
     .use(securityHeaders(settings))

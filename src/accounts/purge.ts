@@ -1,7 +1,7 @@
 /** Deletes expired sessions and refresh tokens. */
 import { PURGE_BATCH, type Sql } from '../database/sql'
 
-// PostgreSQL can use the index because of `now()`, and surely does because of the order
+// `now()` lets PostgreSQL use the index of `expires_at`, and the order makes sure that it does
 
 /** Deletes a batch of expired sessions, with their refresh tokens. @returns whether there may be more */
 export async function purgeSessions(sql: Sql): Promise<boolean> {

@@ -101,8 +101,9 @@ function sqlOf({ database }: Services, request: Request): Sql {
 }
 
 /**
- * For a request that has found nothing: it may be that its caller has been deleted. A statement that finds something has
- * asked `refuses_token` itself, because a user of another issuer may have come back with a newer token.
+ * Refuses a caller who has been deleted. It is called if a statement has found nothing, to tell a deleted user from a task
+ * that does not exist. Statements that find something check `refuses_token` themselves, because a deleted user of another
+ * issuer may have come back with a newer token, and then has rows again.
  *
  * @throws Problem TOKEN_INVALID
  */

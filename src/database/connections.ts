@@ -1,7 +1,7 @@
 /** The pool that statements go to: how it is opened, verified and replaced. */
 import type { Logger } from 'pino'
 import { type Host, readAddress } from './address'
-import { answer } from './deadline'
+import { cancelAtDeadline } from './deadline'
 import { NotReady } from './errors'
 import { allFeatures, type Features, withoutRefused } from './features'
 import { askReadOnly, isUtf8, openPool, type Pool } from './pool'
@@ -99,7 +99,7 @@ export function createConnections(options: ConnectionOptions) {
   async function askNew(pool: HostPool): Promise<void> {
     pool.isVerified = false
     const context = backgroundContext(requestTimeout)
-    const [row] = await answer(askReadOnly(pool.sql), context, () => replace(pool))
+    const [row] = await cancelAtDeadline(askReadOnly(pool.sql), context, () => replace(pool))
     if (needsPrimary && row?.read_only !== 'off') throw new NotReady('READ_ONLY')
     refuseOtherEncodings(pool.sql)
     pool.isVerified = true

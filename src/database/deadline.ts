@@ -20,12 +20,12 @@ export function withDeadline<T>(query: Promise<T>, ms: number, onSilence?: () =>
 }
 
 /**
- * Waits for a statement until its deadline, or until its client has gone; then cancels it.
+ * Waits for the rows of a statement. Cancels it at its deadline, or when its client has gone.
  *
  * @param onSilence called if the cancelled statement does not end either: its connection is dead
  * @throws Unanswered, or what the statement throws
  */
-export function answer<Row extends readonly object[]>(
+export function cancelAtDeadline<Row extends readonly object[]>(
   query: PendingQuery<Row & object[]>,
   context: QueryContext,
   onSilence: () => void,

@@ -1,7 +1,7 @@
 /** Runs statements, repeats those that may be repeated, and tells of each when it has ended. */
 import { codeOf } from '../system/errors'
 import type { Connections, HostPool } from './connections'
-import { answer, withDeadline } from './deadline'
+import { cancelAtDeadline, withDeadline } from './deadline'
 import { isCancelled, isElsewhere, isLost, Unanswered, wasNeverSent } from './errors'
 import type { Failover } from './failover'
 import { isUtf8 } from './pool'
@@ -70,7 +70,7 @@ export function createRunner(
     }
     attempt.isSent = true
     const query = pool.sql(...statement)
-    const rows = await failover.watch(answer(query, context, () => connections.replace(pool)))
+    const rows = await failover.watch(cancelAtDeadline(query, context, () => connections.replace(pool)))
     pool.answeredAt = performance.now()
     return rows
   }
