@@ -2,7 +2,7 @@
 
 /** Request headers in the document. Not a schema of headers: Elysia trap 27 (docs/elysia.md). */
 export const REQUEST_HEADERS = {
-  'If-Match': 'Only if it still has one of these ETags; else 412',
+  'If-Match': 'Only if the resource still has one of these ETags; else 412',
   'If-None-Match': 'Only if it has changed since one of these ETags; else 304',
   'Last-Event-ID': 'The `id` of the last event that arrived: goes on after it',
   'Idempotency-Key': '1 to 255 visible ASCII characters: makes it safe to send the request again',
@@ -13,7 +13,7 @@ export const RESPONSE_HEADERS = {
   ETag: { description: 'Made from the revision', required: true, schema: { type: 'string' } },
   Link: { description: 'If there are more: `<…>; rel="next"`', schema: { type: 'string' } },
   Location: {
-    description: 'Where it is',
+    description: 'The address of the new resource',
     required: true,
     schema: { type: 'string', format: 'uri-reference' },
   },

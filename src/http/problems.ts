@@ -43,7 +43,7 @@ export const PROBLEMS = {
   // RFC 9110 section 15.5.9
   REQUEST_TIMEOUT: entry(408, 'The request did not arrive in time', { connection: 'close' }),
   CURSOR_EXPIRED: entry(410, 'Changes since this cursor have been purged: start anew, without one'),
-  PRECONDITION_FAILED: entry(412, 'It has changed since; `current` is what it is now'),
+  PRECONDITION_FAILED: entry(412, 'The resource has changed since; `current` is what it is now'),
   PAYLOAD_TOO_LARGE: entry(413, 'The body is larger than 65536 bytes'),
   UNSUPPORTED_MEDIA_TYPE: entry(415, 'The body must be application/json in UTF-8, and not compressed'),
   IDEMPOTENCY_KEY_REUSED: entry(422, 'The Idempotency-Key was used for another request'),
