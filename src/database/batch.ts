@@ -56,7 +56,7 @@ export function createBatch<Item, Answer>(
         asked.then(() => true),
         () => false,
       )
-      if (!isQuick) for (const call of calls) rejectAtDeadline(call)
+      if (!isQuick) rejectEarlier(calls)
     }
     underWay--
   }
@@ -106,10 +106,17 @@ function firstOf<Item, Answer>(
   return [...found.values()]
 }
 
-/** Each request has its own deadline, though the statement may wait longer for others. */
-function rejectAtDeadline<Item, Answer>({ promise, context, reject }: Call<Item, Answer>): void {
-  const timer = setTimeout(() => reject(new Unanswered('DEADLINE')), timeLeft(context))
-  promise.catch(() => {}).finally(() => clearTimeout(timer))
+/**
+ * Each request has its own deadline, though the statement waits until the latest of them. At that one the statement ends,
+ * and its requests are told of it before they are answered.
+ */
+function rejectEarlier<Item, Answer>(calls: readonly Call<Item, Answer>[]): void {
+  const latest = Math.max(...calls.map(({ context }) => context.deadline))
+  for (const { promise, context, reject } of calls) {
+    if (context.deadline === latest) continue
+    const timer = setTimeout(() => reject(new Unanswered('DEADLINE')), timeLeft(context))
+    promise.catch(() => {}).finally(() => clearTimeout(timer))
+  }
 }
 
 /** Waits as long as the most patient request, and until the last client has gone. */

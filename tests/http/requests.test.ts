@@ -154,6 +154,24 @@ test('a request to a database that is gone is told as a warning', async () => {
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 40, code: 'DATABASE_UNAVAILABLE' })
 })
 
+test('the statement that a request waited for until its deadline is in its line', async () => {
+  const lines: string[] = []
+  const database = openDatabase({ url, poolSize: 1, requestTimeout: 300 })
+  afterAll(() => database.end())
+  const log = createLog({ logLevel: 'info', production: true }, linesTo(lines))
+  const headers = {
+    authorization: `Bearer ${await signAccessToken('ann', settings)}`,
+    'content-type': 'application/json',
+    'x-request-id': 'too-late',
+  }
+  const writes = await blockWrites(url)
+  const request = new Request(`http://localhost${TODOS}`, { method: 'POST', headers, body: '{"title":"x"}' })
+  await createApp({ settings: { ...settings, requestTimeoutMs: 300 }, database, log }).handle(request)
+  await writes.release()
+  const line = await lineOf(lines, 'too-late')
+  expect(line).toMatchObject({ status: 503, statements: [{ name: 'createTask' }] })
+})
+
 describe('over the network', () => {
   app.listen({ port: 0, hostname: '127.0.0.1' })
   afterAll(() => app.stop(true))
