@@ -30,10 +30,10 @@ export function input<Given extends Inputs>(given: Given) {
   return {
     ...schemas,
     transform: body ? [readBody] : [],
-    beforeHandle(context: ValidInput) {
-      refuseRepeated(context.request, context.query)
-      convert(context.params, numbersInPath)
-      convert(context.query, numbersInQuery)
+    beforeHandle({ request, params, query }: ValidInput) {
+      refuseRepeated(request, query)
+      convert(params, numbersInPath)
+      convert(query, numbersInQuery)
     },
   }
 }

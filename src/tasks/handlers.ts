@@ -35,14 +35,16 @@ import * as queries from './queries'
 interface TaskContext extends SignedIn {
   params: { id: number }
 }
+type WriteContext = Omit<TaskContext, 'path' | 'set'>
+type RestoreContext = Omit<TaskContext, 'path'>
 
 export function createHandlers({ database, metrics }: Services, cache: PageCache) {
   const pages = { cache, metrics, userState: database.batch(userState) }
   const createTask = database.batch(queries.batchableCreate)
   const findTask = database.batch(queries.batchableRead)
 
-  const list = async (context: SignedIn & { query: ListQuery }): Promise<Task[]> => {
-    const { caller, sql, query } = context
+  // each handler names what it uses of the context: Elysia trap 21 (docs/elysia.md)
+  const list = async ({ query, caller, sql, path, request, set }: SignedIn & { query: ListQuery }) => {
     const filter = filterOf(query)
     const order = orderOf(query)
     const kind: ListKind<Task> = {
@@ -53,11 +55,17 @@ export function createHandlers({ database, metrics }: Services, cache: PageCache
       toItem: toTask,
       versionOf: ({ revision }) => revision,
     }
-    return answerList(kind, pages, context)
+    return answerList(kind, pages, { query, caller, path, request, set })
   }
 
-  const listDeleted = async (context: SignedIn & { query: TrashQuery }): Promise<TrashedTask[]> => {
-    const { caller, sql } = context
+  const listDeleted = async ({
+    query,
+    caller,
+    sql,
+    path,
+    request,
+    set,
+  }: SignedIn & { query: TrashQuery }) => {
     const kind: ListKind<TrashedTask> = {
       list: { owner: caller.id, filter: NO_FILTER, order: 'deleted desc' },
       read: (part) => listTrash(sql, caller, part),
@@ -67,7 +75,7 @@ export function createHandlers({ database, metrics }: Services, cache: PageCache
       // a purge raises only `purged_revision`, so the sum is new after each change and each purge
       versionOf: ({ revision, purged_revision }) => revision + purged_revision,
     }
-    return answerList(kind, pages, context)
+    return answerList(kind, pages, { query, caller, path, request, set })
   }
 
   const create = async ({ body, caller, sql, path, request, set }: SignedIn & { body: TaskCreate }) => {
@@ -95,17 +103,31 @@ export function createHandlers({ database, metrics }: Services, cache: PageCache
   return { list, listTrash: listDeleted, create, read, change, complete, restore, remove }
 }
 
-async function change(context: TaskContext & { body: TaskUpdate }): Promise<Task> {
-  return tagged(context.set, await changeListed(context, { to: 'lists', change: context.body }))
+async function change({
+  params,
+  body,
+  caller,
+  sql,
+  request,
+  set,
+}: TaskContext & { body: TaskUpdate }): Promise<Task> {
+  const write = { to: 'lists', change: body } as const
+  return tagged(set, await changeListed({ params, caller, sql, request }, write))
 }
 
-async function complete(context: TaskContext & { body: TaskCompletion | undefined }): Promise<Task> {
-  const change = { completed: context.body?.completed ?? null }
-  return tagged(context.set, await changeListed(context, { to: 'lists', change }))
+async function complete({
+  params,
+  body,
+  caller,
+  sql,
+  request,
+  set,
+}: TaskContext & { body: TaskCompletion | undefined }): Promise<Task> {
+  const write = { to: 'lists', change: { completed: body?.completed ?? null } } as const
+  return tagged(set, await changeListed({ params, caller, sql, request }, write))
 }
 
-async function restore(context: TaskContext): Promise<Task> {
-  const { params, caller, sql, request, set } = context
+async function restore({ params, caller, sql, request, set }: RestoreContext): Promise<Task> {
   const ifMatch = ifMatchOf(request)
   const written = await queries.writeTask(sql, caller, params.id, {
     from: ['trash'],
@@ -117,20 +139,28 @@ async function restore(context: TaskContext): Promise<Task> {
   const found = await findStored(sql, caller, params.id)
   const isDeleted = found.deleted_at !== null
   // it was deleted after the write had found it in the lists
-  if (isDeleted && ifMatch === null) return restore(context)
+  if (isDeleted && ifMatch === null) return restore({ params, caller, sql, request, set })
   // a task that is already restored is no error: the first answer may have been lost
   if (isDeleted || ifMatch?.includes(found.revision) === false) throw conflict(found)
   return tagged(set, found)
 }
 
-async function remove(context: TaskContext & { query: DeleteQuery }): Promise<void> {
-  if (context.query.permanent === 'true') await end(context)
-  else await changeListed(context, { to: 'trash', change: {} })
-  context.set.status = 204
+async function remove({
+  params,
+  query,
+  caller,
+  sql,
+  request,
+  set,
+}: TaskContext & { query: DeleteQuery }): Promise<void> {
+  const wanted = { params, caller, sql, request }
+  if (query.permanent === 'true') await end(wanted)
+  else await changeListed(wanted, { to: 'trash', change: {} })
+  set.status = 204
 }
 
 /** Deletes a task for good. @throws Problem TASK_NOT_FOUND or PRECONDITION_FAILED */
-async function end({ params, caller, sql, request }: TaskContext): Promise<void> {
+async function end({ params, caller, sql, request }: WriteContext): Promise<void> {
   const ended = await queries.writeTask(sql, caller, params.id, {
     from: ['lists', 'trash'],
     to: 'ended',
@@ -142,7 +172,7 @@ async function end({ params, caller, sql, request }: TaskContext): Promise<void>
 
 /** Changes a task that is not in the trash. @throws Problem TASK_NOT_FOUND or PRECONDITION_FAILED */
 async function changeListed(
-  { params, caller, sql, request }: TaskContext,
+  { params, caller, sql, request }: WriteContext,
   write: Pick<queries.Write, 'to' | 'change'>,
 ): Promise<TaskRow> {
   const ifMatch = ifMatchOf(request)

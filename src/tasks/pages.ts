@@ -23,7 +23,7 @@ interface PageDeps {
   metrics: Metrics | undefined
 }
 
-type ListContext = SignedIn & { query: Pick<ListQuery, 'limit' | 'cursor' | 'skip' | 'count'> }
+type ListContext = Omit<SignedIn, 'sql'> & { query: Pick<ListQuery, 'limit' | 'cursor' | 'skip' | 'count'> }
 
 /** What differs between the list of tasks and the trash. */
 export interface ListKind<Item> {
