@@ -10,6 +10,7 @@ const { body: document } = await call('GET', '/openapi.json')
 
 interface Operation {
   operationId: string
+  tags: string[]
   summary: string
   description: string
   security: unknown[]
@@ -53,6 +54,12 @@ describe('the OpenAPI document', () => {
       .map(({ method, path }) => `${method} ${path.replace(/\/$/, '').replaceAll(/:(\w+)/g, '{$1}')}`)
     expect(shown).toEqual(routes.toSorted())
     expect(shown).toContain('PATCH /api/{user_id}/tasks/{id}/complete')
+  })
+
+  test('describes each tag that an operation has', () => {
+    const described = document.tags.map(({ name }: { name: string }) => name)
+    const used = new Set(operations.flatMap(([, { tags }]) => tags))
+    expect([...used].toSorted()).toEqual(described.toSorted())
   })
 
   test('names each operation once', () => {
