@@ -1,4 +1,4 @@
-import { afterAll, afterEach, describe, expect, jest, test } from 'bun:test'
+import { afterAll, afterEach, describe, expect, jest, spyOn, test } from 'bun:test'
 import { signAccessToken } from '../../src/auth/token'
 import { type Change, createClient, RequestError, type Task } from '../../src/client/index'
 import { type ChangeSource, createSync, type SyncOptions } from '../../src/client/sync'
@@ -371,6 +371,8 @@ describe('on the channel', () => {
   const nothing: ChangeSource['read'] = async () => ({ changes: [], cursor: 'begin', has_more: false })
 
   test('a silent reader is replaced within some seconds', async () => {
+    // the silence that the tab bears is random: here 2,250 ms
+    using _ = spyOn(Math, 'random').mockReturnValue(0.5)
     const { heard, streams, say, pass } = meet(nothing)
     await settled()
     await say({ kind: 'beat', from: '0', count: 0 })
