@@ -1,4 +1,4 @@
-/** `bun run db:seed`: tasks of a user `demo`, to have something to look at. A user who has tasks is left alone. */
+/** `bun run db:seed`: makes tasks for the user `demo`. If that user has tasks already, it makes none. */
 import { findDatabase } from '../src/cli/commands'
 import { readSettings } from '../src/cli/environment'
 import { openDatabase } from '../src/database/database'

@@ -101,9 +101,9 @@ function sqlOf({ database }: Services, request: Request): Sql {
 }
 
 /**
- * Refuses a caller who has been deleted. It is called if a statement has found nothing, to tell a deleted user from a task
- * that does not exist. Statements that find something check `refuses_token` themselves, because a deleted user of another
- * issuer may have come back with a newer token, and then has rows again.
+ * Refuses a deleted caller. Handlers call it after a statement has found nothing, because the task may be missing or the
+ * user deleted. Statements that find something check `refuses_token` themselves: a deleted user of another issuer may have
+ * come back with a newer token, and then has rows again.
  *
  * @throws Problem TOKEN_INVALID
  */

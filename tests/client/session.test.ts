@@ -78,7 +78,7 @@ function slow({ getItem, setItem, removeItem }: MemoryStorage, milliseconds = 1)
 
 const newEmail = () => `${crypto.randomUUID()}@example.com`
 
-/** A user who has just signed up in a page. */
+/** Signs a new user up in a page. */
 async function signedUp({ intercept, ...options }: ClientOptions & { intercept?: Intercept } = {}) {
   const storage = memoryStorage()
   const recorded = recorder(intercept)

@@ -22,7 +22,7 @@ afterAll(async () => {
 
 const newAccount = () => ({ email: `${crypto.randomUUID()}@example.com`, password: 'correct horse battery' })
 
-/** A user who has signed up in a browser, and who has a client elsewhere that shares nothing with it. */
+/** Signs a user up in a browser, and makes a second client of that user, which shares nothing with the browser. */
 async function browserOf(account = newAccount()) {
   const storage = memoryStorage()
   const { data } = await createClient(url, { storage }).signUp(account)
