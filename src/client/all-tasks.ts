@@ -1,10 +1,10 @@
 /** Walking through all tasks, page after page. */
-import type { ListQuery, Task } from '../tasks/model'
 import type { Calls } from './calls'
 import { RequestError } from './errors'
+import type { ListTasksQuery, Task } from './schemas'
 
 /** Which tasks, in which order; `limit` is how many are fetched at a time. */
-export type TaskQuery = Omit<ListQuery, 'cursor' | 'skip' | 'count'>
+export type TaskQuery = Omit<ListTasksQuery, 'cursor' | 'skip' | 'count'>
 
 /**
  * Walks through all tasks, page after page; a page is fetched when its first task is asked for.

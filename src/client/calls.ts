@@ -1,24 +1,14 @@
 /** Every route as a typed call: Eden's treaty, corrected. */
-import { EdenFetchError, type Treaty, treaty } from '@elysiajs/eden'
-import type { App } from '../app'
-import type { NoAnswer } from './errors'
+import { treaty } from '@elysiajs/eden/treaty2'
 import { encodeParams } from './path-parameters'
+import type { AllCalls, AuthCalls, TodosByIdCalls, TodosCalls } from './routes'
 import type { Send } from './send'
 
-type WithNoAnswer<Responses> = Omit<Responses, 503> & {
-  503: NoAnswer | (Responses extends { 503: infer Problem } ? Problem : never)
-}
-type RoutesWithNoAnswer<Routes> = {
-  [K in keyof Routes]: Routes[K] extends { response: infer Responses }
-    ? Omit<Routes[K], 'response'> & { response: WithNoAnswer<Responses> }
-    : RoutesWithNoAnswer<Routes[K]>
-}
-
 /** A call for each route; each may answer 503 `NO_ANSWER`. */
-export type Calls = Treaty.Sign<RoutesWithNoAnswer<App['~Routes']>>
-export type SignInCalls = Calls['api']['v1']['auth']
-export type TasksCalls = Calls['api']['v1']['todos']
-export type TaskCalls = ReturnType<TasksCalls>
+export type Calls = AllCalls
+export type SignInCalls = AuthCalls
+export type TasksCalls = TodosCalls
+export type TaskCalls = TodosByIdCalls
 
 /** A function that takes and answers what the route's own call does. */
 export type Call<Post extends (body: never, options?: never) => unknown> = (
@@ -28,14 +18,14 @@ export type Call<Post extends (body: never, options?: never) => unknown> = (
 
 /** @param send what it throws is a fault in making a request, and rejects the call */
 export function createCalls(url: string, send: Send): Calls {
-  const calls = treaty<App>(url, {
+  const calls: object = treaty(url, {
     // otherwise a title that looks like a date becomes a `Date`
     parseDate: false,
     // Eden only calls it; under Bun, `typeof fetch` has more members
     fetcher: withFaults(send) as typeof fetch,
     throwHttpError: ({ value }) => value instanceof Fault,
   })
-  // a proxy has lost the type, and Eden's does not know NO_ANSWER
+  // a proxy has no type, and Eden would make one of the server's source
   return correct(calls) as Calls
 }
 
@@ -67,7 +57,8 @@ function withFaults(send: Send): Send {
 
 /** @throws the fault that Eden has wrapped, or the error as it is */
 function unwrapFault(error: unknown): never {
-  throw error instanceof EdenFetchError && error.value instanceof Fault ? error.value.cause : error
+  const { value } = error as { value?: unknown }
+  throw value instanceof Fault ? value.cause : error
 }
 
 /** The names that Eden takes for the end of a path; every other call in a path gives a parameter. */

@@ -1,12 +1,5 @@
 /** What a failed call gives. */
-import type { ProblemBody } from '../http/problems'
-
-/** Stands in for an answer that never came, so that a failed call always has a problem to read. */
-export interface NoAnswer extends Omit<ProblemBody, 'error_code'> {
-  status: 503
-  status_code: 503
-  error_code: 'NO_ANSWER'
-}
+import type { NoAnswer, Problem } from './answer'
 
 /** @returns a response in the shape of any other problem */
 export function noAnswer(cause: unknown): Response {
@@ -29,7 +22,7 @@ export class RequestError extends Error {
   override readonly name = 'RequestError'
   readonly status: number
   /** What is wrong; undefined if the answer came from another server, such as a proxy. */
-  readonly problem: ProblemBody | NoAnswer | undefined
+  readonly problem: Problem | NoAnswer | undefined
 
   /** @param value the answer's body */
   constructor(status: number, value: unknown) {
@@ -40,6 +33,6 @@ export class RequestError extends Error {
   }
 }
 
-export function isProblem(value: unknown): value is ProblemBody | NoAnswer {
+export function isProblem(value: unknown): value is Problem | NoAnswer {
   return typeof value === 'object' && value !== null && 'error_code' in value
 }

@@ -6,13 +6,10 @@
  *     const { data, error } = await client.api.v1.todos.get({ query: { limit: 10 } })
  *     for await (const task of allTasks(client, { status: 'pending' })) console.log(task.title)
  */
-// the compiler reads the server's sources for their types, and these need a newer `lib` than many frontends have
-/// <reference lib="es2024" />
-/// <reference types="bun" />
-import type { Task, TaskUpdate } from '../tasks/model'
 import { accountCalls, refreshTokens } from './accounts'
 import { type Call, type Calls, createCalls, type SignInCalls, type TaskCalls, withFunctions } from './calls'
 import { withRetries } from './retries'
+import type { Task, TaskUpdate } from './schemas'
 import { type Send, type Token, withNoAnswer, withRenewal, withToken } from './send'
 import { createSession } from './session'
 import type { TokenStorage } from './storage'
@@ -20,11 +17,10 @@ import { createSync, type Sync, type SyncOptions, type TaskStore } from './sync'
 import { nameOfTabs, shareBetweenTabs } from './tabs'
 import { changeSource, updateTask } from './tasks'
 
-export type { ErrorCode, ProblemBody } from '../http/problems'
-export type { Change } from '../sync/model'
-export type { Task, TaskCreate, TaskUpdate } from '../tasks/model'
 export { allTasks, type TaskQuery } from './all-tasks'
-export { type NoAnswer, RequestError } from './errors'
+export type { Answer, ErrorCode, FieldError, NoAnswer, Problem } from './answer'
+export { RequestError } from './errors'
+export type { Change, Task, TaskCreate, TaskUpdate, TrashedTask, User } from './schemas'
 export type { TokenStorage } from './storage'
 export type { Sync, SyncOptions, TaskStore } from './sync'
 

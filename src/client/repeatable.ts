@@ -1,5 +1,7 @@
 /** Which requests may be sent again. Made by `bun run client:routes` from the server's routes: do not edit. */
-import type { Repeatable } from '../http/operation'
+
+/** `with-body`: without a body, the second time takes the first one back. `with-key`: with an `Idempotency-Key`. */
+export type Repeatable = 'always' | 'with-body' | 'with-key'
 
 export const REPEATABLE: readonly (readonly [method: string, pattern: string, repeatable: Repeatable])[] = [
   ['POST', '/api/:user_id/tasks', 'with-key'],

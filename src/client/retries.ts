@@ -1,6 +1,5 @@
 /** Sends requests again if that does no harm and there is time left. */
-import type { Repeatable } from '../http/operation'
-import { REPEATABLE } from './repeatable'
+import { REPEATABLE, type Repeatable } from './repeatable'
 import { pathBelow, type Send } from './send'
 import { uuid } from './uuid'
 import { backoff, pause, readWhole, within } from './wait'

@@ -1,8 +1,7 @@
 /** Keeps a map of tasks up to date: reads all tasks, then each change as it happens. */
 import { createParser } from 'eventsource-parser'
-import type { Change } from '../sync/model'
-import type { Task } from '../tasks/model'
 import { RequestError } from './errors'
+import type { Change, Task } from './schemas'
 import { backoff, pause } from './wait'
 
 /** A `Map`, or anything that behaves like one, such as the reactive maps of user interfaces. */

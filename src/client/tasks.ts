@@ -1,8 +1,8 @@
 /** What the client does with tasks beyond the routes: guarded changes, and a source of changes for `sync`. */
-import type { Task, TaskUpdate } from '../tasks/model'
 import type { TaskCalls, TasksCalls } from './calls'
 import { RequestError } from './errors'
 import { isUncertain } from './retries'
+import type { Task, TaskUpdate } from './schemas'
 import type { ChangeSource } from './sync'
 
 /** How many times a change is made anew because another device was quicker. */

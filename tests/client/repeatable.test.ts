@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, jest, test } from 'bun:test'
-import { repeatableRoutes, TABLE, tableOf } from '../../scripts/client-routes'
+import { clientFiles, repeatableRoutes } from '../../scripts/client-routes'
 import { type Client, createClient } from '../../src/client/index'
 import { openApi } from '../../src/docs/document'
 import { testApp } from '../support/app'
@@ -10,9 +10,9 @@ afterEach(() => {
   jest.useRealTimers()
 })
 
-test('the table of the client says what the routes say', async () => {
+test('the files of the client say what the routes say', async () => {
   const message = 'The routes have changed: run `bun run client:routes`'
-  expect(await Bun.file(TABLE).text(), message).toBe(tableOf(app))
+  for (const [path, text] of await clientFiles(app)) expect(await Bun.file(path).text(), message).toBe(text)
 })
 
 test('the OpenAPI document says what the routes say, as `x-repeatable`', async () => {

@@ -1,0 +1,71 @@
+/** Prints the server's schemas as TypeScript, for the typed client. */
+import type { TSchema } from '@sinclair/typebox'
+
+/** Whether clients send it: then a member that may be left out may also be undefined. */
+type Direction = 'sent' | 'answered'
+
+/** @returns a type; a schema with a name becomes a reference to it */
+export function typeOf(schema: TSchema, direction: Direction): string {
+  return schema['component'] ?? unnamedType(schema['documented'] ?? schema, direction)
+}
+
+/** @returns the declaration of a named schema */
+export function declarationOf(name: string, schema: TSchema, direction: Direction): string {
+  const { description } = schema
+  const type = unnamedType(schema, direction)
+  const declaration = type.startsWith('{') ? `interface ${name} ${type}` : `type ${name} = ${type}`
+  return `${comment(description)}export ${declaration}\n`
+}
+
+function unnamedType(schema: TSchema, direction: Direction): string {
+  if ('const' in schema) return JSON.stringify(schema['const'])
+  if (Array.isArray(schema['enum'])) return schema['enum'].map((value) => JSON.stringify(value)).join(' | ')
+  if (Array.isArray(schema['anyOf'])) return union(schema['anyOf'], direction)
+  switch (schema['type']) {
+    case 'object':
+      return objectType(schema, direction)
+    case 'array':
+      return arrayOf(typeOf(schema['items'], direction))
+    case 'integer':
+    case 'number':
+      return 'number'
+    // of a 204: Eden reads a body that is not there as empty text
+    case 'void':
+      return "''"
+    case 'string':
+    case 'boolean':
+    case 'null':
+    case 'undefined':
+      return schema['type']
+    case undefined:
+      return 'unknown'
+    default:
+      throw new Error(`The client's types cannot say ${JSON.stringify(schema)}`)
+  }
+}
+
+function union(schemas: TSchema[], direction: Direction): string {
+  return [...new Set(schemas.map((each) => typeOf(each, direction)))].join(' | ')
+}
+
+function arrayOf(item: string): string {
+  return item.includes(' ') ? `(${item})[]` : `${item}[]`
+}
+
+function objectType({ properties, required = [] }: TSchema, direction: Direction): string {
+  const members = Object.entries<TSchema>(properties).map(([name, schema]) => {
+    const isOptional = !required.includes(name)
+    const type = typeOf(schema, direction) + (isOptional && direction === 'sent' ? ' | undefined' : '')
+    return `${comment(describe(schema))}${name}${isOptional ? '?' : ''}: ${type}\n`
+  })
+  return `{\n${members.join('')}}`
+}
+
+function describe(schema: TSchema): string | undefined {
+  return schema['component'] ? undefined : (schema['documented'] ?? schema).description
+}
+
+/** @returns a documentation comment and a new line; nothing without a text */
+export function comment(text: string | undefined): string {
+  return text === undefined ? '' : `/** ${text.replaceAll('*/', '* /')} */\n`
+}

@@ -1,0 +1,301 @@
+/** The types of the server's schemas. Made by `bun run client:routes` from the server's routes: do not edit. */
+
+/** The status of each problem. */
+export interface StatusOf {
+  MALFORMED_JSON: 400
+  TOKEN_MISSING: 401
+  TOKEN_EXPIRED: 401
+  TOKEN_INVALID: 401
+  TOKEN_NOT_JWT: 401
+  INVALID_CREDENTIALS: 401
+  OWNER_MISMATCH: 403
+  WRONG_PASSWORD: 403
+  ACCOUNT_NOT_FOUND: 404
+  SESSION_NOT_FOUND: 404
+  TASK_NOT_FOUND: 404
+  NOT_FOUND: 404
+  METHOD_NOT_ALLOWED: 405
+  EMAIL_TAKEN: 409
+  REQUEST_TIMEOUT: 408
+  CURSOR_EXPIRED: 410
+  PRECONDITION_FAILED: 412
+  PAYLOAD_TOO_LARGE: 413
+  UNSUPPORTED_MEDIA_TYPE: 415
+  IDEMPOTENCY_KEY_REUSED: 422
+  VALIDATION_ERROR: 422
+  RATE_LIMITED: 429
+  INTERNAL_ERROR: 500
+  DATABASE_UNAVAILABLE: 503
+  KEYS_UNAVAILABLE: 503
+  OVERLOADED: 503
+  SHUTTING_DOWN: 503
+}
+
+/** What went wrong (RFC 9457) */
+export interface Problem {
+  type: string
+  title: string
+  status: number
+  detail: string
+  error_code:
+    | 'MALFORMED_JSON'
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'INVALID_CREDENTIALS'
+    | 'OWNER_MISMATCH'
+    | 'WRONG_PASSWORD'
+    | 'ACCOUNT_NOT_FOUND'
+    | 'SESSION_NOT_FOUND'
+    | 'TASK_NOT_FOUND'
+    | 'NOT_FOUND'
+    | 'METHOD_NOT_ALLOWED'
+    | 'EMAIL_TAKEN'
+    | 'REQUEST_TIMEOUT'
+    | 'CURSOR_EXPIRED'
+    | 'PRECONDITION_FAILED'
+    | 'PAYLOAD_TOO_LARGE'
+    | 'UNSUPPORTED_MEDIA_TYPE'
+    | 'IDEMPOTENCY_KEY_REUSED'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'DATABASE_UNAVAILABLE'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'SHUTTING_DOWN'
+  /** Repeats `status` */
+  status_code: number
+  /** Repeats the header `X-Request-Id` */
+  request_id: string
+  /** One entry for each field at fault */
+  errors?: {
+    in: 'body' | 'query' | 'path' | 'header'
+    /** A JSON Pointer into the body, or the name of the parameter */
+    pointer: string
+    detail: string
+  }[]
+  /** With `PRECONDITION_FAILED`: the resource as it is now */
+  current?: unknown
+}
+
+/** A user; a field is `null` if it is not known, as for a user of another issuer */
+export interface User {
+  /** The subject of the user's tokens */
+  id: string
+  email: string | null
+  name: string | null
+  created_at: string | null
+}
+
+/** A signed-in user (RFC 6749 section 5.1) */
+export interface Tokens {
+  /** For `Authorization: Bearer <access_token>` */
+  access_token: string
+  token_type: 'bearer'
+  /** How long the access token is valid, in seconds */
+  expires_in: number
+  /** Good for one call of `refresh`, for 30 days */
+  refresh_token: string
+  user: User
+}
+
+/** A new account */
+export interface Registration {
+  /** Kept as sent, compared without case */
+  email: string
+  /** Neither the e-mail address nor one of the hundred most common passwords */
+  password: string
+  name?: string | null | undefined
+}
+
+/** An e-mail address and its password */
+export interface Credentials {
+  /** Kept as sent, compared without case */
+  email: string
+  /** The password of the account */
+  password: string
+}
+
+/** The newest token from `register`, `login` or `refresh` */
+export interface RefreshToken {
+  refresh_token: string
+}
+
+/** The fields to change; a new e-mail address needs the current password */
+export interface AccountUpdate {
+  name?: string | null | undefined
+  /** Kept as sent, compared without case */
+  email?: string | undefined
+  /** The password of the account */
+  current_password?: string | undefined
+}
+
+/** The current password and the new one */
+export interface PasswordChange {
+  /** The password of the account */
+  current_password: string
+  /** Neither the e-mail address nor one of the hundred most common passwords */
+  new_password: string
+}
+
+/** The account's password; users of another issuer have none */
+export interface AccountDeletion {
+  /** The password of the account */
+  password?: string | undefined
+}
+
+/** A session in which the caller is signed in */
+export interface Session {
+  id: string
+  created_at: string
+  /** When the session last got new tokens */
+  last_used_at: string
+  user_agent: string | null
+  /** Whether this request belongs to the session */
+  current: boolean
+}
+
+export interface Health {
+  status: 'healthy'
+  service: 'taskwell'
+  version: string
+}
+
+export interface Ready {
+  status: 'ready'
+}
+
+/** A task */
+export interface Task {
+  id: number
+  /** The owner: the subject of the token */
+  user_id: string
+  /** Kept as sent, untrimmed */
+  title: string
+  description: string | null
+  completed: boolean
+  created_at: string
+  updated_at: string
+  /** The owner's count of changes when this task last changed */
+  revision: number
+}
+
+/** A task in the trash */
+export interface TrashedTask {
+  id: number
+  /** The owner: the subject of the token */
+  user_id: string
+  /** Kept as sent, untrimmed */
+  title: string
+  description: string | null
+  completed: boolean
+  created_at: string
+  updated_at: string
+  /** The owner's count of changes when this task last changed */
+  revision: number
+  deleted_at: string
+}
+
+/** A new task */
+export interface TaskCreate {
+  /** Kept as sent, untrimmed */
+  title: string
+  description?: string | null | undefined
+  completed?: boolean | undefined
+}
+
+/** The fields to change; a field that is left out keeps its value */
+export interface TaskUpdate {
+  /** Kept as sent, untrimmed */
+  title?: string | undefined
+  description?: string | null | undefined
+  completed?: boolean | undefined
+}
+
+/** Sets instead of toggling */
+export interface TaskCompletion {
+  completed: boolean
+}
+
+/** A page of tasks */
+export interface TaskPage {
+  tasks: Task[]
+  /** How many tasks are in this page */
+  count: number
+  next_cursor: string | null
+}
+
+/** A page of the trash */
+export interface TrashPage {
+  tasks: TrashedTask[]
+  /** How many tasks are in this page */
+  count: number
+  next_cursor: string | null
+}
+
+/** A task was deleted */
+export interface Tombstone {
+  id: number
+  revision: number
+  deleted: true
+}
+
+/** A task as it is now, or the fact that it was deleted */
+export type Change = Task | Tombstone
+
+/** A page of changes, in their order */
+export interface Changes {
+  changes: Change[]
+  /** The `since` of the next request: for more pages now, or for new changes later */
+  cursor: string
+  has_more: boolean
+}
+
+export interface ListTasksQuery {
+  /** Which tasks are listed; all by default */
+  status?: 'all' | 'pending' | 'completed' | undefined
+  /** Lists only tasks with this value */
+  completed?: 'true' | 'false' | undefined
+  /** By creation (the default), or by title without case */
+  sort?: 'created' | 'title' | undefined
+  /** created: `desc` by default; title: `asc` */
+  order?: 'asc' | 'desc' | undefined
+  /** How many the answer has at most */
+  limit?: number | undefined
+  /** From the `Link` header of the previous page */
+  cursor?: string | undefined
+  /** How many tasks to skip; not with `cursor` */
+  skip?: number | undefined
+  /** `true`: the header `X-Total-Count` says how many tasks match the filter */
+  count?: 'true' | 'false' | undefined
+}
+
+export interface ListTrashQuery {
+  /** How many the answer has at most */
+  limit?: number | undefined
+  /** From the `Link` header of the previous page */
+  cursor?: string | undefined
+  /** How many tasks to skip; not with `cursor` */
+  skip?: number | undefined
+  /** `true`: the header `X-Total-Count` says how many tasks match the filter */
+  count?: 'true' | 'false' | undefined
+}
+
+export interface DeleteTaskQuery {
+  /** `true`: deletes for good, also from the trash; otherwise the task goes to the trash */
+  permanent?: 'true' | 'false' | undefined
+}
+
+export interface ReadChangesQuery {
+  /** The `cursor` of the previous answer; left out: begins with all present tasks */
+  since?: string | undefined
+  /** How many changes the answer has at most */
+  limit?: number | undefined
+}
+
+export interface StreamEventsQuery {
+  /** The `cursor` of the previous answer; left out: begins with all present tasks */
+  since?: string | undefined
+}
