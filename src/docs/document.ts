@@ -237,7 +237,7 @@ function isUndefined(schema: Json): boolean {
 const OWN_KEYWORDS = new Set([
   'rule',
   'documented',
-  'isNumber',
+  'convertTo',
   'component',
   'codes',
   'responseHeaders',

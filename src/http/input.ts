@@ -20,20 +20,20 @@ interface ValidInput {
 
 /**
  * Spread into a route. The body is read after authentication and before validation. After validation, parameters that
- * were sent twice are refused, and numbers in parameters are converted from text.
+ * were sent twice are refused, and numbers and booleans in parameters are converted from text.
  */
 export function input<Given extends Inputs>(given: Given) {
   const { params, query = NoQuery, body } = given
-  const numbersInPath = numbersOf(params)
-  const numbersInQuery = numbersOf(query)
+  const convertPath = conversionOf(params)
+  const convertQuery = conversionOf(query)
   const schemas = { ...given, query } as Given & { query: QueryOf<Given> }
   return {
     ...schemas,
     transform: body ? [readBody] : [],
     beforeHandle({ request, params, query }: ValidInput) {
       refuseRepeated(request, query)
-      convert(params, numbersInPath)
-      convert(query, numbersInQuery)
+      convertPath(params)
+      convertQuery(query)
     },
   }
 }
@@ -46,15 +46,22 @@ async function readBody(context: { request: Request; body: unknown }): Promise<v
   context.body = await readJson(context.request)
 }
 
-/** @returns the names of the parameters that are numbers */
-function numbersOf(schema: TSchema | undefined): string[] {
-  const properties: Record<string, TSchema> = schema?.['properties'] ?? {}
-  return Object.keys(properties).filter((name) => properties[name]?.['isNumber'])
+/** Elysia trap 12 (docs/elysia.md). */
+const CONVERT = {
+  // above 2^53 it becomes the largest safe one, which is the id of no task
+  number: (text: unknown) => Math.min(Number(text), Number.MAX_SAFE_INTEGER),
+  boolean: (text: unknown) => text === 'true',
 }
 
-/** Elysia trap 12 (docs/elysia.md). A number above 2^53 becomes the largest safe one, which is the id of no task. */
-function convert(values: Record<string, unknown>, names: readonly string[]): void {
-  for (const name of names) {
-    if (values[name] !== undefined) values[name] = Math.min(Number(values[name]), Number.MAX_SAFE_INTEGER)
+/** @returns what converts parameters in place, each to the type that its schema names */
+function conversionOf(schema: TSchema | undefined): (values: Record<string, unknown>) => void {
+  const properties: Record<string, { convertTo?: keyof typeof CONVERT }> = schema?.['properties'] ?? {}
+  const conversions = Object.entries(properties).flatMap(([name, { convertTo }]) =>
+    convertTo ? [{ name, convert: CONVERT[convertTo] }] : [],
+  )
+  return (values) => {
+    for (const { name, convert } of conversions) {
+      if (values[name] !== undefined) values[name] = convert(values[name])
+    }
   }
 }

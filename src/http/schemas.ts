@@ -1,4 +1,4 @@
-/** Schemas that features have in common: text that PostgreSQL can store, numbers in parameters, times, named schemas. */
+/** Schemas that features have in common: text that PostgreSQL can store, numbers and booleans in parameters, times, named schemas. */
 import {
   FormatRegistry,
   type ObjectOptions,
@@ -9,7 +9,7 @@ import {
 import { t } from 'elysia'
 
 // Keywords of our own that any schema may have: `rule` finishes the sentence "title …" in a 422, `documented` replaces the
-// schema in the OpenAPI document, `isNumber` has the text of a parameter converted.
+// schema in the OpenAPI document, `convertTo` has the text of a parameter converted.
 
 /** Name to schema, in the order of definition: the schemas that the OpenAPI document holds once and refers to. */
 export const components = new Map<string, TSchema>()
@@ -102,8 +102,14 @@ export function oneOf<const T extends readonly string[]>(choices: T, description
  * validation, so a handler gets a number.
  */
 export function wholeNumber(pattern: string, rule: string, documented: Record<string, unknown>) {
-  const number = { isNumber: true, documented: { type: 'integer', ...documented } }
+  const number = { convertTo: 'number', documented: { type: 'integer', ...documented } }
   return t.Unsafe<number>(t.String({ pattern, rule, ...number }))
+}
+
+/** `true` or `false` in a query: checked as text and converted, as a whole number is. */
+export function flag(description: string) {
+  const boolean = { convertTo: 'boolean', documented: { type: 'boolean', description } }
+  return t.Unsafe<boolean>({ ...oneOf(['true', 'false']), ...boolean })
 }
 
 /** What an id or a revision can be. */

@@ -154,7 +154,7 @@ async function remove({
   set,
 }: TaskContext & { query: DeleteQuery }): Promise<void> {
   const wanted = { params, caller, sql, request }
-  if (query.permanent === 'true') await end(wanted)
+  if (query.permanent) await end(wanted)
   else await changeListed(wanted, { to: 'trash', change: {} })
   set.status = 204
 }

@@ -6,6 +6,7 @@ import { RESPONSE_HEADERS } from '../http/operation'
 import { invalid, problemWith } from '../http/problems'
 import {
   answered,
+  flag,
   idInPath,
   integer,
   Limit,
@@ -200,7 +201,7 @@ const MAX_SKIP = 10_000
 export const ListQuery = t.Object(
   {
     status: t.Optional(oneOf(['all', 'pending', 'completed'], 'Which tasks are listed; all by default')),
-    completed: t.Optional(oneOf(['true', 'false'], 'Lists only tasks with this value')),
+    completed: t.Optional(flag('Lists only tasks with this value')),
     sort: t.Optional(oneOf(['created', 'title'], 'By creation (the default), or by title without case')),
     order: t.Optional(oneOf(['asc', 'desc'], 'created: `desc` by default; title: `asc`')),
     limit: t.Optional(Limit),
@@ -218,9 +219,7 @@ export const ListQuery = t.Object(
         description: 'How many tasks to skip; not with `cursor`',
       }),
     ),
-    count: t.Optional(
-      oneOf(['true', 'false'], '`true`: the header `X-Total-Count` says how many tasks match the filter'),
-    ),
+    count: t.Optional(flag('The header `X-Total-Count` says how many tasks match the filter')),
   },
   strict,
 )
@@ -238,7 +237,7 @@ export function orderOf({ sort = 'created', order }: ListQuery): Order {
  */
 export function filterOf(query: ListQuery) {
   const byStatus = { all: null, pending: false, completed: true }[query.status ?? 'all']
-  const byField = query.completed === undefined ? null : query.completed === 'true'
+  const byField = query.completed ?? null
   if (byStatus !== null && byField !== null && byStatus !== byField) {
     throw invalid({ in: 'query', pointer: 'completed', detail: 'contradicts `status`' })
   }
@@ -255,10 +254,7 @@ export type TrashQuery = typeof TrashQuery.static
 export const DeleteQuery = t.Object(
   {
     permanent: t.Optional(
-      oneOf(
-        ['true', 'false'],
-        '`true`: deletes for good, also from the trash; otherwise the task goes to the trash',
-      ),
+      flag('Deletes for good, also from the trash; otherwise the task goes to the trash'),
     ),
   },
   strict,

@@ -94,7 +94,7 @@ async function readPage<Item extends Task>(
   const { limit } = part
   // one more than the page takes tells whether there is a next page
   const rows = await read({ ...part, limit: limit + 1 })
-  const total = query.count === 'true' ? await count() : null
+  const total = query.count ? await count() : null
   const tasks = rows.slice(0, limit).map(toItem)
   const last = rows.length > limit ? tasks.at(-1) : undefined
   const next = last && encodePosition(list, last)

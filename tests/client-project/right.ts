@@ -80,7 +80,7 @@ export async function tokensByHand({ api }: Client, refresh_token: string): Prom
 
 export async function list({ api }: Client): Promise<Task[]> {
   const { data, error, response } = await api.v1.todos.get({
-    query: { status: 'pending', sort: 'title', order: 'desc', limit: 10, skip: 20, count: 'true' },
+    query: { status: 'pending', sort: 'title', order: 'desc', limit: 10, skip: 20, count: true },
   })
   if (error) throw error
   const total: string | null = response.headers.get('x-total-count')
@@ -116,11 +116,11 @@ export async function remove({ api }: Client, id: number): Promise<boolean> {
 }
 
 export async function trash({ api }: Client, id: number): Promise<string[]> {
-  const { data, error } = await api.v1.todos.trash.get({ query: { limit: 10, count: 'true' } })
+  const { data, error } = await api.v1.todos.trash.get({ query: { limit: 10, count: true } })
   if (error) throw error
   await api.v1.todos({ id }).restore.post()
   const restored = await api.v1.todos({ id }).restore.post(undefined, { headers: { 'if-match': '"7"' } })
-  await api.v1.todos({ id }).delete(undefined, { query: { permanent: 'true' } })
+  await api.v1.todos({ id }).delete(undefined, { query: { permanent: true } })
   return [restored.data?.title ?? '', ...data.map(({ deleted_at }) => deleted_at)]
 }
 
@@ -164,7 +164,7 @@ export function synced(client: Client, cursor: string): Sync[] {
 
 export async function byOwner({ api }: Client, user_id: string, id: number) {
   const { tasks } = api({ user_id })
-  await tasks.get({ query: { completed: 'false' } })
+  await tasks.get({ query: { completed: false } })
   await tasks.post({ title: 'Buy milk' })
   await tasks({ id }).get()
   await tasks({ id }).patch({ description: null })
@@ -183,7 +183,7 @@ export async function version(client: Client): Promise<string | undefined> {
 
 export async function walk(client: Client): Promise<string> {
   try {
-    for await (const { title } of allTasks(client, { completed: 'true', sort: 'created', limit: 200 })) {
+    for await (const { title } of allTasks(client, { completed: true, sort: 'created', limit: 200 })) {
       if (title.startsWith('b')) return title
     }
     for await (const task of allTasks(client)) return task.title

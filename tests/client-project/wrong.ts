@@ -36,6 +36,8 @@ export async function wrongQueries({ api }: Client): Promise<void> {
   await api.v1.todos.get({ query: { status: 'done' } })
   // @ts-expect-error an order that lists do not have
   await api.v1.todos.get({ query: { sort: 'updated' } })
+  // @ts-expect-error text for a boolean
+  await api.v1.todos.get({ query: { count: 'true' } })
   // @ts-expect-error text for a number
   await api.v1.todos.get({ query: { limit: '10' } })
   // @ts-expect-error the same on the other address
@@ -121,8 +123,8 @@ export async function wrongSyncs(client: Client): Promise<void> {
 export async function wrongTrash({ api }: Client): Promise<void> {
   // @ts-expect-error the trash has one order
   await api.v1.todos.trash.get({ query: { sort: 'title' } })
-  // @ts-expect-error a boolean for text
-  await api.v1.todos({ id: 1 }).delete(undefined, { query: { permanent: true } })
+  // @ts-expect-error text for a boolean
+  await api.v1.todos({ id: 1 }).delete(undefined, { query: { permanent: 'true' } })
   // @ts-expect-error a parameter that changes do not have
   await api.v1.todos.changes.get({ query: { cursor: 'abc' } })
   const { data } = await api.v1.todos.changes.get()

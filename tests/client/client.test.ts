@@ -72,7 +72,7 @@ describe('calls', () => {
   test('a list follows its query', async () => {
     const client = clientOf('list')
     for (const title of ['a', 'b', 'c']) await create(client, title)
-    const query = { sort: 'title', order: 'desc', limit: 2, count: 'true' } as const
+    const query = { sort: 'title', order: 'desc', limit: 2, count: true } as const
     const { data, response } = await client.api.v1.todos.get({ query })
     expect(data?.map(({ title }) => title)).toEqual(['c', 'b'])
     expect(response.headers.get('x-total-count')).toBe('3')

@@ -37,7 +37,7 @@ const ADDRESSES: [string, string, (client: Client) => Tasks][] = [
   ['at /api/:user_id/tasks', '', ({ api }) => api({ user_id: 'a/b' }).tasks as unknown as Tasks],
   ['below a path like one of the routes', '/api/v1/todos', ({ api }) => api.v1.todos],
 ]
-const query = { permanent: 'true' } as const
+const query = { permanent: true } as const
 const CALLS: [string, number, boolean, (tasks: Tasks) => Promise<unknown>][] = [
   ['reading a list', 2, false, (tasks) => tasks.get({ query: { limit: 10 } })],
   ['making', 2, true, (tasks) => tasks.post({ title: 'x' })],

@@ -306,11 +306,7 @@ describe('what is sent again', () => {
     ],
     ['restoring', 200, ({ api }, id) => api.v1.todos({ id }).restore.post()],
     ['deleting', 204, ({ api }, id) => api.v1.todos({ id }).delete()],
-    [
-      'ending',
-      204,
-      ({ api }, id) => api.v1.todos({ id }).delete(undefined, { query: { permanent: 'true' } }),
-    ],
+    ['ending', 204, ({ api }, id) => api.v1.todos({ id }).delete(undefined, { query: { permanent: true } })],
   ]
 
   test.each(CALLS)('%s: the answer is as if nothing had been lost', async (_, expected, act) => {

@@ -24,6 +24,12 @@ const VALUES: Record<string, Arbitrary<string>> = {
 
 const MAX_GENERATED = 40
 
+/** @returns what a text stands for; the text itself if it is not of that type */
+function valueIn(text: string, type: string | undefined): unknown {
+  if (type === 'boolean' && /^(?:true|false)$/.test(text)) return text === 'true'
+  return /^(?:integer|number)$/.test(type ?? '') && /^-?\d+(?:\.\d+)?$/.test(text) ? Number(text) : text
+}
+
 export class Contract extends OpenApi {
   readonly #validators = new Map<Schema, ValidateFunction>()
   readonly #ajv = new Ajv2020({ formats: FORMATS, keywords: ['components'] })
@@ -36,8 +42,7 @@ export class Contract extends OpenApi {
 
   /** A parameter or header, which is text whatever its type. */
   textFits(schema: Schema, text: string): boolean {
-    const isNumber = /^(?:integer|number)$/.test(this.limits(schema).type ?? '')
-    return this.fault(schema, isNumber && /^-?\d+(?:\.\d+)?$/.test(text) ? Number(text) : text) === undefined
+    return this.fault(schema, valueIn(text, this.limits(schema).type)) === undefined
   }
 
   /** Values that fit. */

@@ -14,7 +14,7 @@ interface Operation {
   summary: string
   description: string
   security: unknown[]
-  parameters?: { name: string; in: string; description?: string; required: boolean }[]
+  parameters?: { name: string; in: string; description?: string; required: boolean; schema: object }[]
   responses: Record<
     string,
     { description: string; content?: Record<string, { schema: unknown; examples?: object }> }
@@ -88,9 +88,19 @@ describe('the OpenAPI document', () => {
     }
   })
 
+  test.each([
+    ['GET /api/v1/todos', 'count', 'boolean'],
+    ['GET /api/v1/todos', 'completed', 'boolean'],
+    ['DELETE /api/v1/todos/{id}', 'permanent', 'boolean'],
+    ['GET /api/v1/todos', 'limit', 'integer'],
+  ])('of %s says that %s is of the type %s', (name, parameter, type) => {
+    const { parameters = [] } = Object.fromEntries(operations)[name] ?? {}
+    expect(parameters.find((each) => each.name === parameter)?.schema).toMatchObject({ type })
+  })
+
   test('has no keyword of our own left in it', () => {
     expect(JSON.stringify(document)).not.toMatch(
-      /"(rule|documented|component|codes|mediaTypes|responseHeaders|requestHeaders|notModified)"/,
+      /"(rule|documented|convertTo|component|codes|mediaTypes|responseHeaders|requestHeaders|notModified)"/,
     )
   })
 })
