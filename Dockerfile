@@ -19,6 +19,7 @@ ENTRYPOINT ["bun", "src/main.ts", "db"]
 CMD ["up"]
 
 FROM sources AS build
+COPY scripts/build-client.ts scripts/
 # Elysia reads the source text of its handlers, so names in it stay as they are: never plain `--minify`.
 RUN bun run build
 # the shared libraries that the binary names, at their own paths

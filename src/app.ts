@@ -5,6 +5,7 @@ import { accountRoutes, signInRoutes, userRoutes } from './accounts/routes'
 import type { Services } from './auth/guard'
 import { createVerify } from './auth/verify'
 import type { Database } from './database/database'
+import { clientPackage } from './docs/client-package'
 import { docs } from './docs/pages'
 import { cors } from './http/cors'
 import { errors, type Route } from './http/errors'
@@ -88,7 +89,7 @@ export function createApp({
     .use(new Elysia({ prefix: ME }).use(userRoutes(services, pageCache.forget)))
     .use(accounts(settings, services))
   const app = api
-    .use(new Elysia().use(limitAnonymous(rateLimiter)).use(docs(api, publicPath)))
+    .use(new Elysia().use(limitAnonymous(rateLimiter)).use(docs(api, publicPath)).use(clientPackage()))
     // a worker has its metrics at a port of its own
     .use(
       metrics && metricsPort === undefined ? metricsRoute(metrics, metricsToken, rateLimiter) : new Elysia(),

@@ -257,7 +257,7 @@ export interface ListTasksQuery {
   /** Which tasks are listed; all by default */
   status?: 'all' | 'pending' | 'completed' | undefined
   /** Lists only tasks with this value */
-  completed?: 'true' | 'false' | undefined
+  completed?: boolean | undefined
   /** By creation (the default), or by title without case */
   sort?: 'created' | 'title' | undefined
   /** created: `desc` by default; title: `asc` */
@@ -268,8 +268,8 @@ export interface ListTasksQuery {
   cursor?: string | undefined
   /** How many tasks to skip; not with `cursor` */
   skip?: number | undefined
-  /** `true`: the header `X-Total-Count` says how many tasks match the filter */
-  count?: 'true' | 'false' | undefined
+  /** The header `X-Total-Count` says how many tasks match the filter */
+  count?: boolean | undefined
 }
 
 export interface ListTrashQuery {
@@ -279,13 +279,13 @@ export interface ListTrashQuery {
   cursor?: string | undefined
   /** How many tasks to skip; not with `cursor` */
   skip?: number | undefined
-  /** `true`: the header `X-Total-Count` says how many tasks match the filter */
-  count?: 'true' | 'false' | undefined
+  /** The header `X-Total-Count` says how many tasks match the filter */
+  count?: boolean | undefined
 }
 
 export interface DeleteTaskQuery {
-  /** `true`: deletes for good, also from the trash; otherwise the task goes to the trash */
-  permanent?: 'true' | 'false' | undefined
+  /** Deletes for good, also from the trash; otherwise the task goes to the trash */
+  permanent?: boolean | undefined
 }
 
 export interface ReadChangesQuery {

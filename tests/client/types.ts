@@ -17,7 +17,9 @@ type QueryOf<Options> =
     : never
 
 /** A GET has options alone, other methods a body and options. */
-type InputOf<Given extends unknown[]> = Given extends [options?: { fetch?: RequestInit | undefined } | undefined]
+type InputOf<Given extends unknown[]> = Given extends [
+  options?: { fetch?: RequestInit | undefined } | undefined,
+]
   ? { query: QueryOf<Given[0]> }
   : { body: Sent<Given[0]>; query: QueryOf<Given[1]> }
 

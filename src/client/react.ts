@@ -1,0 +1,2 @@
+/** Hooks for React. */
+export function placeholder(): void {}
