@@ -1,4 +1,5 @@
 /** The table of commands, from which come the help, what is refused, and what runs. */
+import { toType } from './program'
 
 export interface Command {
   /** Its words, as they are typed. */
@@ -21,7 +22,7 @@ const settings = async () => (await import('./environment')).readSettings()
 const databaseSettings = async () => (await import('./environment')).readDatabaseSettings()
 
 const WHICH_DATABASE = `The database is that of DATABASE_URL, or else the embedded one in DATA_DIR, which is started for this if it does
-not run.`
+not run. The program in the image has no migrations inside: the image taskwell-migrate runs them.`
 
 export const COMMANDS: readonly Command[] = [
   {
@@ -49,7 +50,8 @@ docs/settings.md in the repository describes all of them.`,
     script: 'token',
     summary: 'print an access token of a user, to try things out in development',
     details: `The user is any id, such as alice, and needs no account. Standard output has only the token, so that a shell can
-keep it. The token is valid for JWT_EXPIRE_MINUTES, 30 by default. Production is refused.`,
+keep it: TOKEN=$(${toType('token', 'token')} alice)
+The token is valid for JWT_EXPIRE_MINUTES, 30 by default. Production is refused.`,
     run: async (user: string) => (await import('./token')).printToken(user, await settings()),
   },
   {
