@@ -1,5 +1,5 @@
 /** The table of commands, from which come the help, what is refused, and what runs. */
-import { toType } from './program'
+import { IS_COMPILED, toType } from './program'
 
 export interface Command {
   /** Its words, as they are typed. */
@@ -20,6 +20,18 @@ export interface Command {
 
 const settings = async () => (await import('./environment')).readSettings()
 const databaseSettings = async () => (await import('./environment')).readDatabaseSettings()
+
+function refuseWithoutMigrations(): void {
+  if (!IS_COMPILED) return
+  throw new Error(
+    'The migrations are not in this program. Use the image taskwell-migrate, or `bun run db:up` in the repository.',
+  )
+}
+
+async function runMigrations(action: 'up' | 'down' | 'status'): Promise<void> {
+  refuseWithoutMigrations()
+  return (await import('./database')).runMigrations(action, await databaseSettings())
+}
 
 const WHICH_DATABASE = `The database is that of DATABASE_URL, or else the embedded one in DATA_DIR, which is started for this if it does
 not run. The program in the image has no migrations inside: the image taskwell-migrate runs them.`
@@ -60,7 +72,7 @@ The token is valid for JWT_EXPIRE_MINUTES, 30 by default. Production is refused.
     script: 'db:up',
     summary: 'apply the migrations that are pending',
     details: WHICH_DATABASE,
-    run: async () => (await import('./database')).runMigrations('up', await databaseSettings()),
+    run: () => runMigrations('up'),
   },
   {
     name: 'db down',
@@ -68,7 +80,7 @@ The token is valid for JWT_EXPIRE_MINUTES, 30 by default. Production is refused.
     script: 'db:down',
     summary: 'undo the newest migration, with its data',
     details: WHICH_DATABASE,
-    run: async () => (await import('./database')).runMigrations('down', await databaseSettings()),
+    run: () => runMigrations('down'),
   },
   {
     name: 'db status',
@@ -76,7 +88,7 @@ The token is valid for JWT_EXPIRE_MINUTES, 30 by default. Production is refused.
     script: 'db:status',
     summary: 'list the migrations, and which are applied',
     details: WHICH_DATABASE,
-    run: async () => (await import('./database')).runMigrations('status', await databaseSettings()),
+    run: () => runMigrations('status'),
   },
   {
     name: 'db new',
@@ -84,7 +96,10 @@ The token is valid for JWT_EXPIRE_MINUTES, 30 by default. Production is refused.
     script: 'db:new',
     summary: 'make the file of a new migration in db/migrations',
     details: 'It needs no database. CONTRIBUTING.md says what goes into the file.',
-    run: async (name: string) => (await import('./database')).makeMigration(name),
+    async run(name: string) {
+      refuseWithoutMigrations()
+      await (await import('../database/migrations')).dbmate(['new', name])
+    },
   },
   {
     name: 'db url',

@@ -5,7 +5,7 @@ import { FolderInUse } from '../embedded/lock'
 import type { ProvidedDatabase } from '../embedded/provide'
 import { runningUrl, startEmbedded } from '../embedded/server'
 import type { DatabaseSettings } from '../settings'
-import { IS_COMPILED, toType } from './program'
+import { toType } from './program'
 
 /**
  * Applies all migrations, undoes the newest, or lists them.
@@ -16,7 +16,6 @@ export async function runMigrations(
   action: 'up' | 'down' | 'status',
   settings: DatabaseSettings,
 ): Promise<void> {
-  refuseWithoutFiles()
   const database = await findDatabase(settings)
   try {
     await (action === 'status' ? dbmate(['status'], database.url) : migrate(database.url, action))
@@ -26,19 +25,6 @@ export async function runMigrations(
   } finally {
     await database.stop()
   }
-}
-
-/** Makes the file of a new migration. */
-export async function makeMigration(name: string): Promise<void> {
-  refuseWithoutFiles()
-  return dbmate(['new', name])
-}
-
-function refuseWithoutFiles(): void {
-  if (!IS_COMPILED) return
-  throw new Error(
-    'The migrations are not in this program. Use the image taskwell-migrate, or `bun run db:up` in the repository.',
-  )
 }
 
 /**
