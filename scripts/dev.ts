@@ -4,7 +4,7 @@
  */
 import { watch } from 'node:fs'
 import { join } from 'node:path'
-import { findDatabase } from '../src/cli/commands'
+import { findDatabase } from '../src/cli/database'
 import { readSettings } from '../src/cli/environment'
 import { migrate } from '../src/database/migrations'
 import { npxEnded } from '../src/system/processes'

@@ -1,5 +1,5 @@
 /** `bun run db:seed`: makes tasks for the user `demo`. If that user has tasks already, it makes none. */
-import { findDatabase } from '../src/cli/commands'
+import { findDatabase } from '../src/cli/database'
 import { readSettings } from '../src/cli/environment'
 import { openDatabase } from '../src/database/database'
 import { migrate } from '../src/database/migrations'

@@ -117,7 +117,8 @@ describe('serving with the embedded database', () => {
     const ended = await first.stop('SIGTERM')
     expect(ended.code).toBe(0)
     expect(ended.output).toContain(`${first.url}/docs`)
-    expect(ended.output).toContain('bun run token <user>')
+    expect(ended.output).toContain('run token <user>')
+    expect(ended.output).toContain(`an embedded PostgreSQL in ${folder}`)
     expect(ended.output).not.toContain(token)
     expect(isAlive(pid)).toBe(false)
 
@@ -300,14 +301,22 @@ describe('a token', () => {
   })
 
   test.each([
-    ['in production', ['token', 'ann'], { NODE_ENV: 'production', BETTER_AUTH_SECRET: 'x'.repeat(32) }],
-    ['for nobody', ['token'], {}],
-    ['without a shared secret', ['token', 'ann'], { BETTER_AUTH_URL: 'https://app.example' }],
-  ])('is refused %s', async (_, args, env) => {
-    const { code, stdout, stderr } = await run(args, env)
-    expect(code).toBe(1)
-    expect(stdout).toBe('')
-    expect(stderr).not.toBe('')
+    ['in production', { NODE_ENV: 'production', BETTER_AUTH_SECRET: 'x'.repeat(32) }, 'in development only'],
+    ['without a shared secret', { BETTER_AUTH_URL: 'https://app.example' }, 'those of https://app.example,'],
+  ])('is refused %s', async (_, env: Environment, why) => {
+    const { code, stdout, stderr } = await run(['token', 'ann'], env)
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain(why)
+  })
+
+  test('of `bun run` is alone on standard output, for a shell to keep', async () => {
+    const child = Bun.spawn([process.execPath, 'run', 'token', 'ann'], {
+      cwd: join(import.meta.dir, '..'),
+      env: { PATH: process.env['PATH'] ?? '', DATA_DIR: folder },
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    expect(decodeJwt(await new Response(child.stdout).text())).toMatchObject({ sub: 'ann' })
+    expect(await child.exited).toBe(0)
   })
 })
 
@@ -368,11 +377,11 @@ describe('a start', () => {
     expect(stderr).not.toContain('hunter2')
   })
 
-  test('with an unknown command says which there are', async () => {
-    const { code, stderr } = await run(['nonsense'], {})
-    expect(code).toBe(1)
-    expect(stderr).toContain('db status')
-    expect((await run(['db', 'nonsense'], {})).code).toBe(1)
+  test('without a command serves, as containers and service managers start it', async () => {
+    const child = start([], { DATABASE_URL: databaseUrl })
+    await outputOf(child).until(/listens on/)
+    child.kill('SIGTERM')
+    expect(await child.exited).toBe(0)
   })
 })
 
@@ -380,7 +389,7 @@ describe('the health command', () => {
   test('succeeds for a server and fails without one', async () => {
     const { url, stop } = await serve({ DATABASE_URL: databaseUrl })
     const { port } = new URL(url)
-    expect((await run(['health'], { PORT: port })).code).toBe(0)
+    expect(await run(['health'], { PORT: port })).toEqual({ code: 0, stdout: '', stderr: '' })
     await stop('SIGTERM')
     expect((await run(['health'], { PORT: port })).code).toBe(1)
   })

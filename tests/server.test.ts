@@ -3,10 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { signAccessToken } from '../src/auth/token'
-import { db, health } from '../src/cli/commands'
-import { runningUrl, startEmbedded } from '../src/embedded/server'
+import { runningUrl } from '../src/embedded/server'
 import { serve } from '../src/server'
-import { loadDatabaseSettings, type Settings } from '../src/settings'
 import { urlOf } from '../src/system/listening'
 import { createLog } from '../src/telemetry/log'
 import { linesTo, testSettings } from './support/app'
@@ -93,46 +91,6 @@ describe('a server', () => {
     await expect(serve(settings, log)).rejects.toThrow()
     expect(runningUrl(folder)).toBeUndefined()
     await rm(folder, { recursive: true })
-  })
-})
-
-describe('the command', () => {
-  const given = () => loadDatabaseSettings({ DATABASE_URL: databaseUrl })
-
-  test('db goes down and up', async () => {
-    await db(['down'], given)
-    await db(['up'], given)
-    await db(['status'], given)
-  })
-
-  test('db uses the embedded database, whether it runs or not', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'taskwell-db-'))
-    const embedded = () => loadDatabaseSettings({ DATA_DIR: folder })
-    await db(['up'], embedded)
-    expect(runningUrl(folder)).toBeUndefined()
-    const running = await startEmbedded(folder)
-    await db(['status'], embedded)
-    expect(runningUrl(folder)).toBe(running.url)
-    await running.stop()
-    await rm(folder, { recursive: true })
-  })
-
-  test.each([[['new']], [['sideways']], [[]]])('db %p is none', async (args) => {
-    await expect(db(args, given)).rejects.toThrow('Usage')
-  })
-
-  test('db needs a database that there is', async () => {
-    const nowhere = () => loadDatabaseSettings({ DATABASE_URL: 'postgres://u:p@127.0.0.1:1/d' })
-    await expect(db(['status'], nowhere)).rejects.toThrow()
-    expect(() => loadDatabaseSettings({ DATABASE_URL: 'nonsense' })).toThrow('DATABASE_URL')
-  })
-
-  test('health asks the server on this machine', async () => {
-    const server = await serve(testSettings({ ...local, DATABASE_URL: databaseUrl }), log)
-    const settings: Settings = testSettings({ PORT: new URL(server.url).port })
-    await health(settings)
-    await server.stop()
-    await expect(health(settings)).rejects.toThrow()
   })
 })
 

@@ -1,6 +1,6 @@
 /** What the commands are told: the environment, and in development the file `.env`. */
 import { existsSync } from 'node:fs'
-import { loadSettings, type Settings } from '../settings'
+import { type DatabaseSettings, loadDatabaseSettings, loadSettings, type Settings } from '../settings'
 import { keptSecret } from '../system/kept-secret'
 
 /**
@@ -8,7 +8,7 @@ import { keptSecret } from '../system/kept-secret'
  *
  * @throws Error if `.env` cannot be read
  */
-export function readEnvironment(): NodeJS.ProcessEnv {
+function readEnvironment(): NodeJS.ProcessEnv {
   if (process.env.NODE_ENV === 'production' || !existsSync('.env')) return process.env
   try {
     process.loadEnvFile('.env')
@@ -22,4 +22,9 @@ export function readEnvironment(): NodeJS.ProcessEnv {
 /** @throws SettingsError that names every variable at fault */
 export function readSettings(): Settings {
   return loadSettings(readEnvironment(), (dataDir) => keptSecret(dataDir, 'secret'))
+}
+
+/** @throws SettingsError that names every variable at fault */
+export function readDatabaseSettings(): DatabaseSettings {
+  return loadDatabaseSettings(readEnvironment())
 }

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { provideDatabase } from '../embedded/provide'
 import type { Settings } from '../settings'
 import { cannotListen, urlOf } from '../system/listening'
+import { IS_COMPILED } from './program'
 
 /** What a worker tells its supervisor, once: that it listens, or why it cannot. */
 export type WorkerMessage = 'ready' | { failure: string }
@@ -34,8 +35,8 @@ const INTERVALS = {
   sameMoment: 100,
 }
 
-/** The program as it was started, without its arguments. A compiled program has its source inside. */
-const SELF = [process.execPath, ...process.execArgv, ...(Bun.main.startsWith('/$bunfs/') ? [] : [Bun.main])]
+/** The program as it was started, without its arguments. */
+const SELF = [process.execPath, ...process.execArgv, ...(IS_COMPILED ? [] : [Bun.main])]
 
 /**
  * Starts as many workers as the settings say, and waits until all of them listen.

@@ -1,7 +1,7 @@
 /** One of several processes that serve; the supervisor starts it. */
-import type { Settings } from '../settings'
 import { nextSignal } from '../system/signals'
 import { createLog } from '../telemetry/log'
+import { readSettings } from './environment'
 import type { WorkerMessage } from './supervisor'
 
 /**
@@ -10,7 +10,7 @@ import type { WorkerMessage } from './supervisor'
  * @param args its number, and how many there are
  * @throws Error for a process that no supervisor has started
  */
-export async function runWorker(args: readonly string[], settings: () => Settings): Promise<void> {
+export async function runWorker(args: readonly string[]): Promise<void> {
   const [number = 0, workers = 0] = args.map(Number)
   if (!process.send || !(number > 0 && workers > 0)) {
     throw new Error('Workers are started by `serve`, with WORKERS=<number>')
@@ -18,7 +18,7 @@ export async function runWorker(args: readonly string[], settings: () => Setting
   // before the service is loaded, which takes a while; a worker that stops too slowly is killed by its supervisor
   const stopRequested = Promise.race([nextSignal({ isPatient: true }), supervisorEnded()])
   try {
-    const loaded = settings()
+    const loaded = readSettings()
     const log = createLog(loaded, undefined, number)
     const { serve } = await import('../server')
     const server = await serve(loaded, log, workers)

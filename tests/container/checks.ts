@@ -58,6 +58,24 @@ describe(subject.title, () => {
     expect(await run.output).toContain('DATABASE_URL')
   })
 
+  test('it prints its help without settings, and calls itself taskwell', async () => {
+    const run = subject.run({}, 'serve', '--help')
+    expect(await run.exited).toBe(0)
+    expect(await run.output).toStartWith('Usage: taskwell serve\n')
+  })
+
+  test('an unknown command ends with 2 and is named', async () => {
+    const run = subject.run(SERVING, 'heath')
+    expect(await run.exited).toBe(2)
+    expect(await run.output).toContain('Did you mean `taskwell health`?')
+  })
+
+  test('it has no migrations, and says which image has them', async () => {
+    const run = subject.run(SERVING, 'db', 'up')
+    expect(await run.exited).toBe(1)
+    expect(await run.output).toContain('taskwell-migrate')
+  })
+
   test('the migrations need DATABASE_URL and nothing else', async () => {
     const run = subject.migrate({ DATABASE_URL })
     const output = await run.output

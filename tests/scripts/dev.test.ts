@@ -83,7 +83,7 @@ test('a changed source starts the server again, and PostgreSQL runs on until Ctr
   const pid = await postgresPid()
   expect((await printUrl()).stdout).toMatch(/^postgres:\/\/postgres:\S+@127\.0\.0\.1:\d+\/postgres\S*\n$/)
 
-  await change('src/main.ts', 'Taskwell listens', 'The first change listens')
+  await change('src/cli/welcome.ts', 'Taskwell listens', 'The first change listens')
   await output.until(/The first change listens on (\S+)/)
 
   // a file that is loaded late, so that the program itself reports the error and exits
