@@ -61,9 +61,12 @@ async function modules(): Promise<Files> {
     splitting: true,
     external: ['react'],
   })
-  return new Map(
-    await Promise.all(outputs.map(async (file) => [basename(file.path), await file.text()] as const)),
-  )
+  const files = outputs.map(async (file): Promise<[string, string]> => {
+    const name = basename(file.path)
+    // Next.js renders hooks in browsers only if their module says so
+    return [name, `${name === 'react.js' ? "'use client'\n" : ''}${await file.text()}`]
+  })
+  return new Map(await Promise.all(files))
 }
 
 /** Of the entries, and of all that they name. */
@@ -86,7 +89,11 @@ const IMPORT = /from "\.\/([\w-]+)"/g
 /** @returns a package as npm makes them */
 export async function packClient(files: Files): Promise<Uint8Array> {
   const entries = [...files].map(
-    ([name, data]): TarFileItem => ({ name: `package/${name}`, data, attrs: { mtime: 0 } }),
+    ([name, data]): TarFileItem => ({
+      name: `package/${name}`,
+      data: new TextEncoder().encode(data),
+      attrs: { mtime: 0 },
+    }),
   )
   return createTarGzip(entries)
 }
