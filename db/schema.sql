@@ -1,5 +1,5 @@
 -- Made by `bun run db:schema`. Do not edit: write a migration.
--- The newest migration: 20261121000003_add_index_of_live_tasks.sql
+-- The newest migration: 20261201000001_create_event_tickets.sql
 
 CREATE OR REPLACE FUNCTION public.email_key(email text)
  RETURNS text
@@ -38,6 +38,24 @@ CREATE TABLE accounts (
 CREATE UNIQUE INDEX accounts_email_key ON accounts USING btree (email_key(email));
 
 COMMENT ON TABLE public.accounts IS 'Users who sign in here, with a password';
+
+CREATE TABLE event_tickets (
+  ticket_hash bytea NOT NULL,
+  user_id text NOT NULL,
+  issued_at double precision,
+  token_expires_at double precision NOT NULL,
+  session_id uuid,
+  expires_at timestamp(3) with time zone NOT NULL,
+  CONSTRAINT event_tickets_pkey PRIMARY KEY (ticket_hash),
+  CONSTRAINT event_tickets_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE,
+  CONSTRAINT event_tickets_ticket_hash_length CHECK (octet_length(ticket_hash) = 32)
+);
+
+CREATE INDEX event_tickets_by_expiry ON event_tickets USING btree (expires_at);
+CREATE INDEX event_tickets_by_user ON event_tickets USING btree (user_id);
+
+COMMENT ON TABLE public.event_tickets IS 'Hashes of tickets for event streams, until they are used or expire';
+COMMENT ON COLUMN public.event_tickets.session_id IS 'The session that the token names, which need not be one of ours';
 
 CREATE TABLE idempotency_keys (
   user_id text NOT NULL,

@@ -1,5 +1,6 @@
 /** The handlers of signing in: tokens are given for an e-mail address and password, and for a refresh token. */
 import type { Services, SignedIn } from '../auth/guard'
+import { hashOf, newSecret } from '../auth/random-secret'
 import { refuseToken } from '../auth/refusal'
 import { signAccessToken, type TokenSettings } from '../auth/token'
 import { Problem } from '../http/problems'
@@ -7,7 +8,6 @@ import { inTime } from '../http/request-context'
 import type { Credentials, RefreshToken, Registration, Tokens } from './model'
 import { fold, hashPassword, isOutdated, refuseGuessable, verifyPassword } from './passwords'
 import * as queries from './queries'
-import { hashOf, newRefreshToken } from './refresh-token'
 
 /** The context of a handler whose caller is not signed in. */
 type Anonymous<Body> = Omit<SignedIn, 'caller'> & { body: Body }
@@ -34,7 +34,7 @@ export function createSignInHandlers({ rateLimiter }: Services, settings: TokenS
     const { email, password, name = null } = body
     refuseGuessable(password, email, '/password')
     await rateLimiter.password(context, fold(email))
-    const refreshToken = newRefreshToken()
+    const refreshToken = newSecret()
     const account = await queries.createAccount(sql, {
       userId: Bun.randomUUIDv7(),
       email,
@@ -54,7 +54,7 @@ export function createSignInHandlers({ rateLimiter }: Services, settings: TokenS
     const account = await queries.findByEmail(sql, email)
     const isRight = await inTime(request, verifyPassword(password, account?.password_hash), 'OVERLOADED')
     if (!account || !isRight) throw new Problem('INVALID_CREDENTIALS')
-    const refreshToken = newRefreshToken()
+    const refreshToken = newSecret()
     const session = await queries.createSession(sql, {
       userId: account.user_id,
       email: account.email,
@@ -70,7 +70,7 @@ export function createSignInHandlers({ rateLimiter }: Services, settings: TokenS
 
   const refresh = async (context: Anonymous<RefreshToken>): Promise<Tokens> => {
     const { body, sql, request } = context
-    const refreshToken = newRefreshToken()
+    const refreshToken = newSecret()
     const session = await queries.rotateToken(sql, {
       tokenHash: hashOf(body.refresh_token),
       nextTokenHash: hashOf(refreshToken),

@@ -45,13 +45,21 @@ export const SIGNED_IN_PROBLEMS = [
 /** The same for routes that may have their owner in the path. */
 export const OWNER_PROBLEMS = [...SIGNED_IN_PROBLEMS, 'OWNER_MISMATCH', 'DATABASE_UNAVAILABLE'] as const
 
+/** Finds the sender of a request. @throws Problem if it has no good token, or what stands for one */
+export type FindCaller = (request: Request) => Caller | Promise<Caller>
+
+const byToken =
+  ({ verify }: Services): FindCaller =>
+  ({ headers }) =>
+    verify(headers.get('authorization'))
+
 /**
  * Gives the routes after it `caller` and `sql`. A derive (Elysia traps 3 and 4, docs/elysia.md) runs before the body is
  * read and before validation, so a request without a good token gets 401 and learns nothing else.
  */
 export function signedIn(services: Services) {
   return new Elysia({ name: 'signed-in' }).derive({ as: 'scoped' }, async ({ request, set }) => {
-    const caller = await identify(services, { request, set })
+    const caller = await identify(services, byToken(services), { request, set })
     const refuseTooMany = await services.rateLimiter.user({ request, set }, caller.id)
     refuseTooMany()
     return { caller, sql: sqlOf(services, request) }
@@ -61,11 +69,13 @@ export function signedIn(services: Services) {
 /**
  * The same, for routes that may have their owner in the path: `user_id` must be the caller, or `me`. Any other is refused
  * before anything is looked up, with Problem OWNER_MISMATCH.
+ *
+ * @param findCaller left out, only a token tells who is calling
  */
-export function signedInOwner(services: Services) {
+export function signedInOwner(services: Services, findCaller = byToken(services)) {
   return new Elysia({ name: 'signed-in-owner' }).derive({ as: 'scoped' }, async (context) => {
     const { request, set } = context
-    const caller = await identify(services, { request, set })
+    const caller = await identify(services, findCaller, { request, set })
     const refuseTooMany = await services.rateLimiter.user({ request, set }, caller.id)
     // Elysia trap 16
     context.params ??= {}
@@ -85,9 +95,13 @@ export function signingIn(services: Services) {
 }
 
 /** A refused token counts for the client's address, so that users behind one address do not hold up each other. */
-async function identify({ verify, rateLimiter }: Services, arrival: Arrival): Promise<Caller> {
+async function identify(
+  { rateLimiter }: Services,
+  findCaller: FindCaller,
+  arrival: Arrival,
+): Promise<Caller> {
   try {
-    const caller = await verify(arrival.request.headers.get('authorization'))
+    const caller = await findCaller(arrival.request)
     contextOf(arrival.request).userId = caller.id
     return caller
   } catch (refusal) {

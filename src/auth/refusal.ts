@@ -20,6 +20,7 @@ const CODES = {
   // the user was deleted, or the session has ended
   revoked: 'TOKEN_INVALID',
   refresh_token: 'TOKEN_INVALID',
+  ticket: 'TICKET_INVALID',
 } as const satisfies Record<string, ErrorCode>
 
 export type RefusalReason = keyof typeof CODES

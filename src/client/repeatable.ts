@@ -10,10 +10,12 @@ export const REPEATABLE: readonly (readonly [method: string, pattern: string, re
   ['PUT', '/api/:user_id/tasks/:id', 'always'],
   ['PATCH', '/api/:user_id/tasks/:id/complete', 'with-body'],
   ['POST', '/api/:user_id/tasks/:id/restore', 'always'],
+  ['POST', '/api/:user_id/tasks/events/ticket', 'always'],
   ['POST', '/api/v1/todos', 'with-key'],
   ['DELETE', '/api/v1/todos/:id', 'always'],
   ['PATCH', '/api/v1/todos/:id', 'always'],
   ['PUT', '/api/v1/todos/:id', 'always'],
   ['PATCH', '/api/v1/todos/:id/complete', 'with-body'],
   ['POST', '/api/v1/todos/:id/restore', 'always'],
+  ['POST', '/api/v1/todos/events/ticket', 'always'],
 ]

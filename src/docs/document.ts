@@ -33,6 +33,13 @@ const TAGS = [
   { name: 'Health', description: 'For operators' },
 ]
 
+const TICKET = {
+  type: 'apiKey',
+  in: 'query',
+  name: 'ticket',
+  description: 'For one stream of events, instead of a token: from `POST …/events/ticket`',
+}
+
 const BEARER = {
   type: 'http',
   scheme: 'bearer',
@@ -58,7 +65,7 @@ export async function openApi(app: AnyElysia): Promise<Json> {
     servers: [{ url: '/' }],
     tags: TAGS.filter(({ name }) => used.has(name)),
     paths,
-    components: { securitySchemes: { bearer: BEARER }, schemas: schemasOf(paths) },
+    components: { securitySchemes: { bearer: BEARER, ticket: TICKET }, schemas: schemasOf(paths) },
   }
 }
 
@@ -106,6 +113,7 @@ function correctOperation(path: string, operation: Operation): Json {
     ...rest
   } = operation
   const isOfUser = path.startsWith('/api/{user_id}/')
+  const codes = responses['401']?.codes ?? []
   const parameters = [...generated, ...requestHeaders.map(headerParameter)].filter(
     (each) => each['in'] !== 'path' || path.includes(`{${each['name']}}`),
   )
@@ -113,7 +121,10 @@ function correctOperation(path: string, operation: Operation): Json {
     ...(isOfUser ? ofUser(rest) : rest),
     ...(repeatable && { 'x-repeatable': repeatable }),
     // a 401 may also mean a wrong password, but only a route that needs a token answers TOKEN_MISSING
-    security: responses['401']?.codes?.includes('TOKEN_MISSING') ? [{ bearer: [] }] : [],
+    security: [
+      ...(codes.includes('TOKEN_MISSING') ? [{ bearer: [] }] : []),
+      ...(codes.includes('TICKET_INVALID') ? [{ ticket: [] }] : []),
+    ],
     ...(parameters.length > 0 && { parameters: parameters.map(correctParameter) }),
     ...(requestBody && { requestBody: correctBody(requestBody.content) }),
     responses: {

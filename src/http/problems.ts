@@ -28,6 +28,7 @@ export const PROBLEMS = {
     'The token is not a JWT; a Better Auth session token is exchanged for one at /api/auth/token',
     INVALID_TOKEN,
   ),
+  TICKET_INVALID: entry(401, 'The ticket is unknown, used or expired: get another one', INVALID_TOKEN),
   INVALID_CREDENTIALS: entry(401, 'The e-mail address or the password is wrong', BEARER),
   OWNER_MISMATCH: entry(403, 'The path names another user than the token'),
   WRONG_PASSWORD: entry(403, 'The current password is wrong'),

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { purgeRefreshTokens, purgeSessions } from '../accounts/purge'
 import type { Sql } from '../database/sql'
 import type { Settings } from '../settings'
+import { purgeTickets } from '../sync/purge'
 import { purgeIdempotencyKeys, purgeTombstones } from '../tasks/purge'
 
 /** In milliseconds: an hour. */
@@ -19,6 +20,7 @@ export function startPurging(sql: Sql, log: Logger, { trashDays }: Pick<Settings
     () => purgeRefreshTokens(sql),
     () => purgeIdempotencyKeys(sql),
     () => purgeTombstones(sql, trashDays),
+    () => purgeTickets(sql),
   ]
   let isStopped = false
   async function purge(): Promise<void> {

@@ -2,7 +2,7 @@
 import type { Services, SignedIn } from '../auth/guard'
 import { isRefused, type UserState } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
-import { Problem } from '../http/problems'
+import { invalid, Problem } from '../http/problems'
 import { decodePosition, encodePosition, type Position } from './cursor'
 import { eventStream, noStream } from './events'
 import type { Live } from './live'
@@ -26,8 +26,12 @@ export async function readChangesPage({
   return { changes: page.map(toChange), cursor: encodePosition(caller.id, { revision, begun }), has_more }
 }
 
+/** RFC 6750 section 2 allows one method in a request. */
+const BESIDE_TOKEN = { in: 'query', pointer: 'ticket', detail: 'must not be sent beside a token' } as const
+
 export function createEventsHandler({ serverState }: Services, live: Live, slots: StreamSlots) {
   return async ({ query, caller, sql, request }: SignedIn & { query: EventsQuery }): Promise<string> => {
+    if (query.ticket !== undefined && request.headers.has('authorization')) throw invalid(BESIDE_TOKEN)
     if (live.isClosed()) throw new Problem('SHUTTING_DOWN')
     const position = positionOf(caller.id, query.since, request.headers.get('last-event-id'))
     const read = await readChanges(sql, caller, position, 0)

@@ -60,8 +60,29 @@ export const ChangesQuery = t.Object(
 
 export type ChangesQuery = typeof ChangesQuery.static
 
-export const EventsQuery = t.Object({ since }, strict)
+export const EventsQuery = t.Object(
+  {
+    since,
+    ticket: t.Optional(
+      t.String({ description: 'Instead of a token, for `EventSource`: from `POST …/events/ticket`' }),
+    ),
+  },
+  strict,
+)
 export type EventsQuery = typeof EventsQuery.static
+
+export const EventTicket = namedObject(
+  'EventTicket',
+  {
+    ticket: t.String({ description: 'Opens one stream: `GET …/events?ticket=<ticket>`' }),
+    expires_in: integer({ description: 'How long the ticket is valid, in seconds' }),
+  },
+  {
+    description: 'A ticket for a stream of events',
+    examples: [{ ticket: 'Vb0oTnpJ6YpjTgkzB2wYbUeLAJQ5q2s3Xf1mC8dRk7E', expires_in: 60 }],
+  },
+)
+export type EventTicket = typeof EventTicket.static
 
 /** @returns the task, or only its id and revision if it was deleted */
 export function toChange(row: TaskRow): Change {

@@ -5,7 +5,7 @@ import { input } from '../http/input'
 import { operation } from '../http/operation'
 import { problems } from '../http/problems'
 import { OwnerParams } from '../tasks/model'
-import { Changes, ChangesQuery, EventsQuery } from './model'
+import { Changes, ChangesQuery, EventsQuery, EventTicket } from './model'
 
 const tag = 'Tasks'
 
@@ -30,14 +30,30 @@ const Events = t.Unsafe<string>(t.Any({ mediaTypes: { 'text/event-stream': { typ
 
 export const streamEvents = {
   ...input({ params: OwnerParams, query: EventsQuery }),
-  response: { 200: Events, ...problems(...SYNC_PROBLEMS, 'SHUTTING_DOWN') },
+  response: { 200: Events, ...problems(...SYNC_PROBLEMS, 'TICKET_INVALID', 'SHUTTING_DOWN') },
   detail: operation({
     id: 'streamEvents',
     tag,
     summary: 'Follow changes as they happen',
     description:
       'Server-sent events: each `data` is a change, and its `id` the cursor after it. The stream begins after ' +
-      '`Last-Event-ID` or `since`, or now, and ends when the token expires. A user has at most 20 streams.',
+      '`Last-Event-ID` or `since`, or now, and ends when the token expires. A user has at most 20 streams. ' +
+      "A browser's `EventSource` sends no token: it gets a `ticket` for each stream.",
     headers: ['Last-Event-ID'],
+  }),
+}
+
+export const createTicket = {
+  ...input({ params: OwnerParams }),
+  response: { 200: EventTicket, ...problems(...OWNER_PROBLEMS, 'VALIDATION_ERROR') },
+  detail: operation({
+    id: 'createEventTicket',
+    tag,
+    summary: 'Get a ticket for a stream of events',
+    description:
+      "For a browser's `EventSource`, which cannot send a token. A ticket opens one stream of events within a minute, " +
+      'and nothing else. The stream ends when the token of this request expires.',
+    // a ticket whose answer was lost expires
+    repeatable: 'always',
   }),
 }

@@ -57,6 +57,73 @@ export async function readChanges(
   return { revision, purged_revision, refuse_tokens_until, changes: tasksIn(rows) }
 }
 
+export interface NewTicket {
+  ticketHash: Buffer
+  /** In seconds. */
+  lifetime: number
+}
+
+/**
+ * Stores a ticket, and the user if this is their first write.
+ *
+ * @returns false if the user was deleted, the session has ended, or another first write of the user came between
+ */
+export async function createTicket(
+  sql: Sql,
+  { id, issuedAt, expiresAt, sessionId }: Caller,
+  { ticketHash, lifetime }: NewTicket,
+): Promise<boolean> {
+  const created = await sql<{ user_id: string }[]>`
+    -- createTicket
+    with created as (
+      insert into users (id) values (${id})
+      on conflict (id) do nothing
+      returning id
+    ), owner as (
+      select id from created
+      union all
+      select id from users
+      where id = ${id} and not refuses_token(refuse_tokens_until, ${issuedAt})
+        and (session_lives(id, ${sessionId}::uuid) or not exists (select from accounts where user_id = users.id))
+    )
+    insert into event_tickets (ticket_hash, user_id, issued_at, token_expires_at, session_id, expires_at)
+    select ${ticketHash}, id, ${issuedAt}, ${expiresAt}, ${sessionId}::uuid,
+      clock_timestamp() + make_interval(secs => ${lifetime})
+    from owner
+    returning user_id`
+  return created.length > 0
+}
+
+/**
+ * Deletes a ticket: of many uses at once, one finds it.
+ *
+ * @returns the caller of the token that the ticket was made with; undefined if the ticket is unknown, used or expired, the
+ *   user was deleted, or the session has ended
+ */
+export async function useTicket(sql: Sql, ticketHash: Buffer): Promise<Caller | undefined> {
+  const [caller] = await sql<
+    { id: string; issued_at: number | null; expires_at: number; session_id: string | null }[]
+  >`
+    -- useTicket
+    with used as (
+      delete from event_tickets where ticket_hash = ${ticketHash}
+      returning user_id, issued_at, token_expires_at, session_id, expires_at
+    )
+    select users.id, used.issued_at, used.token_expires_at as expires_at, used.session_id
+    from used
+    join users on users.id = used.user_id and not refuses_token(users.refuse_tokens_until, used.issued_at)
+    where used.expires_at > clock_timestamp()
+      and (session_lives(users.id, used.session_id) or not exists (select from accounts where user_id = users.id))`
+  return (
+    caller && {
+      id: caller.id,
+      issuedAt: caller.issued_at,
+      expiresAt: caller.expires_at,
+      sessionId: caller.session_id,
+    }
+  )
+}
+
 export interface News extends Omit<ChangesRead, 'purged_revision'> {
   user_id: string
 }

@@ -5,10 +5,19 @@ import { createEventsHandler, readChangesPage } from './handlers'
 import type { Live } from './live'
 import * as operations from './operations'
 import type { StreamSlots } from './stream-slots'
+import { byTokenOrTicket, createTicket } from './tickets'
 
 export function syncRoutes(services: Services, live: Live, slots: StreamSlots) {
   return new Elysia()
-    .use(signedInOwner(services))
-    .get('/changes', readChangesPage, operations.readChanges)
-    .get('/events', createEventsHandler(services, live, slots), operations.streamEvents)
+    .use(
+      new Elysia()
+        .use(signedInOwner(services, byTokenOrTicket(services)))
+        .get('/events', createEventsHandler(services, live, slots), operations.streamEvents),
+    )
+    .use(
+      new Elysia()
+        .use(signedInOwner(services))
+        .get('/changes', readChangesPage, operations.readChanges)
+        .post('/events/ticket', createTicket, operations.createTicket),
+    )
 }
