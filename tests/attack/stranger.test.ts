@@ -54,6 +54,7 @@ const keyed = (await asAnn('POST', TODOS, { title: 'keyed title of ann' }, { 'id
 const trashed = (await asAnn('POST', TODOS, { title: 'trashed title of ann' })).body
 await asAnn('POST', TODOS, { title: 'last title of ann', completed: true })
 for (const id of [trashed.id, keyed.id]) await asAnn('DELETE', `${TODOS}/${id}`)
+await asAnn('POST', `${TODOS}/events/ticket`)
 const cursorIn = ({ headers }: Answer) => /cursor=([^&>]+)/.exec(headers.get('link') ?? '')?.[1] ?? ''
 const CURSORS = [
   cursorIn(await asAnn('GET', `${TODOS}?limit=1`)),

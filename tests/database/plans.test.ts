@@ -5,6 +5,7 @@ import * as accountPurge from '../../src/accounts/purge'
 import * as accounts from '../../src/accounts/queries'
 import { findUsers, isDeleted } from '../../src/auth/queries'
 import type { Sql } from '../../src/database/sql'
+import { purgeTickets } from '../../src/sync/purge'
 import * as sync from '../../src/sync/queries'
 import { countTasks, countTrash, listTasks, listTrash, type Part } from '../../src/tasks/list-queries'
 import { NO_FILTER, NOTHING, type Order } from '../../src/tasks/model'
@@ -199,6 +200,10 @@ const STATEMENTS: Record<string, Calls> = {
     nothing: readChanges({ revision: 20_000, begun: 10 }),
   },
   readNews: { 'of one': readNews(0), 'of some': readNews(20), 'of many': readNews(30) },
+  createTicket: plain((sql, { caller }) =>
+    sync.createTicket(sql, caller, { ticketHash: newSession().tokenHash, lifetime: 60 }),
+  ),
+  useTicket: plain((sql, { ticketHash }) => sync.useTicket(sql, ticketHash)),
   findDueTombstones: {
     'many due': (sql) => taskPurge.findDueTombstones(sql, 30),
     'few due': (sql) => taskPurge.findDueTombstones(sql, 59),
@@ -211,6 +216,7 @@ const STATEMENTS: Record<string, Calls> = {
   purgeKeysOf: plain((sql, { caller }) => taskPurge.purgeKeysOf(sql, caller.id, ['24', '25', '26'])),
   purgeSessions: plain(accountPurge.purgeSessions),
   purgeRefreshTokens: plain(accountPurge.purgeRefreshTokens),
+  purgeTickets: plain(purgeTickets),
   createAccount: {
     plain: createAccount('new@example.com'),
     'a taken address': createAccount('user-9@example.com'),
@@ -241,6 +247,7 @@ const LIMITS: Record<string, number> = {
   findDueKeys: 1000,
   purgeSessions: 1000,
   purgeRefreshTokens: 1000,
+  purgeTickets: 1000,
 }
 
 const LISTS = ['listTasks', 'listTrash']

@@ -73,7 +73,8 @@ describe('the OpenAPI document', () => {
     expect(operation.summary).toBeTruthy()
     expect(operation.description).toBeTruthy()
     const isOpen = /\/(?:health|ready|api\/v1\/auth\/\w+)$/.test(name)
-    expect(operation.security).toEqual(isOpen ? [] : [{ bearer: [] }])
+    const security = name.endsWith('/events') ? [{ bearer: [] }, { ticket: [] }] : [{ bearer: [] }]
+    expect(operation.security).toEqual(isOpen ? [] : security)
     const inPath = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path')
     expect(inPath.map((parameter) => `{${parameter.name}}`)).toEqual(name.match(/\{\w+\}/g) ?? [])
     for (const parameter of operation.parameters ?? [])

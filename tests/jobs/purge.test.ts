@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, jest, test } from 'bun:test'
 import { purgeRefreshTokens, purgeSessions } from '../../src/accounts/purge'
 import { openPool, type Pool } from '../../src/database/pool'
 import { startPurging } from '../../src/jobs/purge'
+import { purgeTickets } from '../../src/sync/purge'
 import { purgeIdempotencyKeys, purgeTombstones } from '../../src/tasks/purge'
 import { createLog } from '../../src/telemetry/log'
 import { linesTo } from '../support/app'
@@ -137,6 +138,31 @@ describe('two concurrent purges', () => {
     await makeSessions(2, -1, [-1])
     await during((holder) => holder`select from sessions limit 1 for no key update`, purgeWithoutWaiting)
     expect((await left()).sessions).toBe(1)
+  })
+})
+
+describe('tickets', () => {
+  async function makeTickets(expired: number, good: number): Promise<void> {
+    await sql`
+      insert into event_tickets (ticket_hash, user_id, token_expires_at, expires_at)
+      select sha256(n::text::bytea), 'ann', 4000000000, now() + case when n <= ${expired} then -1 else 1 end * interval '1 hour'
+      from generate_series(1, ${expired + good}::integer) as n`
+  }
+  const ticketsLeft = async () => (await sql`select from event_tickets`).length
+
+  test('that have expired are deleted a thousand at a time, and the others left', async () => {
+    await makeTickets(1500, 2)
+    expect([await purgeTickets(sql), await ticketsLeft()]).toEqual([true, 502])
+    expect([await purgeTickets(sql), await ticketsLeft()]).toEqual([false, 2])
+  })
+
+  test('are left to a request that uses one of them', async () => {
+    await makeTickets(2, 0)
+    await during(
+      (holder) => holder`select from event_tickets limit 1 for update`,
+      () => impatiently(purgeTickets),
+    )
+    expect(await ticketsLeft()).toBe(1)
   })
 })
 
@@ -292,7 +318,7 @@ describe('in the background', () => {
   /** The pool has one connection, so every earlier statement is done when this one is answered. */
   const one = (): Pool => openPool({ url, poolSize: 1 })
   const settle = async (connection: Pool) => {
-    for (const _ of [1, 2, 3, 4, 5, 6]) await connection`select`
+    for (const _ of [1, 2, 3, 4, 5, 6, 7]) await connection`select`
   }
 
   test('every expired row is purged at once, batch after batch', async () => {
@@ -306,18 +332,20 @@ describe('in the background', () => {
     await connection.end()
   })
 
-  test('keys and tombstones are purged too, tombstones after the days that the settings say', async () => {
+  test('keys, tickets and tombstones are purged too, tombstones after the days that the settings say', async () => {
     await sql`
       insert into tasks (user_id, title, created_at, updated_at, deleted_at, revision)
       select 'ann', 'x', now(), now(), now() - age * interval '1 day', age from unnest(array[6, 8]) as ages (age)`
     await sql`insert into idempotency_keys values ('ann', 'k', sha256(''), '{}', now() - interval '1 hour')`
+    await sql`insert into event_tickets values (sha256(''), 'ann', null, 0, null, now() - interval '1 hour')`
     const connection = one()
     const stop = startPurging(connection, log(), { trashDays: 7 })
     await settle(connection)
     stop()
-    const [row] = await sql<{ keys: number; ages: number[] }[]>`
-      select (select count(*) from idempotency_keys) as keys, (select array_agg(revision) from tasks) as ages`
-    expect([row?.keys, row?.ages]).toEqual([0, [6]])
+    const [row] = await sql<{ keys: number; tickets: number; ages: number[] }[]>`
+      select (select count(*) from idempotency_keys) as keys, (select count(*) from event_tickets) as tickets,
+        (select array_agg(revision) from tasks) as ages`
+    expect([row?.keys, row?.tickets, row?.ages]).toEqual([0, 0, [6]])
     await connection.end()
   })
 

@@ -22,7 +22,11 @@ const EVEN = {
   sessions: 'retried',
   refresh_tokens: 'generation',
   idempotency_keys: 'fingerprint',
+  event_tickets: 'token_expires_at',
 }
+
+/** When tokens expire, in seconds since 1970. */
+const EXPIRES_AT = 4_000_000_000
 
 /** Who has deleted nearly all. */
 export const TIDY = 'tidy'
@@ -74,6 +78,12 @@ export async function fill(sql: Pool, { users, busy, tasksEach, most, deleted }:
     select 'user-' || n % ${busy} + 1, n::text, sha256(''), '{}', now() + (n % 26 - 2) * interval '1 hour'
     from generate_series(1, ${users}) as n`
   await sql`insert into idempotency_keys select 'most', key, fingerprint, answer, expires_at from idempotency_keys limit 2000`
+  // nine of ten have expired: a ticket is good for a minute, and the purge comes every hour
+  await sql`
+    insert into event_tickets (ticket_hash, user_id, issued_at, token_expires_at, expires_at)
+    select sha256(('ticket of ' || id)::bytea), id, 1700000000, ${EXPIRES_AT},
+      now() + (row_number() over (order by md5(id)) % 10 - 8.5) * interval '1 hour'
+    from users order by md5(id)`
   for (const [table, column] of Object.entries(EVEN)) {
     // or what is known of the tables would depend on when it came by, and on which rows it looked at: here at all
     await sql`alter table ${sql(table)} set (autovacuum_enabled = false)`
@@ -92,9 +102,8 @@ export interface Subject {
   trashed: number
   email: string
   tokenHash: Buffer
+  ticketHash: Buffer
 }
-
-const EXPIRES_AT = 4_000_000_000
 
 /** Also of a user without a row. */
 export async function subject(sql: Pool, id: string): Promise<Subject> {
@@ -113,5 +122,6 @@ export async function subject(sql: Pool, id: string): Promise<Subject> {
     trashed: tasks.findLast(({ is_trashed }) => is_trashed)?.id ?? 1,
     email: `${id}@example.com`,
     tokenHash: createHash('sha256').update(token).digest(),
+    ticketHash: createHash('sha256').update(`ticket of ${id}`).digest(),
   }
 }
