@@ -6,6 +6,7 @@ import type {
   Changes,
   Credentials,
   DeleteTaskQuery,
+  EventTicket,
   Health,
   ListTasksQuery,
   ListTrashQuery,
@@ -198,6 +199,51 @@ export interface TodosByIdCalls {
   >
 }
 
+export interface TicketCalls {
+  /** Get a ticket for a stream of events. For a browser's `EventSource`, which cannot send a token. A ticket opens one stream of events within a minute, and nothing else. The stream ends when the token of this request expires. */
+  post(
+    body?: undefined,
+    options?: Options<undefined, never>,
+  ): Reply<
+    EventTicket,
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'OWNER_MISMATCH'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+}
+
+export interface EventsCalls {
+  ticket: TicketCalls
+  /** Follow changes as they happen. Server-sent events: each `data` is a change, and its `id` the cursor after it. The stream begins after `Last-Event-ID` or `since`, or now, and ends when the token expires. A user has at most 20 streams. A browser's `EventSource` sends no token: it gets a `ticket` for each stream. */
+  get(
+    options?: Options<StreamEventsQuery, 'last-event-id'>,
+  ): Reply<
+    Events,
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'TICKET_INVALID'
+    | 'OWNER_MISMATCH'
+    | 'CURSOR_EXPIRED'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+    | 'SHUTTING_DOWN'
+  >
+}
+
 export interface ChangesCalls {
   /** Read what has changed. In the order of the changes: a client that applies page after page has the same tasks as the server, even if tasks change meanwhile. Without `since`, the answer begins with all present tasks. Deletions are forgotten after some weeks; an older cursor then gets 410, and the client starts anew. */
   get(
@@ -219,33 +265,11 @@ export interface ChangesCalls {
   >
 }
 
-export interface EventsCalls {
-  /** Follow changes as they happen. Server-sent events: each `data` is a change, and its `id` the cursor after it. The stream begins after `Last-Event-ID` or `since`, or now, and ends when the token expires. A user has at most 20 streams. */
-  get(
-    options?: Options<StreamEventsQuery, 'last-event-id'>,
-  ): Reply<
-    Events,
-    | 'TOKEN_MISSING'
-    | 'TOKEN_EXPIRED'
-    | 'TOKEN_INVALID'
-    | 'TOKEN_NOT_JWT'
-    | 'OWNER_MISMATCH'
-    | 'CURSOR_EXPIRED'
-    | 'VALIDATION_ERROR'
-    | 'RATE_LIMITED'
-    | 'INTERNAL_ERROR'
-    | 'KEYS_UNAVAILABLE'
-    | 'OVERLOADED'
-    | 'DATABASE_UNAVAILABLE'
-    | 'SHUTTING_DOWN'
-  >
-}
-
 export interface TodosCalls {
   trash: TrashCalls
   (params: { id: string | number }): TodosByIdCalls
-  changes: ChangesCalls
   events: EventsCalls
+  changes: ChangesCalls
   /** List tasks. Newest first, unless `sort` and `order` say otherwise. If there are more, the header `Link` leads to the next page. With `Accept: application/vnd.taskwell.page+json` the answer is a page object instead of an array. */
   get(
     options?: Options<ListTasksQuery, 'if-none-match'>,

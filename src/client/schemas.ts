@@ -7,6 +7,7 @@ export interface StatusOf {
   TOKEN_EXPIRED: 401
   TOKEN_INVALID: 401
   TOKEN_NOT_JWT: 401
+  TICKET_INVALID: 401
   INVALID_CREDENTIALS: 401
   OWNER_MISMATCH: 403
   WRONG_PASSWORD: 403
@@ -43,6 +44,7 @@ export interface Problem {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'TICKET_INVALID'
     | 'INVALID_CREDENTIALS'
     | 'OWNER_MISMATCH'
     | 'WRONG_PASSWORD'
@@ -253,6 +255,14 @@ export interface Changes {
   has_more: boolean
 }
 
+/** A ticket for a stream of events */
+export interface EventTicket {
+  /** Opens one stream: `GET …/events?ticket=<ticket>` */
+  ticket: string
+  /** How long the ticket is valid, in seconds */
+  expires_in: number
+}
+
 export interface ListTasksQuery {
   /** Which tasks are listed; all by default */
   status?: 'all' | 'pending' | 'completed' | undefined
@@ -288,14 +298,16 @@ export interface DeleteTaskQuery {
   permanent?: boolean | undefined
 }
 
+export interface StreamEventsQuery {
+  /** The `cursor` of the previous answer; left out: begins with all present tasks */
+  since?: string | undefined
+  /** Instead of a token, for `EventSource`: from `POST …/events/ticket` */
+  ticket?: string | undefined
+}
+
 export interface ReadChangesQuery {
   /** The `cursor` of the previous answer; left out: begins with all present tasks */
   since?: string | undefined
   /** How many changes the answer has at most */
   limit?: number | undefined
-}
-
-export interface StreamEventsQuery {
-  /** The `cursor` of the previous answer; left out: begins with all present tasks */
-  since?: string | undefined
 }
