@@ -65,7 +65,7 @@ test('the commands of docs/api.md are answered as it says', async () => {
 })
 
 /** What an example takes from the code around it. */
-const AROUND = `import { allTasks, type Client, createClient, type Task } from 'taskwell/client'
+const AROUND = `import { allTasks, type Client, createClient, type Task } from 'taskwell-client'
 declare const client: Client
 declare const task: Task
 declare const session: { accessToken(): Promise<string> }
@@ -84,7 +84,7 @@ test('the examples for TypeScript compile', async () => {
     join(folder, 'tsconfig.json'),
     JSON.stringify({
       extends: join(root, 'tests/client-project/tsconfig.json'),
-      compilerOptions: { paths: { 'taskwell/client': [join(root, 'src/client/index.ts')] } },
+      compilerOptions: { paths: { 'taskwell-client': [join(root, 'src/client/index.ts')] } },
       include: ['.'],
     }),
   )
