@@ -33,13 +33,6 @@ const TAGS = [
   { name: 'Health', description: 'For operators' },
 ]
 
-const TICKET = {
-  type: 'apiKey',
-  in: 'query',
-  name: 'ticket',
-  description: 'For one stream of events, instead of a token: from `POST …/events/ticket`',
-}
-
 const BEARER = {
   type: 'http',
   scheme: 'bearer',
@@ -65,7 +58,7 @@ export async function openApi(app: AnyElysia): Promise<Json> {
     servers: [{ url: '/' }],
     tags: TAGS.filter(({ name }) => used.has(name)),
     paths,
-    components: { securitySchemes: { bearer: BEARER, ticket: TICKET }, schemas: schemasOf(paths) },
+    components: { securitySchemes: { bearer: BEARER }, schemas: schemasOf(paths) },
   }
 }
 
@@ -113,7 +106,6 @@ function correctOperation(path: string, operation: Operation): Json {
     ...rest
   } = operation
   const isOfUser = path.startsWith('/api/{user_id}/')
-  const codes = responses['401']?.codes ?? []
   const parameters = [...generated, ...requestHeaders.map(headerParameter)].filter(
     (each) => each['in'] !== 'path' || path.includes(`{${each['name']}}`),
   )
@@ -121,10 +113,7 @@ function correctOperation(path: string, operation: Operation): Json {
     ...(isOfUser ? ofUser(rest) : rest),
     ...(repeatable && { 'x-repeatable': repeatable }),
     // a 401 may also mean a wrong password, but only a route that needs a token answers TOKEN_MISSING
-    security: [
-      ...(codes.includes('TOKEN_MISSING') ? [{ bearer: [] }] : []),
-      ...(codes.includes('TICKET_INVALID') ? [{ ticket: [] }] : []),
-    ],
+    security: responses['401']?.codes?.includes('TOKEN_MISSING') ? [{ bearer: [] }] : [],
     ...(parameters.length > 0 && { parameters: parameters.map(correctParameter) }),
     ...(requestBody && { requestBody: correctBody(requestBody.content) }),
     responses: {

@@ -73,7 +73,7 @@ describe('the OpenAPI document', () => {
     expect(operation.summary).toBeTruthy()
     expect(operation.description).toBeTruthy()
     const isOpen = /\/(?:health|ready|api\/v1\/auth\/\w+)$/.test(name)
-    const security = name.endsWith('/events') ? [{ bearer: [] }, { ticket: [] }] : [{ bearer: [] }]
+    const security = [{ bearer: [] }]
     expect(operation.security).toEqual(isOpen ? [] : security)
     const inPath = (operation.parameters ?? []).filter((parameter) => parameter.in === 'path')
     expect(inPath.map((parameter) => `{${parameter.name}}`)).toEqual(name.match(/\{\w+\}/g) ?? [])

@@ -175,7 +175,7 @@ test('a fault inside has them too', async () => {
 
 describe('every route that is there', () => {
   const routes = app.routes.filter(({ method }) => method !== 'ALL')
-  const isOfTheDocs = (path: string) => /^\/(?:docs|redoc|openapi\.json)/.test(path)
+  const isOfTheDocs = (path: string) => /^\/(?:docs|redoc|openapi\.json|client\.tgz)/.test(path)
 
   test.each(routes.map(({ method, path }) => [method, path] as const))(
     'has them: %s %s',
