@@ -26,7 +26,21 @@ export interface SessionOptions {
   storage: TokenStorage | undefined
 }
 
-export interface Session {
+/** Why a session has ended: here or in another tab, because it could not be renewed, or for another user. */
+export type EndReason = 'signed-out' | 'expired' | 'replaced'
+
+/** What `sync` has to know of the session. */
+export interface SessionEnds {
+  /**
+   * @param listener called when a user's session ends, with the user's id; `signOut` waits for a promise that it returns
+   * @returns stops that
+   */
+  onEnd(listener: (reason: EndReason, userKey: string) => unknown): () => void
+  /** @returns the id of the signed-in user, which names what is stored for that user; undefined if nobody is signed in */
+  userKey(): Promise<string | undefined>
+}
+
+export interface Session extends SessionEnds {
   /** Takes the tokens of a user who has just signed in. */
   start(answer: TokenAnswer): Promise<void>
   /** Forgets the tokens, here and in the storage. @returns the refresh token, with which the session ends on the server */
@@ -76,6 +90,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
   let failedAt = Number.NEGATIVE_INFINITY
   /** A refresh token that the server has refused. */
   let refused: string | undefined
+  const endListeners = new Set<(reason: EndReason, userKey: string) => unknown>()
 
   async function load(): Promise<void> {
     tokens = parse(await storage?.getItem(key))
@@ -171,7 +186,16 @@ export function createSession({ key, refresh, storage }: SessionOptions): Sessio
       const stored = parse(await storage?.getItem(key))
       // another user may have signed in in another tab
       if (stored?.user === ended.user) await storage?.removeItem(key)
+      await Promise.all([...endListeners].map((listener) => listener('signed-out', ended.user)))
       return ended.refresh
+    },
+    onEnd(listener) {
+      endListeners.add(listener)
+      return () => endListeners.delete(listener)
+    },
+    async userKey() {
+      await ensureLoaded()
+      return tokens?.user
     },
     async accessToken() {
       await ensureLoaded()
