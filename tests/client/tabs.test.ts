@@ -215,6 +215,13 @@ test('a tab that was still catching up when it became the reader leaves no gap f
   expect(titles(second)).toEqual(['one', 'three', 'two'])
 })
 
+/** The storage of a tab that does not see what another one stores. */
+function copyOf({ content }: ReturnType<typeof memoryStorage>) {
+  const storage = memoryStorage()
+  for (const [key, text] of content) storage.content.set(key, text)
+  return { storage }
+}
+
 describe('nothing is shared', () => {
   test('with another user', async () => {
     const [ann, bob] = [await browserOf(), await browserOf()]
@@ -231,7 +238,7 @@ describe('nothing is shared', () => {
     const bob = newAccount()
     const { storage, create } = await browserOf()
     await browserOf(bob)
-    const tabs = [openTab({ storage }), openTab({ storage }), openTab({ storage })] as const
+    const tabs = [openTab(copyOf(storage)), openTab(copyOf(storage)), openTab(copyOf(storage))] as const
     await Promise.all(tabs.map(({ sync }) => sync.ready))
     await create('first')
     await until(() => tabs.every(({ store }) => store.size === 1) && tabs.filter(isReading).length === 1)
@@ -254,9 +261,9 @@ describe('nothing is shared', () => {
     const bob = newAccount()
     const { storage, create } = await browserOf()
     await browserOf(bob)
-    const reader = openTab({ storage })
+    const reader = openTab(copyOf(storage))
     await until(() => isReading(reader))
-    const other = openTab({ storage })
+    const other = openTab(copyOf(storage))
     await create('first')
     await until(() => reader.store.size === 1 && other.store.size === 1)
     await reader.client.signIn(bob)
