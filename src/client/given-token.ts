@@ -1,7 +1,8 @@
 /** The session of an app that gives the tokens of another issuer itself. */
 import { claimsOf, subjectOf } from './claims'
 import type { Token } from './send'
-import { createSessionStore, type Session, type SessionEnds, sessionView, toUser } from './session-state'
+import type { Session, SessionEnds } from './session-state'
+import { createSessionStore, sessionView, toUser } from './session-store'
 
 /** A token, or a function that gives one; see `ClientOptions.token`. */
 export type GivenToken = Token | ((options: { expired?: string | undefined }) => Token | Promise<Token>)

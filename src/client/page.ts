@@ -40,7 +40,7 @@ export async function readTasks(
   todos: TasksCalls,
   query: TaskQuery & Pick<ListTasksQuery, 'count'>,
   cursor: string | undefined,
-) {
+): Promise<{ tasks: Task[]; next: string | undefined; total: number }> {
   const { data, error, response } = await todos.get({
     query: { ...query, ...(cursor !== undefined && { cursor }) },
   })

@@ -1,4 +1,4 @@
-/** Who is signed in, for the app and for `sync`: a snapshot, and what listens to its changes. */
+/** Who is signed in, as the app and `sync` see it. */
 import type { User } from './schemas'
 
 /** `signed-out`: by `signOut`, here or in another tab. `expired`: the server refused to renew. `replaced`: another user signed in. */
@@ -47,81 +47,4 @@ export interface SessionEnds {
   onEnd(listener: (reason: EndReason, userKey: string) => unknown): () => void
   /** @returns the id of the signed-in user, which names what is stored for that user; undefined if no user is known */
   userKey(): Promise<string | undefined>
-}
-
-export type SessionStore = ReturnType<typeof createSessionStore>
-
-/** Holds the state, and tells of its changes. */
-export function createSessionStore() {
-  let current: SessionState = { status: 'loading', user: undefined, reason: undefined }
-  const changes = listeners<[SessionState]>()
-  const ends = listeners<[EndReason, string]>()
-
-  async function become(next: SessionState): Promise<void> {
-    const { user } = current
-    if (JSON.stringify(next) === JSON.stringify(current)) return
-    current = next
-    const cleared = user && user.id !== next.user?.id && ends.call(next.reason ?? 'replaced', user.id)
-    changes.call(next)
-    await cleared
-  }
-
-  return {
-    onChange: changes.add,
-    onEnd: ends.add,
-    get current() {
-      return current
-    },
-    /** @returns resolves when all that listens to the end of the earlier user's session is done */
-    signedIn: (user: User) => become({ status: 'signed-in', user, reason: undefined }),
-    signedOut: (reason: EndReason | undefined) => become({ status: 'signed-out', user: undefined, reason }),
-  }
-}
-
-/** @param load makes the state known. @param watch called when the app begins to listen */
-export function sessionView(store: SessionStore, load: () => Promise<unknown>, watch = () => {}): Session {
-  return {
-    get current() {
-      return store.current
-    },
-    get status() {
-      return store.current.status
-    },
-    get user() {
-      return store.current.user
-    },
-    get reason() {
-      return store.current.reason
-    },
-    get ready() {
-      return load().then(() => store.current)
-    },
-    onChange(listener) {
-      watch()
-      return store.onChange(listener)
-    },
-  }
-}
-
-function listeners<Args extends unknown[]>() {
-  const all = new Set<{ listener: (...args: Args) => unknown }>()
-  return {
-    add(listener: (...args: Args) => unknown): () => void {
-      // the same function may be added twice
-      const entry = { listener }
-      all.add(entry)
-      return () => void all.delete(entry)
-    },
-    /** What one throws is no obstacle to the others, and reported as an unhandled rejection. */
-    async call(...args: Args): Promise<void> {
-      const calls = [...all].map(async ({ listener }) => listener(...args))
-      await Promise.all(calls.map((call) => call.catch((error: unknown) => void Promise.reject(error))))
-    },
-  }
-}
-
-/** Takes what is known of a user. */
-export function toUser(id: string, { email, name, created_at }: Record<string, unknown>): User {
-  const textOf = (value: unknown) => (typeof value === 'string' ? value : null)
-  return { id, email: textOf(email), name: textOf(name), created_at: textOf(created_at) }
 }

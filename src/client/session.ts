@@ -4,14 +4,8 @@ import { ALONE, type Hold } from './lease'
 import { withLock } from './locks'
 import { joinOtherTabs } from './other-tabs'
 import type { User } from './schemas'
-import {
-  createSessionStore,
-  type EndReason,
-  type Session,
-  type SessionEnds,
-  sessionView,
-  toUser,
-} from './session-state'
+import type { EndReason, Session, SessionEnds } from './session-state'
+import { createSessionStore, sessionView, toUser } from './session-store'
 import { type KeyValueStorage, parseStored } from './storage'
 import { pause } from './wait'
 
