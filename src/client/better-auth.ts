@@ -48,7 +48,9 @@ export function betterAuthToken(
       .then((token) => {
         // the session has changed meanwhile
         if (asking !== mine) return asking ?? ask()
-        if (token !== undefined) kept = { token, until: Date.now() + lifeOf(token), session: undefined }
+        if (token !== undefined) {
+          kept = { token, until: Date.now() + lifeOf(token), session: sessionOf(authClient) }
+        }
         return token
       })
       .finally(() => {
@@ -62,7 +64,8 @@ export function betterAuthToken(
   return async ({ expired } = {}) => {
     const session = sessionOf(authClient)
     if (kept && session !== undefined) {
-      kept.session ??= session
+      // the session that becomes known after the token is the token's own
+      if (kept.session === undefined && session !== null) kept.session = session
       if (kept.session !== session) drop()
     }
     if (kept && kept.token !== expired && Date.now() < kept.until) return kept.token

@@ -21,10 +21,10 @@ export interface GivenSession extends SessionEnds {
 export function createGivenSession(given: Exclude<GivenToken, undefined>): GivenSession {
   const state = createSessionStore()
 
-  async function take(token: Token): Promise<Token> {
+  function take(token: Token): Token {
     const id = subjectOf(token)
-    if (token && id !== undefined) await state.signedIn(toUser(id, { ...claimsOf(token), created_at: null }))
-    else await state.signedOut(state.current.user ? 'signed-out' : state.current.reason)
+    if (id !== undefined) state.signedIn(toUser(id, { ...claimsOf(token), created_at: null }))
+    else state.signedOut(state.current.user ? 'signed-out' : state.current.reason)
     return token
   }
   async function ask(options: { expired?: string }): Promise<Token> {
@@ -33,7 +33,7 @@ export function createGivenSession(given: Exclude<GivenToken, undefined>): Given
   // a fault comes to light with the next request
   const watch = () => void ask({}).catch(() => {})
 
-  if (typeof given !== 'function') void take(given)
+  if (typeof given !== 'function') take(given)
   return {
     view: sessionView(
       state,
@@ -50,7 +50,10 @@ export function createGivenSession(given: Exclude<GivenToken, undefined>): Given
       await ask({}).catch(() => {})
       return state.current.user?.id
     },
-    end: () => state.signedOut('signed-out'),
+    async end() {
+      state.signedOut('signed-out')
+      await state.cleared
+    },
     accessToken: () => ask({}),
     renew: (expired) => ask({ expired }),
   }

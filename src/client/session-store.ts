@@ -9,13 +9,14 @@ export function createSessionStore() {
   const changes = listeners<[SessionState]>()
   const ends = listeners<[EndReason, string]>()
 
-  async function become(next: SessionState): Promise<void> {
+  let cleared = Promise.resolve()
+
+  function become(next: SessionState): void {
     const { user } = current
     if (JSON.stringify(next) === JSON.stringify(current)) return
     current = next
-    const cleared = user && user.id !== next.user?.id && ends.call(next.reason ?? 'replaced', user.id)
-    changes.call(next)
-    await cleared
+    if (user && user.id !== next.user?.id) cleared = ends.call(next.reason ?? 'replaced', user.id)
+    void changes.call(next)
   }
 
   return {
@@ -24,7 +25,13 @@ export function createSessionStore() {
     get current() {
       return current
     },
-    /** @returns resolves when all that listens to the end of the earlier user's session is done */
+    /**
+     * Resolves when all that has listened to the end of the last session is done. A request must not wait for that: it may
+     * be what is waited for.
+     */
+    get cleared() {
+      return cleared
+    },
     signedIn: (user: User) => become({ status: 'signed-in', user, reason: undefined }),
     signedOut: (reason: EndReason | undefined) => become({ status: 'signed-out', user: undefined, reason }),
   }

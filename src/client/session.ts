@@ -103,7 +103,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
     const text = storage?.getItem(key) ?? null
     seen = text === null || typeof text === 'string' ? text : await text
     tokens = parse(seen)
-    tell(undefined)
+    tell()
   }
   let loading: Promise<void> | undefined = load()
   loading.catch(() => {})
@@ -118,8 +118,9 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
     }
   }
   /** @param reason why there are no tokens any more */
-  function tell(reason: EndReason | undefined): Promise<void> {
-    return tokens ? state.signedIn(tokens.user) : state.signedOut(reason)
+  function tell(reason?: EndReason): void {
+    if (tokens) state.signedIn(tokens.user)
+    else state.signedOut(reason)
   }
   async function read(): Promise<string | null> {
     return (await storage?.getItem(key)) ?? null
@@ -140,12 +141,11 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
   async function save(next: Tokens | undefined, reason?: EndReason): Promise<void> {
     tokens = next
     word = undefined
-    const told = tell(reason)
+    tell(reason)
     // before the event `storage`, which gives no reason
     if (reason) tabs.say(reason)
     await write(() => put(next))
     tabs.say()
-    await told
   }
   /** Takes what another tab has stored: newer tokens, another user's, or none. */
   function take(text: string | null): void {
@@ -164,7 +164,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
       else superseded.clear()
       tokens = isOther ? undefined : stored
     }
-    void tell(isOther ? 'replaced' : (word ?? 'signed-out'))
+    tell(isOther ? 'replaced' : (word ?? 'signed-out'))
     word = undefined
   }
   /** Looks whether another tab has stored something. */
@@ -273,6 +273,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
       superseded.clear()
       replaced = undefined
       await save(toTokens(answer))
+      await state.cleared
     },
     async end() {
       await ensureLoaded()
@@ -281,13 +282,13 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
       const isReplaced = !tokens
       tokens = undefined
       replaced = undefined
-      const told = isReplaced || state.signedOut('signed-out')
+      if (!isReplaced) state.signedOut('signed-out')
       await write(async () => {
         // another user may have signed in in another tab
         if (parse(await read())?.user.id === ended.user.id) await put(undefined)
       })
       tabs.say()
-      await told
+      await state.cleared
       return ended.refresh
     },
     async accessToken() {
@@ -309,7 +310,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
       if (tokens?.user.id !== id || JSON.stringify(user) === JSON.stringify(tokens.user)) return
       // in place: a renewal that is under way must not take these for other tokens
       tokens.user = user
-      void tell(undefined)
+      tell()
       // otherwise the next renewal stores it
       storeUser(user).catch(() => {})
     },
