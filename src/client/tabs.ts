@@ -18,6 +18,7 @@
 import { webLocks } from './locks'
 import type { TokenStorage } from './storage'
 import type { ChangeEvent, OpenEvents, Share } from './sync'
+import { userOf } from './user-of'
 
 type Message =
   | { kind: 'claim'; from: string }
@@ -201,20 +202,4 @@ export async function nameOfTabs(
   const hasTabs = typeof BroadcastChannel === 'function' && (storage || typeof document === 'object')
   const user = hasTabs ? userOf(await currentToken()) : undefined
   return user && `taskwell events ${url} ${user}`
-}
-
-/**
- * Names the user of an access token, without checking it, as its issuer and subject (RFC 7519, section 4.1).
- *
- * @returns undefined if the token cannot be read
- */
-export function userOf(token: string | null | undefined): string | undefined {
-  try {
-    const [, payload = ''] = token?.split('.') ?? []
-    const { iss, sub, userId } = JSON.parse(atob(payload.replaceAll('-', '+').replaceAll('_', '/')))
-    const user = sub || userId
-    return typeof user === 'string' && user !== '' ? JSON.stringify([iss, user]) : undefined
-  } catch {
-    return undefined
-  }
 }
