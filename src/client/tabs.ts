@@ -7,7 +7,7 @@
  *   claims when it joins, when the reader leaves, and when it has not heard from the reader for 1.5 to 3 s.
  * - `beat`: the reader's answer to a claim. The reader needs no timer, because browsers slow down the timers of hidden
  *   tabs.
- * - `event`: what the reader got from the server. Events are numbered, and a beat repeats the last number.
+ * - `event`: what the reader got from the server at once. Events are numbered, and a beat repeats the last number.
  * - `bye`: the reader was stopped, or its stream has ended.
  *
  * A tab that gets the Web Lock of the channel's name reads at once: the browser passes the lock on when a tab closes or
@@ -16,9 +16,9 @@
  * accepted the tab's own token before the tab takes anything from another one.
  */
 import { webLocks } from './locks'
+import type { SessionEnds } from './session'
 import type { TokenStorage } from './storage'
 import type { ChangeEvent, OpenEvents, Share } from './sync'
-import { userOf } from './user-of'
 
 type Message =
   | { kind: 'claim'; from: string }
@@ -75,13 +75,13 @@ async function* read(
   open: OpenEvents,
   until: AbortSignal,
   isSameUser: () => Promise<boolean>,
-): AsyncGenerator<ChangeEvent> {
+): AsyncGenerator<ChangeEvent | 'open'> {
   try {
     // this tab may have read changes since its first beat that the other tabs have not
     tab.tell('gap')
     for await (const event of open(until)) {
       if (!(await isSameUser()) || until.aborted) return
-      tab.tell(event)
+      if (event !== 'open') tab.tell(event)
       yield event
     }
   } catch (error) {
@@ -202,4 +202,16 @@ export async function nameOfTabs(
   const hasTabs = typeof BroadcastChannel === 'function' && (storage || typeof document === 'object')
   const user = hasTabs ? userOf(await currentToken()) : undefined
   return user && `taskwell events ${url} ${user}`
+}
+
+/** @returns what names a client's tabs; undefined if there can be no other tabs, or the user is not known */
+export async function nameOfTabs(
+  url: string,
+  storage: TokenStorage | undefined,
+  session: SessionEnds,
+): Promise<string | undefined> {
+  // a server that uses the client has neither a storage nor a document
+  const hasTabs = typeof BroadcastChannel === 'function' && (storage || typeof document === 'object')
+  const userKey = hasTabs ? await session.userKey() : undefined
+  return userKey && `taskwell changes ${url} ${userKey}`
 }
