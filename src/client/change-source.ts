@@ -1,7 +1,8 @@
 /** Where `sync` reads: pages of changes, and the event stream if `fetch` gives streams here. */
-import type { Changes } from '../sync/model'
+
 import type { TasksCalls } from './calls'
 import { isProblem, RequestError } from './errors'
+import type { Changes } from './schemas'
 
 export interface ChangeSource {
   /** A page of changes. @throws Failure, or any other error if the server cannot be asked now */
@@ -82,7 +83,5 @@ export function changeSource(url: string, { changes, events }: TasksCalls): Chan
 }
 
 function isPage(data: Partial<Changes> | null): data is Changes {
-  return (
-    Array.isArray(data?.changes) && typeof data.cursor === 'string' && typeof data.has_more === 'boolean'
-  )
+  return Array.isArray(data?.changes) && typeof data.cursor === 'string' && typeof data.has_more === 'boolean'
 }

@@ -17,9 +17,8 @@ import { forOneUser, type Send, withNoAnswer, withToken } from './send'
 import { createSession } from './session'
 import type { Session } from './session-state'
 import type { KeyValueStorage } from './storage'
-import { createSync, type Sync, type SyncOptions, type TaskStore } from './sync'
-import { nameOfTabs, shareBetweenTabs } from './tabs'
-import { changeSource, updateTask } from './tasks'
+import { createSync, type Sync, type SyncOptions, type TaskStore } from './sync-handle'
+import { updateTask } from './tasks'
 
 export { allTasks } from './all-tasks'
 export type { Answer, ErrorCode, FieldError, NoAnswer, Problem } from './answer'
@@ -30,7 +29,7 @@ export type { Page, TaskQuery } from './page'
 export type { Change, Task, TaskCreate, TaskUpdate, TrashedTask, User } from './schemas'
 export type { EndReason, Session, SessionState } from './session-state'
 export type { KeyValueStorage } from './storage'
-export type { Sync, SyncOptions, TaskStore } from './sync'
+export type { Sync, SyncOptions, SyncStatus, TaskStore } from './sync-handle'
 
 /** A call for every route, and what signs users in and keeps tasks up to date. */
 export type Client = Calls & {
@@ -59,14 +58,15 @@ export type Client = Calls & {
    */
   update(task: Task, change: TaskUpdate | ((current: Task) => TaskUpdate)): ReturnType<TaskCalls['patch']>
   /**
-   * Keeps a map of all tasks up to date, also after lost connections and expired tokens.
+   * Keeps a map of all tasks up to date, also after lost connections and expired tokens, until `stop` or until the session
+   * ends. With the client's `storage`, the tasks are there at once when the page is loaded again. The code is loaded at the
+   * first call.
    *
-   * Tabs of one origin, server and user share one event stream if there is `BroadcastChannel`. The user is the token's
-   * subject, so `token` is also called for each change from the stream. If `fetch` gives no streams, changes are asked
-   * for every 2.5 to 5 seconds, and less often while the server fails.
+   * Tabs of one origin, server and user share one event stream if there is `BroadcastChannel`. If `fetch` gives no streams,
+   * changes are asked for every 2.5 to 5 seconds, and less often while the server fails.
    *
    *     const tasks = new Map<number, Task>()
-   *     const { ready, stop } = client.sync(tasks, { onChange: render })
+   *     const { ready, stop } = client.sync(tasks, { onChange: () => render(tasks), onStatus: showStatus })
    */
   sync(store: TaskStore, options?: SyncOptions): Sync
 }
@@ -136,15 +136,14 @@ export function createClient(
   const session = foreign ?? own
   const answered = withNoAnswer(fetcher)
   const send = withToken(url, foreign ? answered : withAccount(url, own, answered))
-  const connect = (milliseconds: number) =>
+  const connect = (milliseconds: number, times = retries) =>
     createCalls(url, (target, init) => {
       const source = forOneUser(session)
       const attempt: Send = (...request) => send(source, ...request)
-      return withRetries(attempt, { retries, timeoutMs: milliseconds, root: url })(target, init)
+      return withRetries(attempt, { retries: times, timeoutMs: milliseconds, root: url })(target, init)
     })
   const calls = connect(timeoutMs)
   const { auth, todos } = calls.api.v1
-  const share = shareBetweenTabs(() => nameOfTabs(url, storage, session.accessToken))
   return withFunctions(calls, {
     session: session.view,
     ...accountCalls(auth, own, foreign?.end),
@@ -152,6 +151,10 @@ export function createClient(
     update: (task: Task, change: TaskUpdate | ((current: Task) => TaskUpdate)) =>
       updateTask(todos, task, change),
     sync: (store: TaskStore, options: SyncOptions = {}) =>
-      createSync(changeSource(todos), store, options, share),
+      createSync(async () => {
+        const { startSync } = await import('./start-sync')
+        const client = { url, todos: connect(timeoutMs, 0).api.v1.todos, storage, session }
+        return (control) => startSync(client, store, options, control)
+      }, options),
   })
 }

@@ -1,5 +1,5 @@
 /** IndexedDB as a storage: it takes far more than `localStorage`, and does not block the page. */
-import type { TokenStorage } from './storage'
+import type { KeyValueStorage } from './storage'
 
 const DATABASE = 'taskwell'
 const STORE = 'items'
@@ -8,7 +8,7 @@ const STORE = 'items'
  * A storage in the browser's IndexedDB, which is opened when it is first used. Its functions reject if there is none, if
  * the browser refuses it, or if it is full.
  */
-export function indexedDbStorage(): TokenStorage {
+export function indexedDbStorage(): KeyValueStorage {
   let opening: Promise<IDBDatabase> | undefined
 
   function open(): Promise<IDBDatabase> {

@@ -2,7 +2,7 @@
 import type { TasksCalls } from './calls'
 import { changeSource } from './change-source'
 import type { EndReason, SessionEnds } from './session'
-import type { TokenStorage } from './storage'
+import type { KeyValueStorage } from './storage'
 import { keepUp } from './sync'
 import { type SyncControl, type SyncOptions, type TaskStore, tasksKey } from './sync-handle'
 import { nameOfTabs, shareBetweenTabs } from './tabs'
@@ -14,7 +14,7 @@ export interface SyncClient {
   /** Calls that repeat nothing by themselves. */
   todos: TasksCalls
   /** The client's own. */
-  storage: TokenStorage | undefined
+  storage: KeyValueStorage | undefined
   session: SessionEnds
 }
 

@@ -10,8 +10,6 @@ export interface KeyValueStorage {
   removeItem(key: string): unknown
 }
 
-export type TokenStorage = KeyValueStorage
-
 /** Other code may write to the storage too. @returns the members of a JSON object; none for any other text */
 export function parseStored(text: string | null | undefined): Record<string, unknown> {
   try {

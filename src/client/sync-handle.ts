@@ -1,7 +1,6 @@
 /** What `sync` gives at once: its code is loaded when it is first called, so that other apps need not load it. */
-import type { Change } from '../sync/model'
-import type { Task } from '../tasks/model'
-import type { TokenStorage } from './storage'
+import type { Change, Task } from './schemas'
+import type { KeyValueStorage } from './storage'
 
 /** A `Map`, or anything that behaves like one, such as the reactive maps of user interfaces. */
 export interface TaskStore {
@@ -26,7 +25,7 @@ export interface SyncOptions {
    *
    * What is kept belongs to the server and the user. It is removed when the user signs out.
    */
-  storage?: TokenStorage | null | undefined
+  storage?: KeyValueStorage | null | undefined
   /** The `cursor` of an earlier `sync` of the same store. Without it, the store is filled anew. */
   cursor?: string | undefined
   /**

@@ -1,9 +1,9 @@
 /** Keeps a map of tasks up to date: reads all tasks, then each change as it happens. */
 import { createParser } from 'eventsource-parser'
-import type { Change } from '../sync/model'
 import { type ChangeSource, Failure } from './change-source'
 import { RequestError } from './errors'
 import { onPage, pageIsHidden } from './page-events'
+import type { Change } from './schemas'
 import type { SyncControl, SyncOptions, TaskStore } from './sync-handle'
 import type { Snapshot, TaskStorage } from './task-storage'
 import { backoff, pause } from './wait'
@@ -160,10 +160,7 @@ export async function keepUp(
     tell(news)
     isLive()
   }
-  async function* readStream(
-    signal: AbortSignal,
-    heard: () => void,
-  ): AsyncGenerator<ChangeEvent | 'open'> {
+  async function* readStream(signal: AbortSignal, heard: () => void): AsyncGenerator<ChangeEvent | 'open'> {
     if (control.cursor === undefined) return
     const body = await source.open(control.cursor, signal)
     if (!body) return yield* poll(heard)

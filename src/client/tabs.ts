@@ -17,7 +17,7 @@
  */
 import { webLocks } from './locks'
 import type { SessionEnds } from './session'
-import type { TokenStorage } from './storage'
+import type { KeyValueStorage } from './storage'
 import type { ChangeEvent, OpenEvents, Share } from './sync'
 
 type Message =
@@ -192,22 +192,10 @@ function whileLocked(name: string, signal: AbortSignal, begin: () => void): void
     .catch(() => {})
 }
 
-/** @returns what names a client's tabs; undefined if there can be no other tabs, or the token does not name its user */
-export async function nameOfTabs(
-  url: string,
-  storage: TokenStorage | undefined,
-  currentToken: () => Promise<string | null | undefined>,
-): Promise<string | undefined> {
-  // a server that uses the client has neither a storage nor a document
-  const hasTabs = typeof BroadcastChannel === 'function' && (storage || typeof document === 'object')
-  const user = hasTabs ? userOf(await currentToken()) : undefined
-  return user && `taskwell events ${url} ${user}`
-}
-
 /** @returns what names a client's tabs; undefined if there can be no other tabs, or the user is not known */
 export async function nameOfTabs(
   url: string,
-  storage: TokenStorage | undefined,
+  storage: KeyValueStorage | undefined,
   session: SessionEnds,
 ): Promise<string | undefined> {
   // a server that uses the client has neither a storage nor a document

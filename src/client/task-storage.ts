@@ -1,8 +1,8 @@
 /** Keeps tasks in a storage that outlives the page, with the cursor that belongs to them. */
-import type { Change } from '../sync/model'
-import type { Task } from '../tasks/model'
+
 import { onPage, pageIsHidden } from './page-events'
-import { parseStored, type TokenStorage } from './storage'
+import type { Change, Task } from './schemas'
+import { type KeyValueStorage, parseStored } from './storage'
 
 /** What the server had told at one moment. */
 export interface Snapshot {
@@ -40,7 +40,7 @@ const WRITE_EVERY = 1000
  * @param isCurrent whether the user to whom the key belongs is still signed in
  */
 export function createTaskStorage(
-  storage: TokenStorage,
+  storage: KeyValueStorage,
   key: string,
   isCurrent: () => Promise<boolean>,
 ): TaskStorage {
@@ -121,7 +121,7 @@ export function createTaskStorage(
   }
 }
 
-async function read(storage: TokenStorage, key: string): Promise<Snapshot | undefined> {
+async function read(storage: KeyValueStorage, key: string): Promise<Snapshot | undefined> {
   const { version, cursor, revision, tasks } = parseStored(await storage.getItem(key))
   if (version !== VERSION || typeof cursor !== 'string' || typeof revision !== 'number') return undefined
   return Array.isArray(tasks) && tasks.every(isTask) ? { tasks, cursor, revision } : undefined
