@@ -17,7 +17,7 @@ import { forOneUser, type Send, withNoAnswer, withToken } from './send'
 import { createSession } from './session'
 import type { Session } from './session-state'
 import type { KeyValueStorage } from './storage'
-import { createSync, type Sync, type SyncOptions, type TaskStore } from './sync-handle'
+import { createSync, type Sync, type SyncOptions, type TaskStore, tasksKey } from './sync-handle'
 import { updateTask } from './tasks'
 
 export { allTasks } from './all-tasks'
@@ -144,17 +144,26 @@ export function createClient(
     })
   const calls = connect(timeoutMs)
   const { auth, todos } = calls.api.v1
+  const keptIn = new Set([storage])
+  // also if no `sync` is running then
+  session.onEnd((reason, userKey) =>
+    Promise.all(
+      [...keptIn].map((each) => reason === 'signed-out' && each?.removeItem(tasksKey(url, userKey))),
+    ),
+  )
   return withFunctions(calls, {
     session: session.view,
     ...accountCalls(auth, own, foreign?.end),
     page: (query?: TaskQuery) => readPage(todos, query),
     update: (task: Task, change: TaskUpdate | ((current: Task) => TaskUpdate)) =>
       updateTask(todos, task, change),
-    sync: (store: TaskStore, options: SyncOptions = {}) =>
-      createSync(async () => {
+    sync(store: TaskStore, options: SyncOptions = {}) {
+      if (options.storage) keptIn.add(options.storage)
+      return createSync(async () => {
         const { startSync } = await import('./start-sync')
         const client = { url, todos: connect(timeoutMs, 0).api.v1.todos, storage, session }
         return (control) => startSync(client, store, options, control)
-      }, options),
+      }, options)
+    },
   })
 }

@@ -61,7 +61,7 @@ export async function startSync(
     }
     const share = shareBetweenTabs(() => nameOfTabs(url, own, session))
     try {
-      await keepUp(todosSource(), store, { ...control, signal: ending.signal }, { onChange, share, kept })
+      await keepUp(changeSource(url, todos), store, control, { onChange, share, kept, signal: ending.signal })
     } finally {
       stopListening()
       control.signal.removeEventListener('abort', stop)
@@ -70,7 +70,6 @@ export async function startSync(
     if (fault) throw fault.error
     if (reason && reason !== 'signed-out') throw new Error(WHY_ENDED[reason])
   }
-  const todosSource = () => changeSource(url, todos)
   const finished = work()
   return finished
 }

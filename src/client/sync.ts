@@ -30,6 +30,8 @@ export interface KeepUpOptions extends Pick<SyncOptions, 'onChange'> {
   share?: Share
   /** Left out: nothing is kept. */
   kept?: TaskStorage | undefined
+  /** When to stop. Left out: that of `control`. */
+  signal?: AbortSignal
 }
 
 /** In milliseconds. The server sends something every 15 s: after three times that, the connection is dead. */
@@ -42,7 +44,7 @@ const POLL_DELAY = 5000
 const LONGEST_POLL_DELAY = 60_000
 
 /**
- * Keeps the store up to date until the signal of `control` is aborted.
+ * Keeps the store up to date until the signal is aborted.
  *
  * @throws what `onChange` and `onStatus` throw, and an error for an answer that will not be better the next time
  */
@@ -50,9 +52,13 @@ export async function keepUp(
   source: ChangeSource,
   store: TaskStore,
   control: SyncControl,
-  { onChange = () => {}, share = (open, signal) => open(signal), kept }: KeepUpOptions = {},
+  {
+    onChange = () => {},
+    share = (open, signal) => open(signal),
+    kept,
+    signal: stopping = control.signal,
+  }: KeepUpOptions = {},
 ): Promise<void> {
-  const stopping = control.signal
   /** The newest revision that has arrived so far; 0 if none has. */
   let revision = 0
   let isRestored = false
@@ -81,7 +87,7 @@ export async function keepUp(
   function restore({ tasks, cursor, revision: last }: Snapshot): void {
     const known = new Set(tasks.map(({ id }) => id))
     const isOlder = (id: number) => (store.get(id)?.revision ?? 0) <= last
-    const changes = tasks.filter((task) => put(task))
+    const changes: Change[] = tasks.filter((task) => put(task))
     for (const id of [...store.keys()]) if (!known.has(id) && isOlder(id)) changes.push(forget(id))
     revision = last
     control.cursor = cursor

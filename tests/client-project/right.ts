@@ -11,6 +11,7 @@ import {
   type Session,
   type SessionState,
   type Sync,
+  type SyncStatus,
   type Task,
   type TaskCreate,
   type TaskStore,
@@ -214,10 +215,14 @@ export async function changes({ api }: Client, since?: string): Promise<string> 
 export function synced(client: Client, cursor: string): Sync[] {
   const tasks = new Map<number, Task>()
   const store: TaskStore = { get: () => undefined, set: () => {}, delete: () => {}, keys: () => [].values() }
-  const onChange = (change: Change) => ('deleted' in change ? change.revision : change.title)
-  const sync = client.sync(tasks)
+  const titles: string[] = []
+  const onChange = (changes: Change[]) => {
+    titles.push(...changes.map((change) => ('deleted' in change ? String(change.revision) : change.title)))
+  }
+  const onStatus = (status: SyncStatus, error?: Error) => titles.push(`${status} ${error?.message}`)
+  const sync = client.sync(tasks, { onStatus, storage: null })
   sync.ready.then(() => sync.stop())
-  return [sync, client.sync(store, { onChange, cursor: sync.cursor ?? cursor })]
+  return [sync, client.sync(store, { onChange, cursor: sync.cursor ?? cursor, storage: undefined })]
 }
 
 export async function byOwner({ api }: Client, user_id: string, id: number) {
