@@ -1,9 +1,13 @@
 /** The calls that sign users up, in and out, and that renew their tokens. */
 import type { Call, SignInCalls } from './calls'
 import { isProblem } from './errors'
-import type { Session, TokenAnswer } from './session'
+import { pathBelow, type Send } from './send'
+import type { OwnSession, TokenAnswer } from './session'
 
-export function accountCalls(auth: SignInCalls, session: Session) {
+const ME = '/api/v1/users/me'
+
+/** @param endGiven ends the session of a user of another issuer */
+export function accountCalls(auth: SignInCalls, session: OwnSession, endGiven = async () => {}) {
   const signUp: Call<SignInCalls['register']['post']> = async (registration, options) => {
     const answer = await auth.register.post(registration, options)
     if (hasTokens(answer.data)) await session.start(answer.data)
@@ -15,6 +19,7 @@ export function accountCalls(auth: SignInCalls, session: Session) {
     return answer
   }
   async function signOut(): Promise<void> {
+    await endGiven()
     const refresh_token = await session.end()
     if (refresh_token !== undefined) await auth.logout.post({ refresh_token }).catch(() => {})
   }
@@ -30,6 +35,25 @@ export async function refreshTokens(
   if (hasTokens(answer?.data)) return answer.data
   const problem: unknown = answer?.error?.value
   return isProblem(problem) && problem.error_code === 'TOKEN_INVALID' ? 'refused' : 'unknown'
+}
+
+/** Keeps the session's user as the server has told, and ends the session of a user who has deleted the account. */
+export function withAccount(root: string, session: OwnSession, send: Send): Send {
+  return async (url, init) => {
+    const response = await send(url, init)
+    const [, token = ''] = /^Bearer (.*)$/.exec(new Headers(init.headers).get('authorization') ?? '') ?? []
+    if (!response.ok || pathBelow(root, url) !== ME || !session.owns(token)) return response
+    if (init.method === 'DELETE') await session.end()
+    // an answer that has broken off is no answer for the caller either
+    else
+      session.know(
+        await response
+          .clone()
+          .json()
+          .catch(() => ({})),
+      )
+    return response
+  }
 }
 
 /** A network that wants its users to sign in first, such as a hotel's, answers any request with a page of its own and 200. */

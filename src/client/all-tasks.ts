@@ -1,10 +1,7 @@
 /** Walking through all tasks, page after page. */
 import type { Calls } from './calls'
-import { RequestError } from './errors'
-import type { ListTasksQuery, Task } from './schemas'
-
-/** Which tasks, in which order; `limit` is how many are fetched at a time. */
-export type TaskQuery = Omit<ListTasksQuery, 'cursor' | 'skip' | 'count'>
+import { readTasks, type TaskQuery } from './page'
+import type { Task } from './schemas'
 
 /**
  * Walks through all tasks, page after page; a page is fetched when its first task is asked for.
@@ -20,19 +17,8 @@ export type TaskQuery = Omit<ListTasksQuery, 'cursor' | 'skip' | 'count'>
 export async function* allTasks(client: Calls, query: TaskQuery = {}): AsyncGenerator<Task, void, undefined> {
   let cursor: string | undefined
   do {
-    const { data, error, response } = await client.api.v1.todos.get({
-      query: { ...query, ...(cursor !== undefined && { cursor }) },
-    })
-    if (error) throw new RequestError(error.status, error.value)
-    yield* data
-    cursor = nextCursor(response.headers.get('link'))
+    const { tasks, next } = await readTasks(client.api.v1.todos, query, cursor)
+    yield* tasks
+    cursor = next
   } while (cursor !== undefined)
-}
-
-/** Reads the header `Link` (RFC 8288), as far as this server uses it. */
-function nextCursor(link: string | null): string | undefined {
-  const [, target] = /<([^>]*)>;\s*rel="next"/.exec(link ?? '') ?? []
-  // React Native's `URL` cannot read a query
-  const [, cursor] = /[?&]cursor=([^&#]+)/.exec(target ?? '') ?? []
-  return cursor && decodeURIComponent(cursor)
 }

@@ -1,5 +1,5 @@
 /** What a failed call gives. */
-import type { NoAnswer, Problem } from './answer'
+import type { Answer, ErrorCode, NoAnswer, Problem } from './answer'
 
 /** @returns a response in the shape of any other problem */
 export function noAnswer(cause: unknown): Response {
@@ -23,6 +23,8 @@ export class RequestError extends Error {
   readonly status: number
   /** What is wrong; undefined if the answer came from another server, such as a proxy. */
   readonly problem: Problem | NoAnswer | undefined
+  /** The problem's `error_code`. */
+  readonly code: ErrorCode | 'NO_ANSWER' | undefined
 
   /** @param value the answer's body */
   constructor(status: number, value: unknown) {
@@ -30,7 +32,21 @@ export class RequestError extends Error {
     super(problem?.detail ?? `The request failed with status ${status}`)
     this.status = status
     this.problem = problem
+    this.code = problem?.error_code
   }
+}
+
+/**
+ * Gives the data of a call, for code that expects a failure to be thrown, such as React Query.
+ *
+ *     const tasks = await unwrap(client.api.v1.todos.get())
+ *
+ * @throws RequestError if the call has an `error`; and what the call rejects with
+ */
+export async function unwrap<Data>(call: Promise<Answer<Data>>): Promise<Data> {
+  const { data, error } = await call
+  if (error) throw new RequestError(error.status, error.value)
+  return data
 }
 
 export function isProblem(value: unknown): value is Problem | NoAnswer {

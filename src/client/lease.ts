@@ -4,7 +4,7 @@
  * A storage is not atomic, and a tab may see late what another tab has written. So two tabs sometimes hold the lease at
  * once. Work that must not run twice asks `isAlone` first.
  */
-import { parseStored, type TokenStorage } from './storage'
+import { type KeyValueStorage, parseStored } from './storage'
 import { uuid } from './uuid'
 import { pause } from './wait'
 
@@ -40,7 +40,7 @@ const LOOK_FOR_OTHERS = 250
 /** Does some work while this tab holds the lease of that key; see `withLock`. */
 export async function withLease<T>(
   key: string,
-  storage: TokenStorage,
+  storage: KeyValueStorage,
   isNeedless: Check,
   work: Work<T>,
 ): Promise<T | undefined> {
@@ -75,7 +75,7 @@ interface Lease {
  * works if its name is still there: of several tabs that wrote at once, only the last one finds its name (Fischer's
  * algorithm, in L. Lamport, "A Fast Mutual Exclusion Algorithm", 1987).
  */
-function createLease(key: string, storage: TokenStorage) {
+function createLease(key: string, storage: KeyValueStorage) {
   const me = uuid()
   let isAsking = false
 

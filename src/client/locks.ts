@@ -1,6 +1,6 @@
 /** Locks between the tabs of an origin: Web Locks or, without them, a lease. */
 import { ALONE, type Check, SETTLE, type Work, withLease } from './lease'
-import type { TokenStorage } from './storage'
+import type { KeyValueStorage } from './storage'
 import { pause } from './wait'
 
 /** https://www.w3.org/TR/web-locks/ */
@@ -25,7 +25,7 @@ export function webLocks(): Locks | undefined {
  */
 export function withLock<T>(
   name: string,
-  storage: TokenStorage,
+  storage: KeyValueStorage,
   isNeedless: Check,
   work: Work<T>,
 ): Promise<T | undefined> {

@@ -1,10 +1,10 @@
-/** Where tokens and leases are kept. */
+/** Where tokens, leases and tasks are kept. */
 
 /**
  * A storage that outlives the page: `localStorage`, or anything like it that all tabs share. Not `sessionStorage`: a
  * duplicated tab gets a copy, and once one of the two has renewed the tokens, the other's end the session of both.
  */
-export interface TokenStorage {
+export interface KeyValueStorage {
   getItem(key: string): string | null | Promise<string | null>
   setItem(key: string, value: string): unknown
   removeItem(key: string): unknown

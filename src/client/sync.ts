@@ -1,229 +1,302 @@
 /** Keeps a map of tasks up to date: reads all tasks, then each change as it happens. */
 import { createParser } from 'eventsource-parser'
+import { type ChangeSource, Failure } from './change-source'
 import { RequestError } from './errors'
-import type { Change, Task } from './schemas'
+import { onPage, pageIsHidden } from './page-events'
+import type { Change } from './schemas'
+import type { SyncControl, SyncOptions, TaskStore } from './sync-handle'
+import type { Snapshot, TaskStorage } from './task-storage'
 import { backoff, pause } from './wait'
 
-/** A `Map`, or anything that behaves like one, such as the reactive maps of user interfaces. */
-export interface TaskStore {
-  get(id: number): Task | undefined
-  set(id: number, task: Task): unknown
-  delete(id: number): unknown
-  keys(): Iterable<number>
-}
+/** Changes that came together, and the cursor after them; or 'gap' if changes may have been missed and have to be read. */
+export type ChangeEvent = { changes: Change[]; cursor: string } | 'gap'
 
-export interface SyncOptions {
-  /** The `cursor` of an earlier `sync` of the same store. Without it, the store is filled anew. */
-  cursor?: string
-  /** Called after each change of the store. */
-  onChange?: (change: Change) => void
-}
-
-export interface Sync {
-  /** Resolves once the store has all tasks that the server had; rejects if the synchronization ends before. */
-  ready: Promise<void>
-  /**
-   * Resolves after `stop`; rejects with what `onChange` throws, and with RequestError for an answer that will not be
-   * better the next time, such as a 401.
-   */
-  ended: Promise<void>
-  /** How far the store has got: store it beside a store that outlives the page. */
-  readonly cursor: string | undefined
-  stop(): void
-}
-
-export interface ChangeSource {
-  /** A page of changes. @throws RequestError */
-  read(
-    since: string | undefined,
-    signal: AbortSignal,
-  ): Promise<{ changes: Change[]; cursor: string; has_more: boolean }>
-  /** The stream of later events; undefined if `fetch` gives no streams here. @throws RequestError */
-  open(since: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array> | undefined>
-}
-
-/** A change and the cursor after it; or 'gap' if changes may have been missed and have to be read. */
-export type ChangeEvent = { change: Change; cursor: string } | 'gap'
-
-/** Opens a stream of this tab's own, which begins at the store's cursor. */
-export type OpenEvents = (signal: AbortSignal) => AsyncIterable<ChangeEvent>
+/** Opens a stream of this tab's own, which begins at the store's cursor; 'open' tells that it has begun. */
+export type OpenEvents = (signal: AbortSignal) => AsyncIterable<ChangeEvent | 'open'>
 
 /**
  * Gives a store its events, from a stream of its own or from another tab.
  *
  * @param heard must be called at every sign of life
  */
-export type Share = (open: OpenEvents, signal: AbortSignal, heard: () => void) => AsyncIterable<ChangeEvent>
+export type Share = (
+  open: OpenEvents,
+  signal: AbortSignal,
+  heard: () => void,
+) => AsyncIterable<ChangeEvent | 'open'>
+
+export interface KeepUpOptions extends Pick<SyncOptions, 'onChange'> {
+  /** Left out: the store has a stream of its own. */
+  share?: Share
+  /** Left out: nothing is kept. */
+  kept?: TaskStorage | undefined
+  /** When to stop. Left out: that of `control`. */
+  signal?: AbortSignal
+}
 
 /** In milliseconds. The server sends something every 15 s: after three times that, the connection is dead. */
 const SILENCE = 45_000
 /** In milliseconds, before the next connection. */
 const FIRST_DELAY = 200
 const LONGEST_DELAY = 5000
-/** In milliseconds, between reads without streams. */
+/** In milliseconds, between reads without streams; also the longest that a server can ask to wait. */
 const POLL_DELAY = 5000
 const LONGEST_POLL_DELAY = 60_000
 
-/** Starts to keep the store up to date. @param share left out: the store has a stream of its own */
-export function createSync(
+/**
+ * Keeps the store up to date until the signal is aborted.
+ *
+ * @throws what `onChange` and `onStatus` throw, and an error for an answer that will not be better the next time
+ */
+export async function keepUp(
   source: ChangeSource,
   store: TaskStore,
-  options: SyncOptions,
-  share: Share = (open, signal) => open(signal),
-): Sync {
-  const { onChange = () => {} } = options
-  const stopping = new AbortController()
-  let settle: { ready(): void; failed(reason: Error): void } | undefined
-  // React Native has no `Promise.withResolvers`
-  const ready = new Promise<void>((resolve, reject) => {
-    settle = { ready: resolve, failed: reject }
-  })
-  // a caller may ignore `ready`: its rejection must not count as unhandled
-  ready.catch(() => {})
-  let cursor = options.cursor
+  control: SyncControl,
+  {
+    onChange = () => {},
+    share = (open, signal) => open(signal),
+    kept,
+    signal: stopping = control.signal,
+  }: KeepUpOptions = {},
+): Promise<void> {
   /** The newest revision that has arrived so far; 0 if none has. */
   let revision = 0
+  let isRestored = false
+  let hasAnswered = control.cursor !== undefined
   let isPolling = false
   let failures = 0
   let fault: { error: unknown } | undefined
+  let wake = () => {}
 
-  /** Reads all changes since the cursor; without a cursor all tasks, and drops what else is in the store. */
-  async function catchUp(): Promise<void> {
-    const isNew = cursor === undefined
-    if (isNew) revision = 0
-    const seen = new Set<number>()
-    let since = cursor
-    for (let hasMore = true; hasMore; ) {
-      const page = await watch((signal) => source.read(since, signal))
-      refuseStopped()
-      for (const change of page.changes) {
-        seen.add(change.id)
-        take(change, isNew)
-      }
-      since = page.cursor
-      hasMore = page.has_more
-    }
-    if (isNew) for (const id of [...store.keys()]) if (!seen.has(id)) forget(id)
-    cursor = since
-  }
-  /** @param isNew what the store has is older; otherwise the caller may have stored a newer task after a write */
-  function take(change: Change, isNew = false): void {
-    revision = Math.max(revision, change.revision)
-    if (!isNew && (store.get(change.id)?.revision ?? 0) >= change.revision) return
-    if ('deleted' in change) store.delete(change.id)
-    else store.set(change.id, change)
-    tell(change)
-  }
-  /** Remembers what `onChange` throws, so that it does not count as a lost connection. */
-  function tell(change: Change): void {
+  /** Remembers what the app's functions throw, so that it does not count as a lost connection. */
+  function call(work: () => void): void {
     try {
-      onChange(change)
+      work()
     } catch (error) {
       fault = { error }
       throw error
     }
   }
+  function tell(changes: Change[]): void {
+    if (changes.length > 0) call(() => onChange(changes))
+  }
+  function isLive(): void {
+    call(() => control.be('live'))
+  }
+  /** Fills the store with the tasks of an earlier visit. The app may have stored newer ones already. */
+  function restore({ tasks, cursor, revision: last }: Snapshot): void {
+    const known = new Set(tasks.map(({ id }) => id))
+    const isOlder = (id: number) => (store.get(id)?.revision ?? 0) <= last
+    const changes: Change[] = tasks.filter((task) => put(task))
+    for (const id of [...store.keys()]) if (!known.has(id) && isOlder(id)) changes.push(forget(id))
+    revision = last
+    control.cursor = cursor
+    isRestored = true
+    tell(changes)
+  }
+  /** Reads all changes since the cursor; without a cursor all tasks, and drops what else is in the store. */
+  async function catchUp(): Promise<void> {
+    let since = control.cursor
+    const isNew = since === undefined
+    if (isNew) {
+      revision = 0
+      kept?.clear()
+    }
+    const seen = new Set<number>()
+    for (let hasMore = true; hasMore; ) {
+      const page = await watch((signal) => source.read(since, signal))
+      refuseStopped()
+      hasAnswered = true
+      for (const { id } of page.changes) seen.add(id)
+      since = page.cursor
+      hasMore = page.has_more
+      const changes = take(page.changes, isNew)
+      if (isNew && !hasMore) {
+        for (const id of [...store.keys()]) if (!seen.has(id)) changes.push(forget(id))
+      }
+      if (!hasMore) moveTo(page.cursor)
+      tell(changes)
+    }
+    isLive()
+  }
+  function moveTo(cursor: string): void {
+    control.cursor = cursor
+    kept?.moveTo(cursor, revision)
+  }
+  /** @returns the changes that the store did not have */
+  function take(changes: Change[], isNew = false): Change[] {
+    return changes.filter((change) => {
+      revision = Math.max(revision, change.revision)
+      kept?.take(change)
+      return put(change, isNew)
+    })
+  }
+  /**
+   * @param isNew what the store has is older; otherwise the caller may have stored a newer task after a write
+   * @returns whether the store did not have it
+   */
+  function put(change: Change, isNew = false): boolean {
+    if (!isNew && (store.get(change.id)?.revision ?? 0) >= change.revision) return false
+    if ('deleted' in change) store.delete(change.id)
+    else store.set(change.id, change)
+    return true
+  }
   /** Drops a task that was deleted so long ago that no change tells of it. */
-  function forget(id: number): void {
-    const revision = store.get(id)?.revision ?? 0
+  function forget(id: number): Change {
+    const { revision = 0 } = store.get(id) ?? {}
     store.delete(id)
-    tell({ id, revision, deleted: true })
+    return { id, revision, deleted: true }
   }
   /** Takes events until the stream ends. */
   function follow(): Promise<void> {
     return watch(async (signal, heard) => {
       for await (const event of share((stream) => readStream(stream, heard), signal, heard)) {
         refuseStopped()
+        if (event === 'open') isLive()
         // an event of another tab may be older than the cursor: without a revision to compare, ask the server
-        if (event === 'gap' || revision === 0) await catchUp()
-        else if (event.change.revision > revision) {
-          take(event.change)
-          cursor = event.cursor
-        }
+        else if (event === 'gap' || revision === 0) await catchUp()
+        else takeEvent(event.changes, event.cursor)
       }
     })
   }
-  async function* readStream(signal: AbortSignal, heard: () => void): AsyncGenerator<ChangeEvent> {
-    if (cursor === undefined) return
-    const body = await source.open(cursor, signal)
-    yield* body ? readEvents(body, heard) : poll(heard)
+  function takeEvent(changes: Change[], cursor: string): void {
+    const known = revision
+    const news = take(changes.filter((change) => change.revision > known))
+    if (revision > known) moveTo(cursor)
+    tell(news)
+    isLive()
+  }
+  async function* readStream(signal: AbortSignal, heard: () => void): AsyncGenerator<ChangeEvent | 'open'> {
+    if (control.cursor === undefined) return
+    const body = await source.open(control.cursor, signal)
+    if (!body) return yield* poll(heard)
+    yield 'open'
+    yield* readEvents(body, heard)
   }
   async function* poll(heard: () => void): AsyncGenerator<ChangeEvent> {
     for (isPolling = true; ; failures = 0) {
-      await pause(backoff(failures, POLL_DELAY, LONGEST_POLL_DELAY), stopping.signal)
+      await rest(backoff(failures, POLL_DELAY, LONGEST_POLL_DELAY))
       heard()
       yield 'gap'
     }
   }
+  /** Waits; the page ends that early when it comes online, or is shown again. */
+  async function rest(milliseconds: number): Promise<void> {
+    const waking = new AbortController()
+    wake = () => waking.abort()
+    stopping.addEventListener('abort', wake)
+    if (!stopping.aborted) await pause(milliseconds, waking.signal)
+    stopping.removeEventListener('abort', wake)
+  }
   function refuseStopped(): void {
     // React Native has no `throwIfAborted`
-    if (stopping.signal.aborted) throw new Error('the synchronization was stopped')
+    if (stopping.aborted) throw new Error('the synchronization was stopped')
   }
-  /** Aborts the work when it has been silent for too long, and when the synchronization is stopped. */
+  /** Aborts the work when it has been silent for too long, when the browser goes offline, and when it is stopped. */
   async function watch<T>(work: (signal: AbortSignal, heard: () => void) => Promise<T>): Promise<T> {
     const connection = new AbortController()
-    const giveUp = () => connection.abort()
-    stopping.signal.addEventListener('abort', giveUp)
-    let silence = setTimeout(giveUp, SILENCE)
+    let reason: Error | undefined
+    const giveUp = (why?: string) => {
+      if (why !== undefined) reason ??= new Error(why)
+      connection.abort()
+    }
+    const stop = () => giveUp()
+    const fallSilent = () => giveUp(`Nothing has come from the server for ${SILENCE / 1000} seconds`)
+    stopping.addEventListener('abort', stop)
+    const stopListening = onPage('offline', () => giveUp('The browser has lost its connection'))
+    let silence = setTimeout(fallSilent, SILENCE)
     const heard = () => {
       clearTimeout(silence)
-      if (!connection.signal.aborted) silence = setTimeout(giveUp, SILENCE)
+      if (!connection.signal.aborted) silence = setTimeout(fallSilent, SILENCE)
     }
     try {
       return await work(connection.signal, heard)
+    } catch (error) {
+      throw reason ?? error
     } finally {
       connection.abort()
       clearTimeout(silence)
-      stopping.signal.removeEventListener('abort', giveUp)
+      stopListening()
+      stopping.removeEventListener('abort', stop)
     }
+  }
+  /**
+   * Tells the app that an attempt has failed.
+   *
+   * @returns how many milliseconds the server asks to wait
+   * @throws an error if trying again cannot help
+   */
+  function takeFailure(error: unknown): number {
+    if (!(error instanceof Failure)) {
+      call(() => control.be('offline', error instanceof Error ? error : new Error(String(error))))
+      return 0
+    }
+    const isRefusedSnapshot = isRestored && error.error instanceof RequestError && error.error.status === 422
+    if (error.kind === 'anew' || isRefusedSnapshot) {
+      isRestored = false
+      control.cursor = undefined
+      return 0
+    }
+    if (error.kind === 'refused' || (error.kind === 'foreign' && !hasAnswered)) throw error.error
+    call(() => control.be('offline', error.error))
+    return Math.min(error.retryAfter, LONGEST_POLL_DELAY)
   }
   async function run(): Promise<void> {
     let isReady = false
-    while (!stopping.signal.aborted) {
+    const snapshot = await kept?.load()
+    if (stopping.aborted) return
+    if (snapshot) restore(snapshot)
+    hasAnswered ||= isRestored
+    while (!stopping.aborted) {
       const begun = performance.now()
+      let asked = 0
       try {
-        if (!isReady || cursor === undefined) {
+        if (!isReady || control.cursor === undefined) {
           await catchUp()
           isReady = true
-          settle?.ready()
+          isRestored = false
+          control.ready()
         }
         await follow()
       } catch (error) {
         if (fault) throw fault.error
-        if (stopping.signal.aborted) return
-        const status = error instanceof RequestError ? error.status : 503
-        // the server no longer has the changes since the cursor: begin anew
-        if (status === 410) cursor = undefined
-        else if (status < 500 && status !== 429) throw error
+        if (stopping.aborted) return
+        asked = takeFailure(error)
       }
       // a connection that ends at once counts as a failure
       const hasLasted = !isPolling && performance.now() - begun > LONGEST_DELAY
       failures = hasLasted ? 0 : failures + 1
-      await pause(backoff(failures, FIRST_DELAY, LONGEST_DELAY), stopping.signal)
+      await rest(Math.max(asked, backoff(failures, FIRST_DELAY, LONGEST_DELAY)))
     }
   }
-  const ended = run().finally(() => settle?.failed(new Error('the synchronization has ended')))
-  ended.catch(() => {})
-  return {
-    ready,
-    ended,
-    get cursor() {
-      return cursor
-    },
-    stop: () => stopping.abort(),
+
+  const stopListening = [
+    onPage('online', () => wake()),
+    onPage('visibilitychange', () => pageIsHidden() || wake()),
+  ]
+  try {
+    await run()
+  } finally {
+    for (const stop of stopListening) stop()
   }
 }
 
+/** All events that a chunk of the stream brings come together. */
 async function* readEvents(body: ReadableStream<Uint8Array>, heard: () => void): AsyncGenerator<ChangeEvent> {
-  const events: ChangeEvent[] = []
+  let changes: Change[] = []
+  let cursor = ''
   const parser = createParser({
-    onEvent: ({ id, data }) => events.push({ change: JSON.parse(data), cursor: id ?? '' }),
+    onEvent({ id = '', data }) {
+      changes.push(JSON.parse(data))
+      cursor = id
+    },
   })
   const decoder = new TextDecoder()
   const reader = body.getReader()
   for (let next = await reader.read(); !next.done; next = await reader.read()) {
     heard()
     parser.feed(decoder.decode(next.value, { stream: true }))
-    yield* events.splice(0)
+    if (changes.length > 0) yield { changes, cursor }
+    changes = []
   }
 }

@@ -7,7 +7,7 @@
  *   claims when it joins, when the reader leaves, and when it has not heard from the reader for 1.5 to 3 s.
  * - `beat`: the reader's answer to a claim. The reader needs no timer, because browsers slow down the timers of hidden
  *   tabs.
- * - `event`: what the reader got from the server. Events are numbered, and a beat repeats the last number.
+ * - `event`: what the reader got from the server at once. Events are numbered, and a beat repeats the last number.
  * - `bye`: the reader was stopped, or its stream has ended.
  *
  * A tab that gets the Web Lock of the channel's name reads at once: the browser passes the lock on when a tab closes or
@@ -16,7 +16,8 @@
  * accepted the tab's own token before the tab takes anything from another one.
  */
 import { webLocks } from './locks'
-import type { TokenStorage } from './storage'
+import type { SessionEnds } from './session'
+import type { KeyValueStorage } from './storage'
 import type { ChangeEvent, OpenEvents, Share } from './sync'
 
 type Message =
@@ -74,13 +75,13 @@ async function* read(
   open: OpenEvents,
   until: AbortSignal,
   isSameUser: () => Promise<boolean>,
-): AsyncGenerator<ChangeEvent> {
+): AsyncGenerator<ChangeEvent | 'open'> {
   try {
     // this tab may have read changes since its first beat that the other tabs have not
     tab.tell('gap')
     for await (const event of open(until)) {
       if (!(await isSameUser()) || until.aborted) return
-      tab.tell(event)
+      if (event !== 'open') tab.tell(event)
       yield event
     }
   } catch (error) {
@@ -191,30 +192,14 @@ function whileLocked(name: string, signal: AbortSignal, begin: () => void): void
     .catch(() => {})
 }
 
-/** @returns what names a client's tabs; undefined if there can be no other tabs, or the token does not name its user */
+/** @returns what names a client's tabs; undefined if there can be no other tabs, or the user is not known */
 export async function nameOfTabs(
   url: string,
-  storage: TokenStorage | undefined,
-  currentToken: () => Promise<string | null | undefined>,
+  storage: KeyValueStorage | undefined,
+  session: SessionEnds,
 ): Promise<string | undefined> {
   // a server that uses the client has neither a storage nor a document
   const hasTabs = typeof BroadcastChannel === 'function' && (storage || typeof document === 'object')
-  const user = hasTabs ? userOf(await currentToken()) : undefined
-  return user && `taskwell events ${url} ${user}`
-}
-
-/**
- * Names the user of an access token, without checking it, as its issuer and subject (RFC 7519, section 4.1).
- *
- * @returns undefined if the token cannot be read
- */
-export function userOf(token: string | null | undefined): string | undefined {
-  try {
-    const [, payload = ''] = token?.split('.') ?? []
-    const { iss, sub, userId } = JSON.parse(atob(payload.replaceAll('-', '+').replaceAll('_', '/')))
-    const user = sub || userId
-    return typeof user === 'string' && user !== '' ? JSON.stringify([iss, user]) : undefined
-  } catch {
-    return undefined
-  }
+  const userKey = hasTabs ? await session.userKey() : undefined
+  return userKey && `taskwell changes ${url} ${userKey}`
 }

@@ -1,9 +1,7 @@
-/** What the client does with tasks beyond the routes: guarded changes, and a source of changes for `sync`. */
+/** Changes of tasks that are guarded against lost updates. */
 import type { TaskCalls, TasksCalls } from './calls'
-import { RequestError } from './errors'
 import { isUncertain } from './retries'
 import type { Task, TaskUpdate } from './schemas'
-import type { ChangeSource } from './sync'
 
 /** How many times a change is made anew because another device was quicker. */
 const MAX_CONFLICTS = 10
@@ -31,26 +29,4 @@ export async function updateTask(
 
 function isLike(task: Task, wanted: TaskUpdate): boolean {
   return Object.entries(wanted).every(([field, value]) => task[field as keyof TaskUpdate] === value)
-}
-
-/** Where `sync` reads: pages of changes, and the event stream if `fetch` gives streams here. */
-export function changeSource({ changes, events }: TasksCalls): ChangeSource {
-  let hasStreams = true
-  return {
-    async read(since, signal) {
-      const query = since === undefined ? {} : { since }
-      const { data, error, response } = await changes.get({ query, fetch: { signal } })
-      if (error) throw new RequestError(error.status, error.value)
-      // React Native's `fetch` resolves only when the whole body is there, which for an event stream is never
-      hasStreams = Boolean(response.body)
-      return data
-    },
-    async open(since, signal) {
-      if (!hasStreams) return undefined
-      const { error, response } = await events.get({ query: { since }, fetch: { signal } })
-      if (error) throw new RequestError(error.status, error.value)
-      // not Eden's own reader of events: it does not tell whether a connection is silent
-      return response.body ?? undefined
-    },
-  }
 }

@@ -162,7 +162,9 @@ async function behindNginx(command: string, browser: Browser): Promise<void> {
           const tasks = new Map<number, Task>()
           const heard = new Set<string>()
           const sync = client.sync(tasks, {
-            onChange: (change) => 'title' in change && heard.add(change.title),
+            onChange(changes) {
+              for (const change of changes) if ('title' in change) heard.add(change.title)
+            },
           })
           await sync.ready
           for (const title of ['one', 'two', 'three']) await client.api.v1.todos.post({ title })

@@ -2,13 +2,21 @@ import { afterAll, expect, test } from 'bun:test'
 import { decodeJwt } from 'jose'
 import type { BrowserContext, Page } from 'playwright-core'
 import { signAccessToken } from '../../src/auth/token'
-import type { Client } from '../../src/client/index'
+import type {
+  Client,
+  createClient as CreateClient,
+  KeyValueStorage,
+  StorageName,
+} from '../../src/client/index'
 import { testApp } from '../support/app'
 import { describeInBrowser } from '../support/browser'
 import { startFrontend } from '../support/frontend'
 
-/** A global of the page. */
-declare const client: Client
+/** Globals of the page. */
+declare global {
+  var client: Client
+}
+declare const createClient: typeof CreateClient
 
 describeInBrowser('the client in pages', async (browser) => {
   const frontend = await startFrontend()
@@ -36,6 +44,15 @@ describeInBrowser('the client in pages', async (browser) => {
     }, account)
     const count = (wanted: string) => requests.filter((request) => request === wanted).length
     return { context, tab, account, user: String(user), count }
+  }
+
+  /** Puts a client with that storage into the place of the page's own. @returns what its session is at that moment */
+  function useStorage(page: Page, storage: StorageName): Promise<string> {
+    const open = ([address, name]: [string, StorageName]) => {
+      globalThis.client = createClient(address, { storage: name })
+      return client.session.status
+    }
+    return page.evaluate(open, [api, storage] as [string, StorageName])
   }
 
   async function open(context: BrowserContext): Promise<Page> {
@@ -131,4 +148,106 @@ describeInBrowser('the client in pages', async (browser) => {
     expect(user).not.toBe('undefined')
     await context.close()
   })
+
+  const STORAGES = ['localStorage', 'indexedDB'] as const
+
+  test.each(STORAGES)('with `%s`, a user stays signed in when the page is loaded again', async (storage) => {
+    const { context, tab, account } = await signedUp()
+    await useStorage(tab, storage)
+    await tab.evaluate(async (given) => void (await client.signIn(given)), account)
+    await tab.reload()
+    const status = await useStorage(tab, storage)
+    const email = await tab.evaluate(async () => (await client.session.ready).user?.email)
+    // there is no moment in which the page does not know, if the storage answers at once
+    expect({ status, email }).toEqual({
+      status: storage === 'localStorage' ? 'signed-in' : 'loading',
+      email: account.email,
+    })
+    await context.close()
+  })
+
+  test.each(STORAGES)('with `%s`, signing out in one tab signs out the others at once', async (storage) => {
+    const { context, tab, account, count } = await signedUp()
+    const others = [await open(context), await open(context)]
+    for (const page of [tab, ...others]) await useStorage(page, storage)
+    await tab.evaluate(async (given) => void (await client.signIn(given)), account)
+    for (const page of others) await page.waitForFunction(() => client.session.status === 'signed-in')
+    const before = count('GET /api/v1/users/me')
+    await tab.evaluate(() => client.signOut())
+    for (const page of others) {
+      await page.waitForFunction(() => client.session.reason === 'signed-out')
+      expect(await whoIs(page)).toBe('TOKEN_MISSING')
+    }
+    // without asking the server
+    expect(count('GET /api/v1/users/me')).toBe(before + 2)
+    expect(count('POST /api/v1/auth/refresh')).toBe(0)
+    await context.close()
+  })
+
+  test('without `BroadcastChannel`, signing out in one tab signs out the other all the same', async () => {
+    const context = await browser.newContext()
+    await context.addInitScript(() => Reflect.deleteProperty(globalThis, 'BroadcastChannel'))
+    const [tab, other] = [await open(context), await open(context)]
+    const account = { email: `${crypto.randomUUID()}@example.com`, password: 'correct horse battery' }
+    await tab.evaluate(async (given) => void (await client.signUp(given)), account)
+    await other.waitForFunction(() => client.session.status === 'signed-in')
+    await tab.evaluate(() => client.signOut())
+    await other.waitForFunction(() => client.session.reason === 'signed-out')
+    expect(await whoIs(other)).toBe('TOKEN_MISSING')
+    await context.close()
+  })
+
+  test('another user who signs in in another tab replaces the one of this tab', async () => {
+    const { context, tab } = await signedUp()
+    const other = await open(context)
+    const account = { email: `${crypto.randomUUID()}@example.com`, password: 'correct horse battery' }
+    await other.evaluate(async (given) => void (await client.signUp(given)), account)
+    await tab.waitForFunction(() => client.session.reason === 'replaced')
+    expect(await whoIs(tab)).toBe('TOKEN_MISSING')
+    // a page that is loaded again shows the new user
+    await tab.reload()
+    expect(await tab.evaluate(() => client.session.user?.email)).toBe(account.email)
+    await context.close()
+  })
+
+  test('a tab that was frozen while another signed out wakes signed out', async () => {
+    const { context, tab } = await signedUp()
+    const other = await open(context)
+    const devtools = await context.newCDPSession(tab)
+    await devtools.send('Page.setWebLifecycleState', { state: 'frozen' })
+    await other.evaluate(() => client.signOut())
+    await devtools.send('Page.setWebLifecycleState', { state: 'active' })
+    await tab.waitForFunction(() => client.session.reason === 'signed-out')
+    expect(await whoIs(tab)).toBe('TOKEN_MISSING')
+    await context.close()
+  })
+
+  test.each(['pageshow', 'visibilitychange', 'resume'])(
+    'a page looks into the storage again at `%s`',
+    async (name) => {
+      const { context, tab } = await signedUp()
+      const reason = await tab.evaluate(
+        async ([address, event]) => {
+          // a storage that tells of no change
+          const items = new Map(Object.entries(localStorage))
+          const storage: KeyValueStorage = {
+            getItem: (key) => items.get(key) ?? null,
+            setItem: (key, value) => items.set(key, value),
+            removeItem: (key) => items.delete(key),
+          }
+          const { session } = createClient(address, { storage })
+          const before = session.status
+          items.clear()
+          const changed = new Promise((resolve) => session.onChange(resolve))
+          const target = event === 'pageshow' ? globalThis : document
+          target.dispatchEvent(new Event(event))
+          await changed
+          return `${before} ${session.reason}`
+        },
+        [api, name] as [string, string],
+      )
+      expect(reason).toBe('signed-in signed-out')
+      await context.close()
+    },
+  )
 })

@@ -100,4 +100,19 @@ describeInBrowser('a page over plain http', async (browser) => {
     }
     await context.close()
   })
+
+  test('signing out in one tab signs out the others at once', async () => {
+    const { context, tabs, first } = await tabsOf(3)
+    const others = tabs.filter((tab) => tab !== first)
+    for (const tab of others) await tab.waitForFunction(() => client.session.status === 'signed-in')
+    await first.evaluate(() => client.signOut())
+    for (const tab of others) {
+      await tab.waitForFunction(() => client.session.reason === 'signed-out')
+      const code = await tab.evaluate(
+        async () => (await client.api.v1.users.me.get()).error?.value.error_code,
+      )
+      expect(code).toBe('TOKEN_MISSING')
+    }
+    await context.close()
+  })
 })

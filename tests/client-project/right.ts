@@ -1,15 +1,22 @@
 /** Code that must compile. This project is compiled, never run. */
 import {
   allTasks,
+  betterAuthToken,
   type Change,
   type Client,
   createClient,
+  type KeyValueStorage,
+  type Page,
   RequestError,
+  type Session,
+  type SessionState,
   type Sync,
+  type SyncStatus,
   type Task,
   type TaskCreate,
   type TaskStore,
-  type TokenStorage,
+  type User,
+  unwrap,
 } from 'taskwell/client'
 
 export const withoutToken = createClient('https://tasks.example')
@@ -26,8 +33,60 @@ export const withEverything = createClient('https://tasks.example', {
   retries: 0,
 })
 
+export const withNamedStorage = createClient('https://tasks.example', { storage: 'indexedDB' })
+declare const setting: string | undefined
+export const withUndefined = createClient('https://tasks.example', {
+  token: undefined,
+  storage: setting === undefined ? undefined : 'localStorage',
+  fetcher: undefined,
+  retries: undefined,
+  timeoutMs: undefined,
+})
+export const withExpired = createClient('https://tasks.example', {
+  token: async ({ expired }) => (expired === undefined ? 'a.b.c' : null),
+})
+
+/** What `createAuthClient` of Better Auth gives, with and without its plugin, as far as it counts. */
+declare const authClient: {
+  $fetch: <T>(
+    path: string,
+    options?: { method?: string },
+  ) => Promise<{ data: T | null; error: object | null }>
+  $store: {
+    listen: (signal: string, listener: () => void) => void
+    atoms: Record<string, { value: unknown }>
+  }
+}
+export const withBetterAuth = createClient('https://tasks.example', { token: betterAuthToken(authClient) })
+
+/** As React's `useSyncExternalStore` takes it. */
+export function whoIs(
+  { current, onChange, ready }: Session,
+  seen: (state: SessionState) => void,
+): User | null {
+  const stop: () => void = onChange(seen)
+  void ready.then(seen).finally(stop)
+  if (current.status !== 'signed-in') return null
+  const { id, email, name, created_at } = current.user
+  return { id, email, name, created_at }
+}
+
+export async function unwrapped({ api, signIn }: Client): Promise<string> {
+  const tasks: Task[] = await unwrap(api.v1.todos.get())
+  const { user } = await unwrap(signIn({ email: 'ann@example.com', password: 'secret' }))
+  const task: Task = await unwrap(api.v1.todos.post({ title: 'Buy milk' }))
+  return `${user.id} ${task.title} ${tasks.length}`
+}
+
+export async function pages(client: Client): Promise<number> {
+  let count = 0
+  let page: Page | undefined = await client.page({ status: 'pending', limit: 20 })
+  for (; page; page = await page.next()) count += page.tasks.length + page.total + Number(page.hasNext)
+  return count
+}
+
 /** A storage behind promises, as phones have. */
-const phone: TokenStorage = {
+const phone: KeyValueStorage = {
   getItem: async (key) => (key === '' ? null : 'text'),
   setItem: async (key, value) => [key, value],
   removeItem: async () => {},
@@ -156,10 +215,14 @@ export async function changes({ api }: Client, since?: string): Promise<string> 
 export function synced(client: Client, cursor: string): Sync[] {
   const tasks = new Map<number, Task>()
   const store: TaskStore = { get: () => undefined, set: () => {}, delete: () => {}, keys: () => [].values() }
-  const onChange = (change: Change) => ('deleted' in change ? change.revision : change.title)
-  const sync = client.sync(tasks)
+  const titles: string[] = []
+  const onChange = (changes: Change[]) => {
+    titles.push(...changes.map((change) => ('deleted' in change ? String(change.revision) : change.title)))
+  }
+  const onStatus = (status: SyncStatus, error?: Error) => titles.push(`${status} ${error?.message}`)
+  const sync = client.sync(tasks, { onStatus, storage: null })
   sync.ready.then(() => sync.stop())
-  return [sync, client.sync(store, { onChange, cursor: sync.cursor ?? cursor })]
+  return [sync, client.sync(store, { onChange, cursor: sync.cursor ?? cursor, storage: undefined })]
 }
 
 export async function byOwner({ api }: Client, user_id: string, id: number) {

@@ -1,5 +1,13 @@
 /** Code that must not compile. If a line begins to compile, its directive is unused, which is an error too. */
-import { allTasks, type Client, createClient, type RequestError, type Task } from 'taskwell/client'
+import {
+  allTasks,
+  betterAuthToken,
+  type Client,
+  createClient,
+  type RequestError,
+  type Task,
+  unwrap,
+} from 'taskwell/client'
 
 export async function wrongFields({ api }: Client): Promise<void> {
   // @ts-expect-error a name misspelled
@@ -201,8 +209,30 @@ export function wrongOptions(error: RequestError): void {
   createClient('https://tasks.example', { storage: { ...localStorage, getItem: () => 1 } })
   // @ts-expect-error text for a number
   createClient('https://tasks.example', { retries: '3' })
-  // @ts-expect-error the name of a storage
-  createClient('https://tasks.example', { storage: 'localStorage' })
+  // @ts-expect-error the name of a storage that tabs do not share
+  createClient('https://tasks.example', { storage: 'sessionStorage' })
   // @ts-expect-error `problem` may be undefined
   error.problem.error_code
+  // @ts-expect-error a code that does not exist
+  if (error.code === 'GONE') error.message
+}
+
+export async function wrongSession({ session, page, api }: Client): Promise<unknown[]> {
+  // @ts-expect-error nobody may be signed in
+  const id = session.user.id
+  // @ts-expect-error a snapshot never changes
+  session.current.user = undefined
+  // @ts-expect-error a reason that does not exist
+  const isBored = session.reason === 'bored'
+  // @ts-expect-error a page has its own place in the list
+  await page({ cursor: 'x' })
+  // @ts-expect-error there may be no next page
+  const { tasks } = await (await page()).next()
+  // @ts-expect-error data without a call
+  await unwrap({ data: 1 })
+  // @ts-expect-error a field that tasks do not have
+  const missing = (await unwrap(api.v1.todos({ id: 1 }).get())).colour
+  // @ts-expect-error not a client of Better Auth
+  betterAuthToken({ token: async () => 'a.b.c' })
+  return [id, isBored, tasks, missing]
 }

@@ -1,8 +1,9 @@
 import { afterAll, afterEach, expect, jest, test } from 'bun:test'
 import { signAccessToken } from '../../src/auth/token'
+import type { ChangeSource } from '../../src/client/change-source'
 import { createClient } from '../../src/client/index'
-import { type ChangeSource, createSync } from '../../src/client/sync'
 import { testApp } from '../support/app'
+import { followSource } from '../support/follow'
 import { runInSmallEngine } from '../support/small-engine'
 import { turns } from '../support/time'
 
@@ -22,7 +23,7 @@ async function poll(minutes: number, read: ChangeSource['read']): Promise<number
     },
     open: async () => undefined,
   }
-  const { stop, ended } = createSync(source, new Map(), {})
+  const { stop, ended } = followSource(source)
   while (Date.now() < begun + minutes * 60_000) {
     await turns()
     jest.advanceTimersToNextTimer()
@@ -63,9 +64,11 @@ const PROGRAM = `
     return fetcher(requested, init)
   }
   const { ready, stop, ended } = createClient(url, { token, fetcher: recording }).sync(new Map(), {
-    onChange(task) {
-      console.log('has', task.title)
-      if (task.title === 'later') stop()
+    onChange(changes) {
+      for (const task of changes) {
+        console.log('has', task.title)
+        if (task.title === 'later') stop()
+      }
     },
   })
   await ready

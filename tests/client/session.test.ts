@@ -1,8 +1,8 @@
-import { afterAll, afterEach, describe, expect, jest, setSystemTime, test } from 'bun:test'
+import { afterAll, afterEach, beforeEach, describe, expect, jest, setSystemTime, test } from 'bun:test'
 import fc from 'fast-check'
 import { decodeJwt } from 'jose'
 import { signAccessToken } from '../../src/auth/token'
-import { type Client, type ClientOptions, createClient, type TokenStorage } from '../../src/client/index'
+import { type Client, type ClientOptions, createClient, type KeyValueStorage } from '../../src/client/index'
 import { testApp } from '../support/app'
 import { type MemoryStorage, memoryStorage } from '../support/memory-storage'
 import { hurry, hurryUntil, until } from '../support/time'
@@ -66,7 +66,7 @@ function recorder(intercept: Intercept = (_, deliver) => deliver()) {
 }
 
 /** A storage behind promises, as IndexedDB is. */
-function slow({ getItem, setItem, removeItem }: MemoryStorage, milliseconds = 1): TokenStorage {
+function slow({ getItem, setItem, removeItem }: MemoryStorage, milliseconds = 1): KeyValueStorage {
   const after =
     <Args extends unknown[], Result>(work: (...args: Args) => Result) =>
     async (...args: Args) => {
@@ -90,13 +90,13 @@ async function signedUp({ intercept, ...options }: ClientOptions & { intercept?:
 }
 
 /** A page that is opened in a browser that has this storage. */
-function open(storage: TokenStorage, intercept?: Intercept) {
+function open(storage: KeyValueStorage, intercept?: Intercept) {
   const recorded = recorder(intercept)
   return { client: createClient(url, { storage, fetcher: recorded.fetcher }), ...recorded }
 }
 
 /** The same, after the page has read the storage. */
-async function opened(storage: TokenStorage, intercept?: Intercept) {
+async function opened(storage: KeyValueStorage, intercept?: Intercept) {
   const page = open(storage, intercept)
   expect(await whoIs(page.client)).toEqual(expect.any(String))
   return page
@@ -507,13 +507,38 @@ describe('an access token that the server calls expired', () => {
     expect({ refreshes: count(REFRESH), calls: calls().length }).toEqual({ refreshes: 1, calls: 2 })
   })
 
+  test('is renewed, and so is one that it calls invalid', async () => {
+    const { storage, user } = await signedUp()
+    storage.change({ access: 'a.b.c' })
+    const { client, count, calls } = open(storage)
+    expect(await whoIs(client)).toBe(user.id)
+    expect(count(REFRESH)).toBe(1)
+    expect(calls().map(({ token }) => token)).toEqual(['a.b.c', storage.tokens().access])
+  })
+
   test('is renewed, but not after any other 401', async () => {
     const { storage } = await signedUp()
-    storage.change({ access: 'a.b.c' })
-    const { client, count } = open(storage)
-    expect(await whoIs(client)).toBe('TOKEN_INVALID')
+    const missing = () => Response.json({ error_code: 'TOKEN_MISSING' }, { status: 401 })
+    const { client, count } = open(storage, async () => missing())
+    expect(await whoIs(client)).toBe('TOKEN_MISSING')
     expect(count(REFRESH)).toBe(0)
   })
+
+  test.each(['TOKEN_EXPIRED', 'TOKEN_INVALID'])(
+    'is not renewed again for a minute, if the server answers %s to the new one too',
+    async (error_code) => {
+      const { storage } = await signedUp()
+      const refused = () => Response.json({ error_code }, { status: 401 })
+      const { client, count } = open(storage, async ({ path }, deliver) =>
+        path === REFRESH ? deliver() : refused(),
+      )
+      for (let n = 0; n < 20; n++) expect(await whoIs(client)).toBe(error_code)
+      expect(count(REFRESH)).toBe(1)
+      minutesLater(1)
+      expect(await whoIs(client)).toBe(error_code)
+      expect(count(REFRESH)).toBe(2)
+    },
+  )
 
   test("is renewed, but not after a proxy's own 401", async () => {
     const { storage } = await signedUp()
@@ -786,8 +811,11 @@ describe('the storage', () => {
     minutesLater(31)
     await whoIs(client)
     expect([...storage.content.keys()]).toEqual([`taskwell ${url}`, 'theme'])
-    expect(storage.tokens()).toEqual({
+    expect(storage.tokens() as object).toEqual({
       user: user.id,
+      email: account.email,
+      name: null,
+      created_at: user.created_at,
       access: expect.any(String),
       refresh: expect.any(String),
       renewAt: expect.any(Number),
@@ -850,7 +878,29 @@ test('without Web Locks, a storage that cannot remove the lease does not reject 
   expect(count(REFRESH)).toBe(1)
 })
 
-describe('with two tabs', () => {
+/** An engine without `BroadcastChannel`, or tabs that have not heard each other yet. */
+function withoutChannels(): Disposable {
+  const channels = globalThis.BroadcastChannel
+  Reflect.deleteProperty(globalThis, 'BroadcastChannel')
+  return {
+    [Symbol.dispose]: () => {
+      globalThis.BroadcastChannel = channels
+    },
+  }
+}
+
+const WAYS = [
+  ['that hear each other', () => ({ [Symbol.dispose]: () => {} })],
+  ['that do not hear each other', withoutChannels],
+] as const
+
+describe.each(WAYS)('with two tabs %s', (_, provide) => {
+  let provided: Disposable
+  beforeEach(() => {
+    provided = provide()
+  })
+  afterEach(() => provided[Symbol.dispose]())
+
   test('one takes the tokens that the other has renewed', async () => {
     const { storage, user } = await signedUp()
     const [one, other] = [await opened(storage), await opened(storage)]
@@ -860,20 +910,6 @@ describe('with two tabs', () => {
     expect(await whoIs(other.client)).toBe(user.id)
     expect([one.count(REFRESH), other.count(REFRESH)]).toEqual([1, 0])
     expect(other.calls().at(-1)?.token).toBe(storage.tokens().access)
-  })
-
-  test('one takes them also after the server has called its own token expired', async () => {
-    const { storage, user } = await signedUp()
-    await expire(storage)
-    const { access: expired } = storage.tokens()
-    const tab = open(storage)
-    await tab.client.api.v1.todos.get({ headers: { authorization: '' } })
-    const renewed = open(storage)
-    expect(await whoIs(renewed.client)).toBe(user.id)
-    await pastTheGrace(user.id)
-    expect(await whoIs(tab.client)).toBe(user.id)
-    expect(tab.count(REFRESH)).toBe(0)
-    expect(tab.calls().map(({ token }) => token)).toEqual(['', expired, storage.tokens().access])
   })
 
   test('one that has slept for long renews the tokens that the other has left', async () => {
@@ -987,6 +1023,28 @@ describe('with two tabs', () => {
     minutesLater(31)
     expect(await whoIs(other.client)).toBe(bob.user.id)
   })
+})
+
+describe('with two tabs of which one has not heard what the other did', () => {
+  let provided: Disposable
+  beforeEach(() => {
+    provided = withoutChannels()
+  })
+  afterEach(() => provided[Symbol.dispose]())
+
+  test('one takes them also after the server has called its own token expired', async () => {
+    const { storage, user } = await signedUp()
+    await expire(storage)
+    const { access: expired } = storage.tokens()
+    const tab = open(storage)
+    await tab.client.api.v1.todos.get({ headers: { authorization: '' } })
+    const renewed = open(storage)
+    expect(await whoIs(renewed.client)).toBe(user.id)
+    await pastTheGrace(user.id)
+    expect(await whoIs(tab.client)).toBe(user.id)
+    expect(tab.count(REFRESH)).toBe(0)
+    expect(tab.calls().map(({ token }) => token)).toEqual(['', expired, storage.tokens().access])
+  })
 
   test('signing out where nobody is signed in does not sign out the user in the other', async () => {
     const storage = memoryStorage()
@@ -1032,7 +1090,7 @@ const LAG = 200
  * Storages of tabs that see only after a while what another tab has written, as Chromium's processes do. So two tabs
  * that begin at once both get the lease.
  */
-function farApart({ content }: MemoryStorage, count: number): TokenStorage[] {
+function farApart({ content }: MemoryStorage, count: number): KeyValueStorage[] {
   const views = Array.from({ length: count }, () => new Map(content))
   const show = (view: Map<string, string>, key: string) => {
     const text = content.get(key)
@@ -1224,7 +1282,16 @@ function provideLocks(request = inTurn()): Disposable {
   return { [Symbol.dispose]: () => void Reflect.deleteProperty(navigator, 'locks') }
 }
 
-describe.each(['here', 'in another tab'])('during a renewal, %s', (where) => {
+const PLACES = ['here', 'in another tab'].flatMap((where) =>
+  WAYS.map(([way, provide]) => [where, way, provide] as const),
+)
+describe.each(PLACES)('during a renewal, %s, with tabs %s', (where, _, provide) => {
+  let provided: Disposable
+  beforeEach(() => {
+    provided = provide()
+  })
+  afterEach(() => provided[Symbol.dispose]())
+
   /** A page that waits for new tokens, and the page in which something happens meanwhile. */
   async function renewing() {
     const { storage, user } = await signedUp()

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { decodeJwt } from 'jose'
 import { signAccessToken } from '../../src/auth/token'
+import type { ChangeSource } from '../../src/client/change-source'
 import {
   allTasks,
   type Change,
@@ -13,12 +14,12 @@ import {
   RequestError,
   type Task,
 } from '../../src/client/index'
-import { type ChangeSource, createSync } from '../../src/client/sync'
 import { migrate } from '../../src/database/migrations'
 import { openPool } from '../../src/database/pool'
 import { freePort, startEmbedded } from '../../src/embedded/server'
 import { SECRET, testSettings, UNLIMITED } from '../support/app'
 import { testDatabase } from '../support/database'
+import { followSource } from '../support/follow'
 import { memoryStorage } from '../support/memory-storage'
 import { turns, until } from '../support/time'
 
@@ -76,7 +77,7 @@ function follow(
   store = new Map<number, Task>(),
 ) {
   const changes: Change[] = []
-  const sync = client.sync(store, { onChange: (change) => changes.push(change), ...options })
+  const sync = client.sync(store, { onChange: (batch) => changes.push(...batch), ...options })
   stops.add(sync.stop)
   return { store, changes, sync }
 }
@@ -246,7 +247,7 @@ describe('a connection', () => {
   test('that is silent for 45 seconds is replaced by a new one', async () => {
     jest.useFakeTimers()
     const opened: AbortSignal[] = []
-    const { stop, ended } = createSync(source(silent(opened)), new Map(), {})
+    const { stop, ended } = followSource(source(silent(opened)))
     await turns()
     jest.advanceTimersByTime(44_999)
     await turns()
@@ -266,7 +267,7 @@ describe('a connection', () => {
     jest.useFakeTimers()
     let opened = 0
     let beat = () => {}
-    const { stop } = createSync(
+    const { stop } = followSource(
       source(async (_, signal) => {
         opened++
         return new ReadableStream({
@@ -276,8 +277,6 @@ describe('a connection', () => {
           },
         })
       }),
-      new Map(),
-      {},
     )
     await turns()
     for (let n = 0; n < 10; n++) {
@@ -296,7 +295,8 @@ describe('a connection', () => {
       reads++
       return new Promise<never>((_, fail) => signal.addEventListener('abort', () => fail(signal.reason)))
     }
-    const { stop } = createSync(source(silent([]), hang), new Map(), {})
+    const { stop } = followSource(source(silent([]), hang))
+    await turns()
     jest.advanceTimersByTime(45_000)
     await turns()
     jest.advanceTimersByTime(5000)
@@ -312,7 +312,7 @@ describe('a connection', () => {
       at.push(Date.now())
       return new ReadableStream<Uint8Array>({ start: (controller) => controller.close() })
     }
-    const { stop } = createSync(source(open), new Map(), {})
+    const { stop } = followSource(source(open))
     for (let n = 0; n < 600; n++) {
       await turns()
       jest.advanceTimersByTime(100)

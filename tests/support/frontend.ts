@@ -14,7 +14,7 @@ export async function startFrontend(hostname = '127.0.0.1') {
   const html = (api: string) => `<!doctype html><title>frontend</title><link rel="icon" href="data:,">
     <script type="module">
       import { createClient } from '/client.js'
-      globalThis.client = createClient('${api}', { storage: localStorage })
+      Object.assign(globalThis, { createClient, client: createClient('${api}', { storage: localStorage }) })
     </script>`
   let page = ''
   const server = Bun.serve({

@@ -1,0 +1,60 @@
+/** The session of an app that gives the tokens of another issuer itself. */
+import { claimsOf, subjectOf } from './claims'
+import type { Token } from './send'
+import type { Session, SessionEnds } from './session-state'
+import { createSessionStore, sessionView, toUser } from './session-store'
+
+/** A token, or a function that gives one; see `ClientOptions.token`. */
+export type GivenToken = Token | ((options: { expired?: string | undefined }) => Token | Promise<Token>)
+
+export interface GivenSession extends SessionEnds {
+  view: Session
+  /** Stops what belongs to the user. The next token that is given begins a session again. */
+  end(): Promise<void>
+  /** @throws what the function throws */
+  accessToken(): Promise<Token>
+  /** Asks for another token than one that the server has refused. @throws what the function throws */
+  renew(expired: string): Promise<Token>
+}
+
+/** A function is not called before a token is needed, or somebody wants to know who is signed in. */
+export function createGivenSession(given: Exclude<GivenToken, undefined>): GivenSession {
+  const state = createSessionStore()
+
+  function take(token: Token): Token {
+    const id = subjectOf(token)
+    if (id !== undefined) state.signedIn(toUser(id, { ...claimsOf(token), created_at: null }))
+    else state.signedOut(state.current.user ? 'signed-out' : state.current.reason)
+    return token
+  }
+  async function ask(options: { expired?: string }): Promise<Token> {
+    return typeof given === 'function' ? take(await given(options)) : given
+  }
+  // a fault comes to light with the next request
+  const watch = () => void ask({}).catch(() => {})
+
+  if (typeof given !== 'function') take(given)
+  return {
+    view: sessionView(
+      state,
+      async () => {
+        if (state.current.status === 'loading') await ask({})
+      },
+      () => {
+        if (state.current.status === 'loading') watch()
+      },
+    ),
+    onEnd: state.onEnd,
+    async userKey() {
+      // without a connection the function may fail: then the user is the one who is known
+      await ask({}).catch(() => {})
+      return state.current.user?.id
+    },
+    async end() {
+      state.signedOut('signed-out')
+      await state.cleared
+    },
+    accessToken: () => ask({}),
+    renew: (expired) => ask({ expired }),
+  }
+}

@@ -1,0 +1,82 @@
+/** The code that `sync` loads when it is first called. */
+import type { TasksCalls } from './calls'
+import { changeSource } from './change-source'
+import type { EndReason, SessionEnds } from './session'
+import type { KeyValueStorage } from './storage'
+import { keepUp } from './sync'
+import { type SyncControl, type SyncOptions, type TaskStore, tasksKey } from './sync-handle'
+import { nameOfTabs, shareBetweenTabs } from './tabs'
+import { createTaskStorage, type TaskStorage } from './task-storage'
+
+/** What `sync` needs of its client. */
+export interface SyncClient {
+  url: string
+  /** Calls that repeat nothing by themselves. */
+  todos: TasksCalls
+  /** The client's own. */
+  storage: KeyValueStorage | undefined
+  session: SessionEnds
+}
+
+const WHY_ENDED = {
+  expired: 'The session has expired',
+  replaced: 'Another user has signed in',
+}
+
+/**
+ * Keeps a store up to date until it is stopped or the session ends.
+ *
+ * When the user signs out, the store is emptied, and what is kept is removed. When the session has expired or another
+ * user has signed in, both stay: the app decides what its page shows then, and what is kept is named after the user.
+ */
+export async function startSync(
+  { url, todos, storage: own, session }: SyncClient,
+  store: TaskStore,
+  { storage = own, cursor, onChange = () => {} }: SyncOptions,
+  control: SyncControl,
+): Promise<void> {
+  const ending = new AbortController()
+  const stop = () => ending.abort()
+  control.signal.addEventListener('abort', stop)
+  let reason: EndReason | undefined
+  let kept: TaskStorage | undefined
+  let fault: { error: unknown } | undefined
+
+  const stopListening = session.onEnd((why) => {
+    if (ending.signal.aborted) return
+    stop()
+    reason = why
+    try {
+      if (why === 'signed-out') empty(store, onChange)
+    } catch (error) {
+      fault = { error }
+    }
+    return finished.catch(() => {})
+  })
+  async function work(): Promise<void> {
+    const userKey = await session.userKey()
+    if (storage && userKey !== undefined && cursor === undefined) {
+      const isCurrent = async () => (await session.userKey()) === userKey
+      kept = createTaskStorage(storage, tasksKey(url, userKey), isCurrent)
+    }
+    const share = shareBetweenTabs(() => nameOfTabs(url, own, session))
+    try {
+      await keepUp(changeSource(url, todos), store, control, { onChange, share, kept, signal: ending.signal })
+    } finally {
+      stopListening()
+      control.signal.removeEventListener('abort', stop)
+      await (reason === 'signed-out' ? kept?.remove() : kept?.close())
+    }
+    if (fault) throw fault.error
+    if (reason && reason !== 'signed-out') throw new Error(WHY_ENDED[reason])
+  }
+  const finished = work()
+  return finished
+}
+
+function empty(store: TaskStore, onChange: NonNullable<SyncOptions['onChange']>): void {
+  const ids = [...store.keys()]
+  const changes = ids.map((id) => ({ id, revision: store.get(id)?.revision ?? 0, deleted: true as const }))
+  for (const id of ids) store.delete(id)
+  if (changes.length > 0) onChange(changes)
+}

@@ -1,0 +1,145 @@
+/** What `sync` gives at once: its code is loaded when it is first called, so that other apps need not load it. */
+import type { Change, Task } from './schemas'
+import type { KeyValueStorage } from './storage'
+
+/** A `Map`, or anything that behaves like one, such as the reactive maps of user interfaces. */
+export interface TaskStore {
+  get(id: number): Task | undefined
+  set(id: number, task: Task): unknown
+  delete(id: number): unknown
+  keys(): Iterable<number>
+}
+
+/**
+ * - `connecting`: the server has not answered yet. The store may have the tasks of an earlier visit already.
+ * - `live`: the store has all tasks, and changes arrive.
+ * - `offline`: the last attempt has failed, and others follow. The store stays as it is.
+ * - `ended`: nothing follows.
+ */
+export type SyncStatus = 'connecting' | 'live' | 'offline' | 'ended'
+
+export interface SyncOptions {
+  /**
+   * Keeps the tasks when the page is loaded again, so that they are there at once, also without a connection, and only
+   * what has changed since is read. By default the client's own storage; null turns it off. Not used with a `cursor`.
+   *
+   * What is kept belongs to the server and the user. It is removed when the user signs out.
+   */
+  storage?: KeyValueStorage | null | undefined
+  /** The `cursor` of an earlier `sync` of the same store. Without it, the store is filled anew. */
+  cursor?: string | undefined
+  /**
+   * Called after changes of the store, once for all that came together: the tasks of an earlier visit, a page of
+   * changes, or what the stream brought at once.
+   */
+  onChange?: ((changes: Change[]) => void) | undefined
+  /**
+   * Called when the status has changed; it begins as `connecting`. Also called when the reason of `offline` has changed.
+   *
+   * @param error why it is `offline` or `ended`; undefined after `stop` and after the user has signed out
+   */
+  onStatus?: ((status: SyncStatus, error?: Error) => void) | undefined
+}
+
+export interface Sync {
+  /** Resolves once the store has all tasks that the server had; rejects if the synchronization ends before. */
+  readonly ready: Promise<void>
+  /**
+   * Resolves after `stop`, and after the user has signed out. Rejects with what `onChange` or `onStatus` throws, and if
+   * trying again cannot help: with RequestError for a refusal, such as a 401; with Error if the session has expired, if
+   * another user has signed in, if the address has never answered as Taskwell does, or if the code of `sync` cannot be
+   * loaded.
+   */
+  readonly ended: Promise<void>
+  /** How far the store has got. An app that keeps its store itself keeps this beside it, and sets `storage` to null. */
+  readonly cursor: string | undefined
+  readonly status: SyncStatus
+  /** Why it is `offline` or `ended`; undefined after `stop` and after the user has signed out. */
+  readonly error: Error | undefined
+  stop(): void
+}
+
+/** How the work and its handle talk. */
+export interface SyncControl {
+  /** Aborted by `stop`. */
+  readonly signal: AbortSignal
+  cursor: string | undefined
+  ready(): void
+  /** @throws what `onStatus` throws */
+  be(status: SyncStatus, error?: Error): void
+}
+
+/** Keeps the store up to date until it is stopped. */
+export type SyncWork = (control: SyncControl) => Promise<void>
+
+/** @param load loads the code of the work; a browser may refuse to load it again if that has failed once */
+export function createSync(
+  load: () => Promise<SyncWork>,
+  { cursor, onStatus = () => {} }: SyncOptions,
+): Sync {
+  const stopping = new AbortController()
+  let status: SyncStatus = 'connecting'
+  let error: Error | undefined
+  let settle: { ready(): void; failed(reason: Error): void } | undefined
+  // React Native has no `Promise.withResolvers`
+  const ready = new Promise<void>((resolve, reject) => {
+    settle = { ready: resolve, failed: reject }
+  })
+  const stopped = new Promise<undefined>((resolve) => {
+    stopping.signal.addEventListener('abort', () => resolve(undefined))
+  })
+  const control: SyncControl = {
+    signal: stopping.signal,
+    cursor,
+    ready: () => settle?.ready(),
+    be(next, reason) {
+      if (status === 'ended' || (next === status && reason?.message === error?.message)) return
+      status = next
+      error = reason
+      onStatus(next, reason)
+    },
+  }
+  async function run(): Promise<void> {
+    const work = await Promise.race([load().catch(refuseUnloaded), stopped])
+    if (!stopping.signal.aborted) await work?.(control)
+  }
+  const ended = run()
+    .then(
+      () => control.be('ended'),
+      (reason: unknown) => {
+        control.be('ended', reason instanceof Error ? reason : new Error(String(reason)))
+        throw reason
+      },
+    )
+    .finally(() => settle?.failed(error ?? new Error('the synchronization has ended')))
+  // a caller may ignore these promises: their rejection must not count as unhandled
+  ready.catch(() => {})
+  ended.catch(() => {})
+  return {
+    ready,
+    ended,
+    get cursor() {
+      return control.cursor
+    },
+    get status() {
+      return status
+    },
+    get error() {
+      return error
+    },
+    stop() {
+      stopping.abort()
+      control.be('ended')
+    },
+  }
+}
+
+function refuseUnloaded(cause: unknown): never {
+  const reason = cause instanceof Error ? cause.message : cause
+  throw new Error(`The code of sync could not be loaded: ${reason}`, { cause })
+}
+
+/** @returns under which key the tasks of a user of that server are kept; see `task-storage.ts` */
+export function tasksKey(url: string, userKey: string): string {
+  return `taskwell ${url} tasks ${userKey}`
+}
