@@ -100,11 +100,11 @@ export async function createTicket(
  * @returns the caller of the token that the ticket was made with; undefined if the ticket is unknown, used or expired, the
  *   user was deleted, or the session has ended
  */
-export async function useTicket(sql: Sql, ticketHash: Buffer): Promise<Caller | undefined> {
+export async function redeemTicket(sql: Sql, ticketHash: Buffer): Promise<Caller | undefined> {
   const [caller] = await sql<
     { id: string; issued_at: number | null; expires_at: number; session_id: string | null }[]
   >`
-    -- useTicket
+    -- redeemTicket
     with used as (
       delete from event_tickets where ticket_hash = ${ticketHash}
       returning user_id, issued_at, token_expires_at, session_id, expires_at

@@ -37,7 +37,7 @@ export async function createTicket({ caller, sql, set }: SignedIn): Promise<Even
 export function byTokenOrTicket({ database, verify }: Services): FindCaller {
   const findHolder = async (request: Request, ticket: string): Promise<Caller> => {
     const sql = database.sqlFor(contextOf(request))
-    const holder = FORM.test(ticket) ? await queries.useTicket(sql, hashOf(ticket)) : undefined
+    const holder = FORM.test(ticket) ? await queries.redeemTicket(sql, hashOf(ticket)) : undefined
     if (!holder) throw refuseToken('ticket')
     return holder
   }

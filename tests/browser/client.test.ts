@@ -47,7 +47,7 @@ describeInBrowser('the client in pages', async (browser) => {
   }
 
   /** Puts a client with that storage into the place of the page's own. @returns what its session is at that moment */
-  function useStorage(page: Page, storage: StorageName): Promise<string> {
+  function replaceStorage(page: Page, storage: StorageName): Promise<string> {
     const open = ([address, name]: [string, StorageName]) => {
       globalThis.client = createClient(address, { storage: name })
       return client.session.status
@@ -153,10 +153,10 @@ describeInBrowser('the client in pages', async (browser) => {
 
   test.each(STORAGES)('with `%s`, a user stays signed in when the page is loaded again', async (storage) => {
     const { context, tab, account } = await signedUp()
-    await useStorage(tab, storage)
+    await replaceStorage(tab, storage)
     await tab.evaluate(async (given) => void (await client.signIn(given)), account)
     await tab.reload()
-    const status = await useStorage(tab, storage)
+    const status = await replaceStorage(tab, storage)
     const email = await tab.evaluate(async () => (await client.session.ready).user?.email)
     // there is no moment in which the page does not know, if the storage answers at once
     expect({ status, email }).toEqual({
@@ -169,7 +169,7 @@ describeInBrowser('the client in pages', async (browser) => {
   test.each(STORAGES)('with `%s`, signing out in one tab signs out the others at once', async (storage) => {
     const { context, tab, account, count } = await signedUp()
     const others = [await open(context), await open(context)]
-    for (const page of [tab, ...others]) await useStorage(page, storage)
+    for (const page of [tab, ...others]) await replaceStorage(page, storage)
     await tab.evaluate(async (given) => void (await client.signIn(given)), account)
     for (const page of others) await page.waitForFunction(() => client.session.status === 'signed-in')
     const before = count('GET /api/v1/users/me')

@@ -203,7 +203,7 @@ const STATEMENTS: Record<string, Calls> = {
   createTicket: plain((sql, { caller }) =>
     sync.createTicket(sql, caller, { ticketHash: newSession().tokenHash, lifetime: 60 }),
   ),
-  useTicket: plain((sql, { ticketHash }) => sync.useTicket(sql, ticketHash)),
+  redeemTicket: plain((sql, { ticketHash }) => sync.redeemTicket(sql, ticketHash)),
   findDueTombstones: {
     'many due': (sql) => taskPurge.findDueTombstones(sql, 30),
     'few due': (sql) => taskPurge.findDueTombstones(sql, 59),
