@@ -24,7 +24,7 @@ const ROOMS = [
 const UPWARD =
   'A room imports only rooms that stand above it in ROOMS (eslint.rooms.mjs): move what both need into the higher one.'
 const NO_ROOM = 'This folder or file has no place among the rooms: add it to ROOMS in eslint.rooms.mjs.'
-const CLIENT = 'The client is sent to browsers: from outside its folder it imports types only (import type).'
+const CLIENT = 'The client is sent to browsers: it imports nothing from outside its folder.'
 const QUERIES =
   'Queries are SQL: values come from src/database and other queries, anything else is a type (import type) or an argument.'
 
@@ -71,5 +71,5 @@ const rooms = ROOMS.flatMap((row, place) => {
 export default [
   forbid(['src/**/*.ts'], { regex: '^\\.', message: NO_ROOM }),
   ...rooms,
-  forbid(['src/client/**/*.ts'], { regex: '^\\.\\./', message: CLIENT, allowTypeImports: true }),
+  forbid(['src/client/**/*.ts'], { regex: '^\\.\\./', message: CLIENT }),
 ]

@@ -1,7 +1,8 @@
 /**
- * The typed client for frontends, in browsers, Node, Bun and React Native. It imports only types from the server.
+ * The typed client for frontends, in browsers, Node, Bun and React Native. It imports nothing of the server: its types
+ * are made from the server's schemas.
  *
- *     const client = createClient('https://tasks.example', { storage: localStorage })
+ *     const client = createClient('https://tasks.example', { storage: 'localStorage' })
  *     await client.signIn({ email, password })
  *     const { data, error } = await client.api.v1.todos.get({ query: { limit: 10 } })
  *     for await (const task of allTasks(client, { status: 'pending' })) console.log(task.title)

@@ -11,11 +11,16 @@ const BUILT = join(import.meta.dir, '../../dist', `${NAME}.tgz`)
 // npm asks again at every install whether it is still the same
 const HEADERS = { 'content-type': 'application/gzip', 'cache-control': 'no-cache' }
 
-/** @throws Problem NOT_FOUND if nobody has built it */
-async function read(): Promise<Uint8Array<ArrayBuffer>> {
-  const embedded = Bun.embeddedFiles.find((file) => 'name' in file && String(file.name).startsWith(NAME))
-  const file = embedded ?? Bun.file(BUILT)
-  return file.bytes().catch((cause) => {
+/**
+ * @param embedded what is in the binary; @param built where it is on disk, if it is not in a binary
+ * @throws Problem NOT_FOUND if it was not built
+ */
+export async function readClientPackage(
+  embedded: readonly Blob[] = Bun.embeddedFiles,
+  built = BUILT,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const file = embedded.find((each) => 'name' in each && String(each.name).startsWith(NAME))
+  return (file ?? Bun.file(built)).bytes().catch((cause) => {
     throw new Problem('NOT_FOUND', { cause })
   })
 }
@@ -23,7 +28,7 @@ async function read(): Promise<Uint8Array<ArrayBuffer>> {
 export function clientPackage() {
   return new Elysia({ name: 'client-package' }).get(
     '/client.tgz',
-    async () => new Response(await read(), { headers: HEADERS }),
+    async () => new Response(await readClientPackage(), { headers: HEADERS }),
     { query: NoQuery, detail: { hide: true } },
   )
 }

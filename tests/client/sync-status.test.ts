@@ -56,6 +56,10 @@ async function signedUp(given: Parameters<typeof createClient>[1] = {}) {
   return { account, client, network }
 }
 
+/** The tasks that are kept in a storage. */
+const kept = (storage: ReturnType<typeof memoryStorage>) =>
+  [...storage.content].find(([key]) => key.includes(' tasks '))?.[1]
+
 describe('the status', () => {
   test('is connecting, live, and ended after `stop`', async () => {
     const { client } = await signedUp()
@@ -114,6 +118,39 @@ describe('the status', () => {
       throw new Error('of the page')
     }
     await expect(follow(client, { onStatus }).sync.ended).rejects.toThrow('of the page')
+  })
+})
+
+describe('the events of the page', () => {
+  test('a browser that loses its connection is offline at once, and tries again at once when it is back', async () => {
+    const { client, network } = await signedUp()
+    const { sync } = follow(client)
+    await sync.ready
+    await until(() => network.requests.some((path) => path.includes('/events')))
+    network.isDown = true
+    dispatchEvent(new Event('offline'))
+    await until(() => sync.status === 'offline')
+    expect(sync.error?.message).toBe('The browser has lost its connection')
+    network.isDown = false
+    dispatchEvent(new Event('online'))
+    await until(() => sync.status === 'live')
+  })
+
+  test('a page that is hidden or left keeps its tasks at once', async () => {
+    const storage = memoryStorage()
+    const { client } = await signedUp({ storage })
+    const { sync, store } = follow(client)
+    await sync.ready
+    await client.api.v1.todos.post({ title: 'Buy milk' })
+    await until(() => store.size === 1)
+    dispatchEvent(new Event('pagehide'))
+    await until(() => kept(storage)?.includes('Buy milk') === true)
+    Object.assign(globalThis, { document: { visibilityState: 'hidden' } })
+    await client.api.v1.todos.post({ title: 'Buy tea' })
+    await until(() => store.size === 2)
+    dispatchEvent(new Event('visibilitychange'))
+    Reflect.deleteProperty(globalThis, 'document')
+    await until(() => kept(storage)?.includes('Buy tea') === true)
   })
 })
 
@@ -203,10 +240,6 @@ describe('changes', () => {
 })
 
 describe('with a storage', () => {
-  /** The tasks that are kept in it. */
-  const kept = (storage: ReturnType<typeof memoryStorage>) =>
-    [...storage.content].find(([key]) => key.includes(' tasks '))?.[1]
-
   test('the tasks are there at once on the next page, without a connection, and only changes are read', async () => {
     const storage = memoryStorage()
     const { client } = await signedUp({ storage })
