@@ -56,7 +56,6 @@ export interface Problem {
     | 'EMAIL_TAKEN'
     | 'REQUEST_TIMEOUT'
     | 'CURSOR_EXPIRED'
-    | 'PRECONDITION_FAILED'
     | 'PAYLOAD_TOO_LARGE'
     | 'UNSUPPORTED_MEDIA_TYPE'
     | 'IDEMPOTENCY_KEY_REUSED'
@@ -78,8 +77,6 @@ export interface Problem {
     pointer: string
     detail: string
   }[]
-  /** With `PRECONDITION_FAILED`: the resource as it is now */
-  current?: unknown
 }
 
 /** A user; a field is `null` if it is not known, as for a user of another issuer */
@@ -182,6 +179,27 @@ export interface Task {
   updated_at: string
   /** The owner's count of changes when this task last changed */
   revision: number
+}
+
+/** What went wrong (RFC 9457) */
+export interface TaskChanged {
+  type: string
+  title: string
+  status: number
+  detail: string
+  error_code: 'PRECONDITION_FAILED'
+  /** Repeats `status` */
+  status_code: number
+  /** Repeats the header `X-Request-Id` */
+  request_id: string
+  /** One entry for each field at fault */
+  errors?: {
+    in: 'body' | 'query' | 'path' | 'header'
+    /** A JSON Pointer into the body, or the name of the parameter */
+    pointer: string
+    detail: string
+  }[]
+  current: Task
 }
 
 /** A task in the trash */

@@ -118,7 +118,6 @@ function correctOperation(path: string, operation: Operation): Json {
     ...(requestBody && { requestBody: correctBody(requestBody.content) }),
     responses: {
       ...mapValues(isOfUser ? responses : withoutMismatch(responses), correctResponse),
-      ...(responses['200']?.['notModified'] === true && { 304: NOT_MODIFIED }),
     },
   }
 }
@@ -163,7 +162,15 @@ function correctParameter({ schema, description, examples: _, ...rest }: Json): 
 function correctBody(content: Content): Json {
   const schema = content['application/json']?.schema ?? {}
   const isOptional = isList(schema['anyOf']) && schema['anyOf'].some(isUndefined)
-  return { required: !isOptional, content: { 'application/json': { schema: plainSchema(schema) } } }
+  const [example] = exampleIn(schema)
+  const body = { schema: plainSchema(schema), ...(example !== undefined && { example }) }
+  return { required: !isOptional, content: { 'application/json': body } }
+}
+
+/** Tools take the example of a body, and not the examples of its schema. */
+function exampleIn({ examples, anyOf }: Json): unknown[] {
+  if (Array.isArray(examples)) return examples
+  return isList(anyOf) ? anyOf.flatMap(exampleIn) : []
 }
 
 const SUCCESS: Record<string, string> = { 200: 'Success', 201: 'Created', 204: 'Done; there is no body' }
@@ -188,36 +195,38 @@ const HEADERS: Record<string, Json> = {
   503: RETRY_AFTER,
 }
 
-const NOT_MODIFIED = {
-  description: 'Nothing has changed; there is no body',
-  headers: { ...COMMON_HEADERS, ...ETAG },
-}
-
 function correctResponse(response: Answer, status: string): Json {
   const headers = { ...COMMON_HEADERS, ...HEADERS[status], ...(response['responseHeaders'] as Json) }
-  if (response.codes) return { ...problemResponse(response.codes), headers }
+  if (response.codes) return { ...problemResponse(response.codes, response['problemComponent']), headers }
   const schema = response['component'] ? response : response.content?.['application/json']?.schema
-  const types = response['mediaTypes'] ?? { 'application/json': schema }
+  // tools make one type of all media types, so the first one stands alone, and the others are told beside it
+  const [[type, body], ...others] = Object.entries(
+    (response['mediaTypes'] ?? { 'application/json': schema }) as Record<string, Json>,
+  ) as [[string, Json], ...[string, Json][]]
   return {
     description: SUCCESS[status] ?? 'Success',
     headers,
-    ...(schema && {
-      content: mapValues(types as Record<string, Json>, (each) => ({ schema: plainSchema(each) })),
-    }),
+    ...(schema && { content: { [type]: { schema: plainSchema(body) } } }),
+    ...(others.length > 0 && { 'x-media-types': mapValues(Object.fromEntries(others), plainSchema) }),
   }
 }
 
-function problemResponse(codes: readonly ErrorCode[]): Json {
+function problemResponse(codes: readonly ErrorCode[], component: unknown = 'Problem'): Json {
   const examples = Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }]))
   return {
     description: codes.map((code) => `\`${code}\``).join(', '),
-    content: { 'application/problem+json': { schema: reference('Problem'), examples } },
+    content: { 'application/problem+json': { schema: reference(component), examples } },
   }
 }
 
 function exampleOf(code: ErrorCode): Json {
   const errors: FieldError[] = [{ in: 'query', pointer: 'nope', detail: 'is not a known parameter' }]
-  const problem = new Problem(code, code === 'VALIDATION_ERROR' ? { errors } : {})
+  const [current] = components.get('Task')?.examples ?? []
+  const members = {
+    ...(code === 'VALIDATION_ERROR' && { errors }),
+    ...(code === 'PRECONDITION_FAILED' && { current }),
+  }
+  const problem = new Problem(code, members)
   return problem.body('0f1e2d3c-4b5a-4697-8899-aabbccddeeff')
 }
 
@@ -242,6 +251,7 @@ const OWN_KEYWORDS = new Set([
   'codes',
   'responseHeaders',
   'notModified',
+  'problemComponent',
   'mediaTypes',
   '$id',
 ])
@@ -255,7 +265,9 @@ function definition(schema: Json): Json {
   if (schema['documented']) return schema['documented'] as Json
   const own = Object.entries(schema).filter(([keyword]) => !OWN_KEYWORDS.has(keyword))
   const plain = mapValues(Object.fromEntries(own), plainKeyword)
-  const { anyOf, ...rest } = plain
+  const { anyOf, const: only, ...rest } = plain
+  // some tools do not know `const`
+  if (only !== undefined) return { ...rest, enum: [only] }
   return isList(anyOf) && anyOf.length === 1 ? { ...anyOf[0], ...rest } : plain
 }
 

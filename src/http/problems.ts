@@ -1,5 +1,5 @@
 /** Every answer of status 400 and over: one table of codes, one class to throw, one shape (RFC 9457). */
-import type { TUnsafe } from '@sinclair/typebox'
+import type { TObject, TProperties, TUnsafe } from '@sinclair/typebox'
 import { t } from 'elysia'
 import { integer, namedObject, oneOf, strict } from './schemas'
 
@@ -90,6 +90,11 @@ const FieldError = t.Object(
 )
 export type FieldError = typeof FieldError.static
 
+const DESCRIPTION = 'What went wrong (RFC 9457)'
+const CODES = Object.keys(PROBLEMS) as ErrorCode[]
+/** Problems with members of their own, which have schemas of their own in the document. */
+const OWN_SCHEMA = new Set<ErrorCode>(['PRECONDITION_FAILED'])
+
 export const ProblemBody = namedObject(
   'Problem',
   {
@@ -97,15 +102,14 @@ export const ProblemBody = namedObject(
     title: t.String(),
     status: integer(),
     detail: t.String(),
-    error_code: oneOf(Object.keys(PROBLEMS) as ErrorCode[]),
+    error_code: t.Unsafe<ErrorCode>(oneOf(CODES.filter((code) => !OWN_SCHEMA.has(code)))),
     status_code: integer({ description: 'Repeats `status`' }),
     request_id: t.String({ description: 'Repeats the header `X-Request-Id`' }),
     errors: t.Optional(t.Array(FieldError, { description: 'One entry for each field at fault' })),
-    current: t.Optional(t.Unknown({ description: 'With `PRECONDITION_FAILED`: the resource as it is now' })),
   },
-  { description: 'What went wrong (RFC 9457)' },
+  { description: DESCRIPTION },
 )
-export type ProblemBody = typeof ProblemBody.static
+export type ProblemBody = typeof ProblemBody.static & { current?: unknown }
 
 type CodesOf<S extends ProblemStatus, C extends ErrorCode> = {
   [K in C]: StatusOf<K> extends S ? K : never
@@ -130,10 +134,23 @@ export function problems<const C extends readonly ErrorCode[]>(...codes: C) {
   return Object.fromEntries(responses) as ProblemResponses<C[number] | 'INTERNAL_ERROR'>
 }
 
-/** A `response` entry for one code whose problem has members of its own (RFC 9457 section 3.2). */
-export function problemWith<C extends ErrorCode, Members>(code: C) {
-  type Body = ProblemBody & { status: StatusOf<C>; status_code: StatusOf<C>; error_code: C } & Members
-  return problemOf<Body>(code)
+/**
+ * A `response` entry for one code whose problem has members of its own (RFC 9457 section 3.2).
+ *
+ * @param name of its schema in the document
+ */
+export function problemWith<C extends ErrorCode, Members extends TProperties>(
+  code: C,
+  name: string,
+  members: Members,
+) {
+  namedObject(
+    name,
+    { ...ProblemBody.properties, error_code: oneOf([code]), ...members },
+    { description: DESCRIPTION },
+  )
+  type Body = ProblemBody & { status: StatusOf<C>; status_code: StatusOf<C>; error_code: C }
+  return { ...problemOf<Body & TObject<Members>['static']>(code), problemComponent: name }
 }
 
 /** A mark, and no schema: Elysia trap 18 (docs/elysia.md). A route that returned a problem would be a 500: throw it. */

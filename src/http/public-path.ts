@@ -12,7 +12,10 @@ export interface PublicPath {
   prefix?: (request: Request) => string
   /** The request header that the prefix depends on. */
   varyBy?: string
-  /** For the OpenAPI document: the public URL if it is set, else the path. Adds to `Vary` if it depends on a header. */
+  /**
+   * For the OpenAPI document: the public URL if it is set, else the address that the client has asked. Behind proxies, which may
+   * have changed that, it is the path alone. Adds to `Vary` if it depends on a header.
+   */
   address(arrival: Arrival): string
 }
 
@@ -24,7 +27,7 @@ export function createPublicPath({ publicUrl, trustedProxyHops }: PublicSettings
     const path = new URL(publicUrl).pathname
     return { ...(path !== '/' && { prefix: () => path }), address: () => publicUrl }
   }
-  if (trustedProxyHops === 0) return { address: () => '/' }
+  if (trustedProxyHops === 0) return { address: ({ request }) => new URL(request.url).origin }
   const prefix = ({ headers }: Request) => forwardedPrefix(headers.get(PREFIX_HEADER), trustedProxyHops)
   return {
     prefix,

@@ -110,7 +110,7 @@ export const CreatedTask = {
 }
 
 /** A problem with the task as it is now, which a client needs in order to try again. */
-export const PreconditionFailed = problemWith<'PRECONDITION_FAILED', { current: Task }>('PRECONDITION_FAILED')
+export const PreconditionFailed = problemWith('PRECONDITION_FAILED', 'TaskChanged', { current: Task })
 
 export const TrashedTask = namedObject(
   'TrashedTask',
