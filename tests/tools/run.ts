@@ -46,7 +46,8 @@ const GENERATORS: Record<string, Command> = {
 
 async function install(folder: string): Promise<void> {
   await cp(import.meta.dir, folder, { recursive: true })
-  await Bun.$`${process.execPath} install --frozen-lockfile --silent`.cwd(folder)
+  // one of their install scripts reports to its makers
+  await Bun.$`${process.execPath} install --frozen-lockfile --ignore-scripts --silent`.cwd(folder)
 }
 
 /** The program is compiled with the tool's output, and has nothing to say. */
