@@ -112,6 +112,8 @@ function correctOperation(path: string, operation: Operation): Json {
   return {
     ...(isOfUser ? ofUser(rest) : rest),
     ...(repeatable && { 'x-repeatable': repeatable }),
+    // only to a request with `If-None-Match`; tools would make a second answer of it
+    ...(responses['200']?.['notModified'] === true && { 'x-responses': { 304: NOT_MODIFIED } }),
     // a 401 may also mean a wrong password, but only a route that needs a token answers TOKEN_MISSING
     security: responses['401']?.codes?.includes('TOKEN_MISSING') ? [{ bearer: [] }] : [],
     ...(parameters.length > 0 && { parameters: parameters.map(correctParameter) }),
@@ -195,6 +197,11 @@ const HEADERS: Record<string, Json> = {
   503: RETRY_AFTER,
 }
 
+const NOT_MODIFIED = {
+  description: 'Nothing has changed; there is no body',
+  headers: { ...COMMON_HEADERS, ...ETAG },
+}
+
 function correctResponse(response: Answer, status: string): Json {
   const headers = { ...COMMON_HEADERS, ...HEADERS[status], ...(response['responseHeaders'] as Json) }
   if (response.codes) return { ...problemResponse(response.codes, response['problemComponent']), headers }
@@ -207,7 +214,9 @@ function correctResponse(response: Answer, status: string): Json {
     description: SUCCESS[status] ?? 'Success',
     headers,
     ...(schema && { content: { [type]: { schema: plainSchema(body) } } }),
-    ...(others.length > 0 && { 'x-media-types': mapValues(Object.fromEntries(others), plainSchema) }),
+    ...(others.length > 0 && {
+      'x-media-types': mapValues(Object.fromEntries(others), (each) => ({ schema: definition(each) })),
+    }),
   }
 }
 

@@ -82,7 +82,8 @@ describe('the OpenAPI document', () => {
     for (const [status, response] of Object.entries(operation.responses)) {
       if (Number(status) < 400) continue
       const problem = response.content?.['application/problem+json']
-      expect(problem?.schema).toEqual({ $ref: '#/components/schemas/Problem' })
+      const schema = status === '412' ? 'TaskChanged' : 'Problem'
+      expect(problem?.schema).toEqual({ $ref: `#/components/schemas/${schema}` })
       for (const code of Object.keys(problem?.examples ?? {})) {
         expect(PROBLEMS[code as keyof typeof PROBLEMS].status).toBe(Number(status) as never)
       }

@@ -30,6 +30,8 @@ export interface Parameter {
 export interface DescribedResponse {
   headers?: Record<string, { required?: boolean; schema: Schema }>
   content?: Record<string, { schema: Schema; examples?: Record<string, { value: unknown }> }>
+  /** What else `Accept` can ask for. */
+  'x-media-types'?: Record<string, { schema: Schema }>
 }
 
 interface DescribedOperation {
@@ -38,6 +40,7 @@ interface DescribedOperation {
   parameters?: Parameter[]
   requestBody?: { required: boolean; content: Record<string, { schema: Schema }> }
   responses: Record<string, DescribedResponse>
+  'x-responses'?: Record<string, DescribedResponse>
 }
 
 interface Document {
@@ -127,7 +130,12 @@ function toOperation(method: string, path: string, described: DescribedOperation
     needsToken: security.length > 0,
     parameters,
     body: requestBody && schema && { required: requestBody.required, schema },
-    responses,
+    responses: Object.fromEntries(
+      Object.entries({ ...responses, ...described['x-responses'] }).map(([status, each]) => [
+        status,
+        each.content ? { ...each, content: { ...each.content, ...each['x-media-types'] } } : each,
+      ]),
+    ),
   }
 }
 

@@ -65,7 +65,7 @@ const CALLS: Call[] = [
     send: 'PATCH api/v1/todos/:id',
     fill: { ...TASK, 'If-Match': '{{etag}}' },
     status: 412,
-    schema: ref('TaskPreconditionFailed'),
+    schema: ref('TaskChanged'),
     also: ["pm.expect(pm.response.json().current.id).to.equal(pm.environment.get('taskId'))"],
   },
   { send: 'DELETE api/v1/todos/:id', fill: TASK, status: 204 },
