@@ -221,16 +221,18 @@ function correctResponse(response: Answer, status: string): Json {
 }
 
 function problemResponse(codes: readonly ErrorCode[], component: unknown = 'Problem'): Json {
-  const examples = Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }]))
+  const examples = Object.fromEntries(
+    codes.map((code) => [code, { value: exampleOf(code, String(component)) }]),
+  )
   return {
     description: codes.map((code) => `\`${code}\``).join(', '),
     content: { 'application/problem+json': { schema: reference(component), examples } },
   }
 }
 
-function exampleOf(code: ErrorCode): Json {
+function exampleOf(code: ErrorCode, component: string): Json {
   const errors: FieldError[] = [{ in: 'query', pointer: 'nope', detail: 'is not a known parameter' }]
-  const [current] = components.get('Task')?.examples ?? []
+  const [current] = components.get(component)?.['properties'].current?.examples ?? []
   const members = {
     ...(code === 'VALIDATION_ERROR' && { errors }),
     ...(code === 'PRECONDITION_FAILED' && { current }),

@@ -82,8 +82,9 @@ describe('the OpenAPI document', () => {
     for (const [status, response] of Object.entries(operation.responses)) {
       if (Number(status) < 400) continue
       const problem = response.content?.['application/problem+json']
-      const schema = status === '412' ? 'TaskChanged' : 'Problem'
-      expect(problem?.schema).toEqual({ $ref: `#/components/schemas/${schema}` })
+      // a 412 has the resource as it is now
+      const schema = status === '412' ? /schemas\/\w+Changed$/ : /schemas\/Problem$/
+      expect(problem?.schema).toEqual({ $ref: expect.stringMatching(schema) })
       for (const code of Object.keys(problem?.examples ?? {})) {
         expect(PROBLEMS[code as keyof typeof PROBLEMS].status).toBe(Number(status) as never)
       }
