@@ -17,7 +17,7 @@ import type { Task, TaskUpdate } from './schemas'
 import { forOneUser, type Send, withNoAnswer, withToken } from './send'
 import { createSession } from './session'
 import type { Session } from './session-state'
-import type { KeyValueStorage } from './storage'
+import { type KeyValueStorage, removeQuietly } from './storage'
 import { createSync, type Sync, type SyncOptions, type TaskStore, tasksKey } from './sync-handle'
 import { updateTask } from './tasks'
 
@@ -149,7 +149,9 @@ export function createClient(
   // also if no `sync` is running then
   session.onEnd((reason, userKey) =>
     Promise.all(
-      [...keptIn].map((each) => reason === 'signed-out' && each?.removeItem(tasksKey(url, userKey))),
+      [...keptIn].map(
+        (each) => reason === 'signed-out' && each && removeQuietly(each, tasksKey(url, userKey)),
+      ),
     ),
   )
   return withFunctions(calls, {

@@ -39,11 +39,17 @@ export async function startSync(
   const stop = () => ending.abort()
   control.signal.addEventListener('abort', stop)
   let reason: EndReason | undefined
+  let hasSignedOut = false
   let kept: TaskStorage | undefined
   let fault: { error: unknown } | undefined
 
   const stopListening = session.onEnd((why) => {
-    if (ending.signal.aborted) return
+    hasSignedOut ||= why === 'signed-out'
+    // a stopped store is the app's
+    if (!ending.signal.aborted) end(why)
+    return finished.catch(() => {})
+  })
+  function end(why: EndReason): void {
     stop()
     reason = why
     try {
@@ -51,8 +57,7 @@ export async function startSync(
     } catch (error) {
       fault = { error }
     }
-    return finished.catch(() => {})
-  })
+  }
   async function work(): Promise<void> {
     const userKey = await session.userKey()
     if (storage && userKey !== undefined && cursor === undefined) {
@@ -63,9 +68,11 @@ export async function startSync(
     try {
       await keepUp(changeSource(url, todos), store, control, { onChange, share, kept, signal: ending.signal })
     } finally {
-      stopListening()
       control.signal.removeEventListener('abort', stop)
-      await (reason === 'signed-out' ? kept?.remove() : kept?.close())
+      if (!hasSignedOut) await kept?.close()
+      // the user may have signed out while that was written
+      if (hasSignedOut) await kept?.remove()
+      stopListening()
     }
     if (fault) throw fault.error
     if (reason && reason !== 'signed-out') throw new Error(WHY_ENDED[reason])

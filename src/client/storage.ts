@@ -19,3 +19,10 @@ export function parseStored(text: string | null | undefined): Record<string, unk
     return {}
   }
 }
+
+/** Removes what a storage has. If that fails, it stays: a sign-out goes on. */
+export async function removeQuietly(storage: KeyValueStorage, key: string): Promise<void> {
+  try {
+    await storage.removeItem(key)
+  } catch {}
+}

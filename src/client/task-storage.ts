@@ -2,7 +2,7 @@
 
 import { onPage, pageIsHidden } from './page-events'
 import type { Change, Task } from './schemas'
-import { type KeyValueStorage, parseStored } from './storage'
+import { type KeyValueStorage, parseStored, removeQuietly } from './storage'
 
 /** What the server had told at one moment. */
 export interface Snapshot {
@@ -56,13 +56,9 @@ export function createTaskStorage(
     const head = JSON.stringify({ version: VERSION, ...position }).slice(0, -1)
     return `${head},"tasks":[${[...texts.values()].join()}]}`
   }
-  async function drop(): Promise<void> {
+  function drop(): Promise<void> {
     isOver = true
-    try {
-      await storage.removeItem(key)
-    } catch {
-      // what cannot be removed is older, and does no harm
-    }
+    return removeQuietly(storage, key)
   }
   async function write(): Promise<void> {
     clearTimeout(timer)

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, describe, expect, jest, test } from 'bun:test'
+import { changeSource } from '../../src/client/change-source'
 import { createClient, RequestError, type SyncStatus, type Task } from '../../src/client/index'
 import { createSync } from '../../src/client/sync-handle'
 import { testApp } from '../support/app'
@@ -24,12 +25,12 @@ const newAccount = () => ({ email: `${crypto.randomUUID()}@example.com`, passwor
 
 /** A client whose connection can be cut. */
 function clientOf(given: Parameters<typeof createClient>[1] = {}) {
-  const network = { isDown: false, requests: [] as string[] }
+  const network = { isDown: false, reason: 'no connection', requests: [] as string[] }
   const client = createClient(url, {
     ...given,
     async fetcher(requested, init) {
       network.requests.push(requested.replace(url, ''))
-      if (network.isDown) throw new TypeError('no connection')
+      if (network.isDown) throw new TypeError(network.reason)
       return fetch(requested, init)
     },
   })
@@ -94,6 +95,43 @@ describe('the status', () => {
     expect(sync.status).toBe('ended')
     expect(sync.error).toMatchObject({ status: 401 })
     expect(statuses.map(([status]) => status)).toEqual(['ended'])
+  })
+
+  test('is offline for as long as the server asks to wait', async () => {
+    const fetcher = async () => new Response('', { status: 429, headers: { 'retry-after': '20' } })
+    const { todos } = createClient(url, { token: 'a.b.c', retries: 0, fetcher }).api.v1
+    const refusing = changeSource(url, todos)
+    const { signal } = new AbortController()
+    const refusal: unknown = await refusing.read(undefined, signal).catch((error: unknown) => error)
+    expect(refusal).toMatchObject({ kind: 'later', retryAfter: 20_000, error: { status: 429 } })
+
+    jest.useFakeTimers()
+    let reads = 0
+    const { stop } = followSource({
+      ...refusing,
+      async read() {
+        reads++
+        throw refusal
+      },
+    })
+    await turns()
+    jest.advanceTimersByTime(19_999)
+    await turns()
+    expect(reads).toBe(1)
+    jest.advanceTimersByTime(1)
+    await turns()
+    expect(reads).toBe(2)
+    stop()
+  })
+
+  test('is told again when the reason of being offline has changed', async () => {
+    const { client, network } = await signedUp()
+    network.isDown = true
+    const { sync, statuses } = follow(client)
+    await until(() => sync.status === 'offline')
+    network.reason = 'another reason'
+    await until(() => statuses.length === 2)
+    expect(statuses[1]).toEqual(['offline', expect.stringContaining('another reason')])
   })
 
   test('is ended if the code cannot be loaded', async () => {

@@ -340,7 +340,7 @@ describe('on the channel', () => {
     updated_at: '',
     revision,
   })
-  const event = (change: Change) => ({ changes: [change], cursor: `after ${change.revision}` })
+  const event = (...changes: Change[]) => ({ changes, cursor: `after ${changes.at(-1)?.revision}` })
   const hang = (signal: AbortSignal) =>
     new Promise<never>((_, fail) => signal.addEventListener('abort', () => fail(new Error('aborted'))))
 
@@ -387,6 +387,44 @@ describe('on the channel', () => {
     expect([heard, streams.length]).toEqual([['claim', 'claim'], 0])
     await pass(1500)
     expect([heard, streams.length]).toEqual([['claim', 'claim', 'beat', 'event'], 1])
+  })
+
+  test('a tab is live while the reader is heard, and offline if it cannot read what it may have missed', async () => {
+    let isDown = false
+    const statuses: string[] = []
+    const { sync, say, pass } = meet(
+      async () => {
+        if (isDown) throw new Error('no connection')
+        return { changes: [], cursor: 'begin', has_more: false }
+      },
+      { onStatus: (status) => statuses.push(status) },
+    )
+    await settled()
+    await say({ kind: 'beat', from: '0', count: 0 })
+    expect(statuses).toEqual(['live'])
+    isDown = true
+    await say({ kind: 'bye', from: '0' })
+    await say({ kind: 'beat', from: '1', count: 0 })
+    expect([sync.status, sync.error?.message]).toEqual(['offline', 'no connection'])
+    isDown = false
+    await pass(400)
+    await say({ kind: 'beat', from: '1', count: 0 })
+    expect(statuses).toEqual(['live', 'offline', 'live'])
+  })
+
+  test('what came together for the reader comes together for the other tabs', async () => {
+    const batches: number[][] = []
+    const answers = [[task(1, 1)]]
+    const { say } = meet(
+      async () => ({ changes: answers.shift() ?? [], cursor: 'after 1', has_more: false }),
+      {
+        onChange: (changes) => batches.push(changes.map(({ id }) => id)),
+      },
+    )
+    await settled()
+    await say({ kind: 'beat', from: '0', count: 0 })
+    await say({ kind: 'event', from: '0', count: 1, event: event(task(1, 1), task(2, 2), task(3, 3)) })
+    expect(batches).toEqual([[1], [2, 3]])
   })
 
   test('a reader that answers stays the reader, however long it has no events', async () => {
