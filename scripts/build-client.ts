@@ -59,6 +59,10 @@ async function modules(): Promise<Files> {
     format: 'esm',
     // what an app loads late stays a file of its own
     splitting: true,
+    // it would need `import.meta` and the package's own file names, which an app's bundler changes
+    modulePreload: false,
+    // leaves out what Eden has for forms with files and for servers
+    define: { FileList: 'undefined', window: 'undefined' },
     external: ['react'],
   })
   const files = outputs.map(async (file): Promise<[string, string]> => {
