@@ -44,12 +44,19 @@ if (!executablePath && process.env['REQUIRE_BROWSER']) {
 
 /** Describes what is seen in a browser; without one, that is skipped, and says so. */
 export function describeInBrowser(title: string, tests: (browser: Browser) => Promise<void>): void {
-  if (executablePath) describe(title, async () => tests(await launch(executablePath)))
-  else test.skip(`${title}: there is no Chromium here; name one in CHROMIUM`, () => {})
+  if (executablePath) {
+    describe(title, async () => {
+      const browser = await launchBrowser()
+      afterAll(() => browser.close())
+      await tests(browser)
+    })
+  } else test.skip(`${title}: there is no Chromium here; name one in CHROMIUM`, () => {})
 }
 
-async function launch(executablePath: string): Promise<Browser> {
-  const browser = await chromium.launch({
+/** @throws Error if there is none */
+export async function launchBrowser(): Promise<Browser> {
+  if (!executablePath) throw new Error('There is no Chromium: install it, or name it in CHROMIUM')
+  return chromium.launch({
     executablePath,
     args: [
       '--no-sandbox',
@@ -63,6 +70,4 @@ async function launch(executablePath: string): Promise<Browser> {
       `--host-resolver-rules=MAP ${INSECURE_HOST} 127.0.0.1`,
     ],
   })
-  afterAll(() => browser.close())
-  return browser
 }
