@@ -79,12 +79,16 @@ export async function createTicket(
       insert into users (id) values (${id})
       on conflict (id) do nothing
       returning id
-    ), owner as (
-      select id from created
-      union all
+    ), known as (
       select id from users
       where id = ${id} and not refuses_token(refuse_tokens_until, ${issuedAt})
         and (session_lives(id, ${sessionId}::uuid) or not exists (select from accounts where user_id = users.id))
+      -- a user who is being deleted is waited for and not found; else the foreign key would fail
+      for key share
+    ), owner as (
+      select id from created
+      union all
+      select id from known
     )
     insert into event_tickets (ticket_hash, user_id, issued_at, token_expires_at, session_id, expires_at)
     select ${ticketHash}, id, ${issuedAt}, ${expiresAt}, ${sessionId}::uuid,

@@ -528,6 +528,7 @@ describe('deleting oneself', () => {
       204,
       async (id, task) => call('DELETE', `${TODOS}/${task}`, bearer(await tokenOf(id))),
     ],
+    ['a ticket', 200, async (id) => call('POST', `${TODOS}/events/ticket`, bearer(await tokenOf(id)))],
   ]
 
   const CASES = USERS.flatMap(([kind, make]) =>
