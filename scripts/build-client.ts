@@ -17,7 +17,7 @@ const PACKAGE = join(ROOT, 'dist/taskwell-client.tgz')
 /** Each is an entry of the package. */
 const ENTRIES = ['index', 'react']
 /** What is bundled, with its licence. */
-const BUNDLED = ['@elysiajs/eden', 'eventsource-parser']
+const BUNDLED = ['eventsource-parser']
 
 const MANIFEST = {
   name: 'taskwell-client',
@@ -61,8 +61,6 @@ async function modules(): Promise<Files> {
     splitting: true,
     // it would need `import.meta` and the package's own file names, which an app's bundler changes
     modulePreload: false,
-    // leaves out what Eden has for forms with files and for servers
-    define: { FileList: 'undefined', window: 'undefined' },
     external: ['react'],
   })
   const files = outputs.map(async (file): Promise<[string, string]> => {

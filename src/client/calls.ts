@@ -1,6 +1,6 @@
-/** Every route as a typed call: Eden's treaty, corrected. */
-import { treaty } from '@elysiajs/eden/treaty2'
-import { encodeParams } from './path-parameters'
+/** Every route as a typed call, in the shape of Eden's treaty (https://elysiajs.com/eden/treaty/overview.html). */
+import type { Answer, Events, Options } from './answer'
+import { RequestError } from './errors'
 import type { AllCalls, AuthCalls, TodosByIdCalls, TodosCalls } from './routes'
 import type { Send } from './send'
 
@@ -16,20 +16,16 @@ export type Call<Post extends (body: never, options?: never) => unknown> = (
   options?: Parameters<Post>[1],
 ) => ReturnType<Post>
 
+/** The names that end a path. */
+const METHODS = new Set(['get', 'post', 'put', 'patch', 'delete'])
+
 /** @param send what it throws is a fault in making a request, and rejects the call */
 export function createCalls(url: string, send: Send): Calls {
-  const calls: object = treaty(url, {
-    // otherwise a title that looks like a date becomes a `Date`
-    parseDate: false,
-    // Eden only calls it; under Bun, `typeof fetch` has more members
-    fetcher: withFaults(send) as typeof fetch,
-    throwHttpError: ({ value }) => value instanceof Fault,
-  })
-  // a proxy has no type, and Eden would make one of the server's source
-  return correct(calls) as Calls
+  // a proxy has no type; tests compare `Calls` with the server's routes
+  return callsBelow(url.replace(/\/$/, ''), send) as Calls
 }
 
-/** Adds functions to the calls; without the proxy, Eden would make a call of every name. */
+/** Adds functions to the calls; without the proxy, every name would be a part of a path. */
 export function withFunctions<Own extends object>(calls: Calls, own: Own): Calls & Own {
   const both = new Proxy(calls, {
     get: (target, key) => Reflect.get(key in own ? own : target, key),
@@ -38,54 +34,83 @@ export function withFunctions<Own extends object>(calls: Calls, own: Own): Calls
   return both as Calls & Own
 }
 
-/** A fault in making a request, before anything was sent. */
-class Fault {
-  readonly cause: unknown
+/** A name goes one segment down, and so does a call with a parameter; a method's name sends. */
+function callsBelow(url: string, send: Send): object {
+  return new Proxy(() => {}, {
+    get(_target, name) {
+      // `await` looks for `then`, and a console for symbols
+      if (typeof name === 'symbol' || name === 'then') return undefined
+      if (name === 'get') return (options?: AnyOptions) => request(send, name, url, undefined, options)
+      if (!METHODS.has(name)) return callsBelow(`${url}/${name}`, send)
+      return (body?: unknown, options?: AnyOptions) => request(send, name, url, body, options)
+    },
+    apply: (_target, _self, [parameter]) => callsBelow(`${url}/${pathSegment(parameter)}`, send),
+  })
+}
 
-  constructor(cause: unknown) {
-    this.cause = cause
+/** @throws TypeError for a parameter that is empty, `.` or `..` */
+function pathSegment(parameter: Record<string, string | number>): string {
+  const [[name, value] = ['']] = Object.entries(parameter)
+  const text = String(value ?? '')
+  // URLs resolve dots, also encoded ones: the request would go to another path
+  if (/^\.{0,2}$/.test(text)) {
+    throw new TypeError(`${name} cannot be sent in a path when it is empty, "." or ".."`)
+  }
+  return encodeURIComponent(text)
+}
+
+type AnyOptions = Options<Record<string, unknown>>
+
+async function request(
+  send: Send,
+  method: string,
+  url: string,
+  body: unknown,
+  { query = {}, headers: given = {}, fetch: init }: AnyOptions = {},
+): Promise<Answer<unknown>> {
+  const headers = new Headers(init?.headers)
+  if (body !== undefined) headers.set('content-type', 'application/json')
+  for (const [name, value] of Object.entries(given)) if (value !== undefined) headers.set(name, value)
+  const response = await send(url + searchOf(query), {
+    ...init,
+    method: method.toUpperCase(),
+    headers,
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  })
+  const { status, ok } = response
+  const value = await contentOf(response)
+  const answered = { status, response, headers: response.headers }
+  if (ok) return { ...answered, data: value, error: null }
+  // its codes are those of the route, which the types of the calls know
+  return { ...answered, data: null, error: new RequestError(status, value) as never }
+}
+
+function searchOf(query: Record<string, unknown>): string {
+  const parts = Object.entries(query).flatMap(([name, value]) =>
+    [value ?? []].flat().map((each) => `${encodeURIComponent(name)}=${encodeURIComponent(String(each))}`),
+  )
+  return parts.length > 0 ? `?${parts.join('&')}` : ''
+}
+
+/** @throws SyntaxError if a success is not the JSON that it claims to be */
+async function contentOf(response: Response): Promise<unknown> {
+  const type = response.headers.get('content-type') ?? ''
+  if (type.startsWith('text/event-stream')) return eventsOf(response)
+  const text = await response.text()
+  if (!/^application\/(?:[\w.-]+\+)?json\b/.test(type)) return text
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    if (response.ok) throw error
+    return text
   }
 }
 
-/** Marks what `send` throws: Eden turns it into a 503, as if the server were down. */
-function withFaults(send: Send): Send {
-  return (url, init) =>
-    send(url, init).catch((cause: unknown) => {
-      throw new Fault(cause)
-    })
-}
-
-/** @throws the fault that Eden has wrapped, or the error as it is */
-function unwrapFault(error: unknown): never {
-  const { value } = error as { value?: unknown }
-  throw value instanceof Fault ? value.cause : error
-}
-
-/** The names that Eden takes for the end of a path; every other call in a path gives a parameter. */
-const METHODS = new Set<unknown>([
-  'get',
-  'head',
-  'post',
-  'put',
-  'patch',
-  'delete',
-  'options',
-  'connect',
-  'subscribe',
-])
-
-/** Encodes path parameters, and rejects with the fault itself. */
-function correct(calls: object, name?: string | symbol): object {
-  return new Proxy(calls, {
-    get(target, key) {
-      const next: unknown = Reflect.get(target, key)
-      return typeof next === 'function' ? correct(next, key) : next
-    },
-    apply(target, self, args) {
-      const call = target as CallableFunction
-      if (!METHODS.has(name)) return correct(Reflect.apply(call, self, args.map(encodeParams)))
-      const answer: unknown = Reflect.apply(call, self, args)
-      return answer instanceof Promise ? answer.catch(unwrapFault) : answer
-    },
-  })
+async function* eventsOf({ body }: Response): Events {
+  if (!body) return
+  // few apps read events themselves
+  const { readEvents } = await import('./event-stream')
+  for await (const events of readEvents(body)) {
+    for (const { id, data } of events) yield { ...(id !== undefined && { id }), data: JSON.parse(data) }
+  }
 }

@@ -76,7 +76,7 @@ export function changeSource(url: string, { changes, events }: TasksCalls): Chan
         .catch(refuseUnreadable)
       if (error) return refuse(error, response)
       if (!response.headers.get('content-type')?.startsWith('text/event-stream')) throw foreign(response)
-      // not Eden's own reader of events: it does not tell whether a connection is silent
+      // not the call's own reader of events: it does not tell whether a connection is silent
       return response.body ?? undefined
     },
   }

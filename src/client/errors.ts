@@ -21,16 +21,18 @@ export function noAnswer(cause: unknown): Response {
 export class RequestError extends Error {
   override readonly name = 'RequestError'
   readonly status: number
+  /** The answer's body. */
+  readonly value: unknown
   /** What is wrong; undefined if the answer came from another server, such as a proxy. */
   readonly problem: Problem | NoAnswer | undefined
   /** The problem's `error_code`. */
   readonly code: ErrorCode | 'NO_ANSWER' | undefined
 
-  /** @param value the answer's body */
   constructor(status: number, value: unknown) {
     const problem = isProblem(value) ? value : undefined
     super(problem?.detail ?? `The request failed with status ${status}`)
     this.status = status
+    this.value = value
     this.problem = problem
     this.code = problem?.error_code
   }

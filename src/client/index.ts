@@ -102,7 +102,8 @@ export interface ClientOptions {
 }
 
 /**
- * Makes a client: Eden's treaty of every route, https://elysiajs.com/eden/treaty/overview.html.
+ * Makes a client: a typed call for every route, written as in Eden's treaty
+ * (https://elysiajs.com/eden/treaty/overview.html).
  *
  *     const { api, signIn } = createClient('https://tasks.example')
  *     await signIn({ email, password })

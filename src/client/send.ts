@@ -84,7 +84,7 @@ async function isRefused(response: Response): Promise<boolean> {
   return isProblem(problem) && ['TOKEN_EXPIRED', 'TOKEN_INVALID'].includes(problem.error_code)
 }
 
-/** Answers with a problem if `send` rejects: otherwise Eden resolves with an `Error`, against its own types. */
+/** Answers with a problem if `send` rejects, so that a call without a connection is answered as any other. */
 export function withNoAnswer(send: Send): Send {
   return (url, init) => send(url, init).catch(noAnswer)
 }

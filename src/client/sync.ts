@@ -1,7 +1,7 @@
 /** Keeps a map of tasks up to date: reads all tasks, then each change as it happens. */
-import { createParser } from 'eventsource-parser'
 import { type ChangeSource, Failure } from './change-source'
 import { RequestError } from './errors'
+import { readEvents } from './event-stream'
 import { onPage, pageIsHidden } from './page-events'
 import type { Change } from './schemas'
 import type { SyncControl, SyncOptions, TaskStore } from './sync-handle'
@@ -171,7 +171,7 @@ export async function keepUp(
     const body = await source.open(control.cursor, signal)
     if (!body) return yield* poll(heard)
     yield 'open'
-    yield* readEvents(body, heard)
+    yield* changesOf(body, heard)
   }
   async function* poll(heard: () => void): AsyncGenerator<ChangeEvent> {
     for (isPolling = true; ; failures = 0) {
@@ -281,22 +281,9 @@ export async function keepUp(
   }
 }
 
-/** All events that a chunk of the stream brings come together. */
-async function* readEvents(body: ReadableStream<Uint8Array>, heard: () => void): AsyncGenerator<ChangeEvent> {
-  let changes: Change[] = []
-  let cursor = ''
-  const parser = createParser({
-    onEvent({ id = '', data }) {
-      changes.push(JSON.parse(data))
-      cursor = id
-    },
-  })
-  const decoder = new TextDecoder()
-  const reader = body.getReader()
-  for (let next = await reader.read(); !next.done; next = await reader.read()) {
-    heard()
-    parser.feed(decoder.decode(next.value, { stream: true }))
-    if (changes.length > 0) yield { changes, cursor }
-    changes = []
+/** All changes that come together in a stream are told together. */
+async function* changesOf(body: ReadableStream<Uint8Array>, heard: () => void): AsyncGenerator<ChangeEvent> {
+  for await (const events of readEvents(body, heard)) {
+    yield { changes: events.map(({ data }) => JSON.parse(data)), cursor: events.at(-1)?.id ?? '' }
   }
 }

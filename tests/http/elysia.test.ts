@@ -4,7 +4,6 @@
  */
 import { describe, expect, spyOn, test } from 'bun:test'
 import { cors } from '@elysiajs/cors'
-import { EdenFetchError, treaty } from '@elysiajs/eden'
 import { swagger } from '@elysiajs/swagger'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { type AnyElysia, Elysia, t, ValidationError } from 'elysia'
@@ -343,58 +342,5 @@ describe('@elysiajs/swagger trap', () => {
   test('35: the page loads its script from another host', async () => {
     const { text } = await ask(new Elysia().use(swagger()), '/swagger')
     expect(text).toContain('https://cdn.jsdelivr.net/')
-  })
-})
-
-describe('@elysiajs/eden trap', () => {
-  const app = new Elysia().get('/a', () => ({ title: '' })).get('/tasks/:id', () => '')
-  const URL = 'http://server.example'
-  /** As Eden calls it, which is less than `typeof fetch` under Bun. */
-  const fetchOf = (send: (url: string) => Promise<Response>) => send as unknown as typeof fetch
-  const json = (text: string) => new Response(text, { headers: { 'content-type': 'application/json' } })
-
-  test('36: text that looks like a time becomes a Date', async () => {
-    const fetcher = fetchOf(async () => json('{"title":"2026-01-15T09:30:00.000Z"}'))
-    const { data } = await treaty<typeof app>(URL, { fetcher }).a.get()
-    expect(data?.title as unknown).toBeInstanceOf(Date)
-  })
-
-  test('37: a parameter goes into the path as it is', async () => {
-    const asked: string[] = []
-    const fetcher = fetchOf(async (url) => {
-      asked.push(url)
-      return json('{}')
-    })
-    await treaty<typeof app>(URL, { fetcher }).tasks({ id: 'a/b?c' }).get()
-    expect(asked).toEqual([`${URL}/tasks/a/b?c`])
-  })
-
-  test('38: an error in making a request is a 503, whose value is no problem', async () => {
-    const fetcher = fetchOf(() => Promise.reject(new TypeError('a fault')))
-    const { error, status } = await treaty<typeof app>(URL, { fetcher }).a.get()
-    expect(status).toBe(503)
-    expect(error?.value as unknown).toBeInstanceOf(TypeError)
-    const call = treaty<typeof app>(URL, { fetcher, throwHttpError: true }).a.get()
-    expect(await call.catch((thrown: unknown) => thrown)).toBeInstanceOf(EdenFetchError)
-  })
-
-  test('39: every name is a call', () => {
-    expect(Reflect.get(treaty<typeof app>(URL), 'signIn')).toBeFunction()
-  })
-
-  test('40: a stream of events is given to a reader that waits to be asked', async () => {
-    const body = () => new ReadableStream({ start: (controller) => controller.enqueue('data: 1\n\n') })
-    const fetcher = fetchOf(
-      async () => new Response(body(), { headers: { 'content-type': 'text/event-stream' } }),
-    )
-    const { data, response } = await treaty<typeof app>(URL, { fetcher }).a.get()
-    expect(Reflect.get(data ?? {}, Symbol.asyncIterator)).toBeFunction()
-    expect(response.body?.locked).toBe(false)
-  })
-
-  test('41: a fetcher must have all that Bun adds to `fetch`', () => {
-    const fetcher = async (_url: string | Request | URL, _init?: RequestInit) => json('{}')
-    // @ts-expect-error only the call is used
-    expect(() => treaty<typeof app>(URL, { fetcher })).not.toThrow()
   })
 })
