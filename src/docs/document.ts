@@ -1,14 +1,15 @@
 /** The OpenAPI document: the output of `@elysiajs/swagger`, made valid OpenAPI 3.1. Elysia trap 33 (docs/elysia.md). */
 import type { AnyElysia } from 'elysia'
 import { version } from '../../package.json'
-import { REQUEST_HEADERS, type Repeatable } from '../http/operation'
+import { REQUEST_HEADERS, RESPONSE_HEADERS, type Repeatable, type ResponseHeader } from '../http/operation'
 import { type ErrorCode, type FieldError, Problem } from '../http/problems'
 import { components } from '../http/schemas'
+import { shareProblems } from './shared-problems'
 
 // the plugin does not type its output more closely
 type Json = Record<string, unknown>
 type Content = Record<string, { schema: Json }>
-type Answer = Json & { content?: Content; codes?: ErrorCode[] }
+type Answer = Json & { content?: Content; codes?: ErrorCode[]; responseHeaders?: ResponseHeader[] }
 type Operation = Json & {
   parameters?: Json[]
   requestHeaders?: (keyof typeof REQUEST_HEADERS)[]
@@ -52,13 +53,19 @@ export async function openApi(app: AnyElysia): Promise<Json> {
   const used = new Set(
     Object.values(paths).flatMap((item) => Object.values(item).flatMap(({ tags }) => tags)),
   )
+  const responses = shareProblems(Object.values(paths).flatMap((item) => Object.values(item)))
   return {
     openapi: '3.1.0',
     info: INFO,
     servers: [{ url: '/' }],
     tags: TAGS.filter(({ name }) => used.has(name)),
     paths,
-    components: { securitySchemes: { bearer: BEARER }, schemas: schemasOf(paths) },
+    components: {
+      securitySchemes: { bearer: BEARER },
+      headers: RESPONSE_HEADERS,
+      responses,
+      schemas: schemasOf([paths, responses]),
+    },
   }
 }
 
@@ -96,7 +103,7 @@ function mapValues<Value, Result>(
   return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, change(value, key)]))
 }
 
-function correctOperation(path: string, operation: Operation): Json {
+function correctOperation(path: string, operation: Operation): Json & { responses: Json } {
   const {
     parameters: generated = [],
     requestBody,
@@ -118,9 +125,7 @@ function correctOperation(path: string, operation: Operation): Json {
     security: responses['401']?.codes?.includes('TOKEN_MISSING') ? [{ bearer: [] }] : [],
     ...(parameters.length > 0 && { parameters: parameters.map(correctParameter) }),
     ...(requestBody && { requestBody: correctBody(requestBody.content) }),
-    responses: {
-      ...mapValues(isOfUser ? responses : withoutMismatch(responses), correctResponse),
-    },
+    responses: mapValues(isOfUser ? responses : withoutMismatch(responses), correctResponse),
   }
 }
 
@@ -177,33 +182,28 @@ function exampleIn({ examples, anyOf }: Json): unknown[] {
 
 const SUCCESS: Record<string, string> = { 200: 'Success', 201: 'Created', 204: 'Done; there is no body' }
 
-function always(description: string, type = 'string'): Json {
-  return { description, required: true, schema: { type } }
+const COMMON_HEADERS: ResponseHeader[] = ['X-Request-Id', 'RateLimit', 'RateLimit-Policy']
+
+const HEADERS_OF: Record<string, ResponseHeader[]> = {
+  401: ['WWW-Authenticate'],
+  412: ['ETag'],
+  429: ['Retry-After'],
+  503: ['Retry-After'],
 }
 
-const COMMON_HEADERS = {
-  'X-Request-Id': always("The request's id, also in the log"),
-  RateLimit: always('What is left of each limit, and in how many seconds it is full again'),
-  'RateLimit-Policy': always('How many requests a limit lets through, in how many seconds'),
-}
-
-const ETAG = { ETag: always('Names this state: for `If-Match` and `If-None-Match`') }
-const RETRY_AFTER = { 'Retry-After': always('In seconds', 'integer') }
-
-const HEADERS: Record<string, Json> = {
-  401: { 'WWW-Authenticate': always('RFC 6750') },
-  412: ETAG,
-  429: RETRY_AFTER,
-  503: RETRY_AFTER,
+function headersNamed(names: readonly ResponseHeader[]): Json {
+  return Object.fromEntries(
+    [...COMMON_HEADERS, ...names].map((name) => [name, { $ref: `#/components/headers/${name}` }]),
+  )
 }
 
 const NOT_MODIFIED = {
   description: 'Nothing has changed; there is no body',
-  headers: { ...COMMON_HEADERS, ...ETAG },
+  headers: headersNamed(['ETag']),
 }
 
 function correctResponse(response: Answer, status: string): Json {
-  const headers = { ...COMMON_HEADERS, ...HEADERS[status], ...(response['responseHeaders'] as Json) }
+  const headers = headersNamed([...(HEADERS_OF[status] ?? []), ...(response.responseHeaders ?? [])])
   if (response.codes) return { ...problemResponse(response.codes, response['problemComponent']), headers }
   const schema = response['component'] ? response : response.content?.['application/json']?.schema
   // tools make one type of all media types, so the first one stands alone, and the others are told beside it

@@ -5,6 +5,7 @@ import redocScript from 'redoc/bundles/redoc.standalone.js' with { type: 'file' 
 import favicon from 'swagger-ui-dist/favicon-32x32.png' with { type: 'file' }
 import swaggerStyle from 'swagger-ui-dist/swagger-ui.css' with { type: 'file' }
 import swaggerScript from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'file' }
+import { answerCompressed, compressible } from '../http/compression'
 import type { PublicPath } from '../http/public-path'
 import { NoQuery } from '../http/schemas'
 import { openApi } from './document'
@@ -107,16 +108,19 @@ async function redocWithoutForeignHosts(): Promise<string> {
   return script.replaceAll('https://cdn.redoc.ly/redoc/logo-mini.svg', `data:image/png;base64,${logo}`)
 }
 
-const ASSETS: [name: string, type: string, make: () => Promise<string | Blob>][] = [
+const ASSETS: [name: string, type: string, make: () => Promise<string>][] = [
   ['swagger-ui.js', JS, () => Bun.file(swaggerScript).text()],
   ['swagger-ui.css', CSS, () => Bun.file(swaggerStyle).text()],
   ['swagger-start.js', JS, async () => SWAGGER_START],
   ['redoc.js', JS, redocWithoutForeignHosts],
   ['redoc.css', CSS, async () => 'body { margin: 0 }'],
   ['redoc-start.js', JS, async () => REDOC_START],
-  // as bytes: with a file, Bun would answer range requests itself, with its own errors
-  ['favicon.png', 'image/png', async () => new Blob([await Bun.file(favicon).bytes()])],
 ]
+
+/** For a day: a script or style of the release before does no harm. */
+function lasting(type: string) {
+  return { 'content-type': type, 'cache-control': 'public, max-age=86400' }
+}
 
 const DOCUMENT_HEADERS = { 'content-type': 'application/json', 'cache-control': 'no-cache' }
 
@@ -138,23 +142,33 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
  */
 export function docs(api: AnyElysia, publicPath: PublicPath) {
   const document = once(() => openApi(api))
+  const icon = once(() => Bun.file(favicon).bytes())
   const pages = new Elysia({ name: 'docs' })
     .get('/', ({ redirect }) => redirect('/docs'), hidden)
     .get('/docs', SWAGGER_PAGE, hidden)
     .get('/redoc', REDOC_PAGE, hidden)
     .get(
       '/openapi.json',
-      async ({ request, set }) => {
-        const servers = [{ url: publicPath.address({ request, set }) }]
-        return Response.json({ ...(await document()), servers }, { headers: DOCUMENT_HEADERS })
+      async (arrival) => {
+        const servers = [{ url: publicPath.address(arrival) }]
+        const text = JSON.stringify({ ...(await document()), servers })
+        return answerCompressed(arrival, await compressible(text), DOCUMENT_HEADERS)
       },
       hidden,
     )
+    // as bytes: with a file, Bun would answer range requests itself, with its own errors
+    .get(
+      '/docs/assets/favicon.png',
+      async () => new Response(await icon(), { headers: lasting('image/png') }),
+      hidden,
+    )
   for (const [name, type, make] of ASSETS) {
-    const content = once(make)
-    // for a day: a script or style of the release before does no harm
-    const headers = { 'content-type': type, 'cache-control': 'public, max-age=86400' }
-    pages.get(`/docs/assets/${name}`, async () => new Response(await content(), { headers }), hidden)
+    const content = once(async () => compressible(await make()))
+    pages.get(
+      `/docs/assets/${name}`,
+      async (arrival) => answerCompressed(arrival, await content(), lasting(type)),
+      hidden,
+    )
   }
   return pages
 }

@@ -1,4 +1,4 @@
-/** The header `Accept` (RFC 9110 section 12.5.1). */
+/** What a client wants an answer to be: the headers `Accept` and `Accept-Encoding` (RFC 9110 section 12.5). */
 
 /**
  * How much a client wants a media type. If several ranges match, the most specific one counts. Parameters other than `q`
@@ -9,9 +9,18 @@
  * @returns from 0 (not at all) to 1
  */
 export function weightOf(accept: string, type: string): number {
-  const ranges = accept.toLowerCase().split(',').map(parseRange)
   const [kind] = type.split('/')
-  for (const name of [type, `${kind}/*`, '*/*']) {
+  return weightOfFirst(accept, [type, `${kind}/*`, '*/*'])
+}
+
+/** @returns whether a body may be compressed in this way, such as `gzip` */
+export function acceptsCoding(acceptEncoding: string, coding: string): boolean {
+  return weightOfFirst(acceptEncoding, [coding, '*']) > 0
+}
+
+function weightOfFirst(header: string, names: readonly string[]): number {
+  const ranges = header.toLowerCase().split(',').map(parseRange)
+  for (const name of names) {
     const found = ranges.find((range) => range.name === name)
     if (found) return found.weight
   }

@@ -8,15 +8,32 @@ export const REQUEST_HEADERS = {
   'Idempotency-Key': '1 to 255 visible ASCII characters: makes it safe to send the request again',
 }
 
-/** Headers of answers in the document: for `responseHeaders` of a schema. */
+function always(description: string, schema: object = { type: 'string' }) {
+  return { description, required: true, schema }
+}
+
+function sometimes(description: string, schema: object = { type: 'string' }) {
+  return { description, schema }
+}
+
+/** Headers of answers in the document. */
 export const RESPONSE_HEADERS = {
-  ETag: { description: 'Made from the revision', required: true, schema: { type: 'string' } },
-  Link: { description: 'If there are more: `<…>; rel="next"`', schema: { type: 'string' } },
-  Location: {
-    description: 'The address of the new resource',
-    required: true,
-    schema: { type: 'string', format: 'uri-reference' },
-  },
+  'X-Request-Id': always("The request's id, also in the log"),
+  RateLimit: always('What is left of each limit, and in how many seconds it is full again'),
+  'RateLimit-Policy': always('How many requests a limit lets through, in how many seconds'),
+  ETag: always('Names this state: for `If-Match` and `If-None-Match`'),
+  Link: sometimes('If there are more: `<…>; rel="next"`'),
+  Location: always('The address of the new resource', { type: 'string', format: 'uri-reference' }),
+  'X-Total-Count': sometimes('With `count=true`', { type: 'integer' }),
+  'Idempotency-Replayed': sometimes('`true`: this is the first answer to the request, sent again'),
+  'Retry-After': always('In seconds', { type: 'integer' }),
+  'WWW-Authenticate': always('RFC 6750'),
+}
+export type ResponseHeader = keyof typeof RESPONSE_HEADERS
+
+/** @returns the schema of an answer that also has these headers */
+export function withHeaders<Schema extends object>(schema: Schema, ...responseHeaders: ResponseHeader[]) {
+  return { ...schema, responseHeaders }
 }
 
 /** `with-body`: without a body, the second time takes the first one back. `with-key`: with an `Idempotency-Key`. */

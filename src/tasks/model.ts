@@ -2,7 +2,7 @@
 import type { TSchema } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { t } from 'elysia'
-import { RESPONSE_HEADERS } from '../http/operation'
+import { withHeaders } from '../http/operation'
 import { invalid, problemWith } from '../http/problems'
 import {
   answered,
@@ -96,18 +96,9 @@ export const NOTHING: TaskUpdate = {
   title: '',
 }
 
-const { ETag, Link, Location } = RESPONSE_HEADERS
-const REPLAYED = {
-  description: '`true`: this is the first answer to the request, sent again',
-  schema: { type: 'string' },
-}
-
 /** A task in an answer with headers. */
-export const TaggedTask = { ...Task, responseHeaders: { ETag } }
-export const CreatedTask = {
-  ...Task,
-  responseHeaders: { ETag, Location, 'Idempotency-Replayed': REPLAYED },
-}
+export const TaggedTask = withHeaders(Task, 'ETag')
+export const CreatedTask = withHeaders(Task, 'ETag', 'Location', 'Idempotency-Replayed')
 
 /** A problem with the task as it is now, which a client needs in order to try again. */
 export const PreconditionFailed = problemWith('PRECONDITION_FAILED', 'TaskChanged', { current: Task })
@@ -171,17 +162,11 @@ export const PAGE_TYPE = 'application/vnd.taskwell.page+json'
  * not have to tell the two apart.
  */
 function listOf<Item extends TSchema>(item: Item, page: TSchema) {
-  return t.Unsafe<Item['static'][]>(
-    t.Any({
-      mediaTypes: { 'application/json': t.Array(item), [PAGE_TYPE]: page },
-      responseHeaders: {
-        ETag,
-        Link,
-        'X-Total-Count': { description: 'With `count=true`', schema: { type: 'integer' } },
-      },
-      notModified: true,
-    }),
-  )
+  const list = t.Any({
+    mediaTypes: { 'application/json': t.Array(item), [PAGE_TYPE]: page },
+    notModified: true,
+  })
+  return withHeaders(t.Unsafe<Item['static'][]>(list), 'ETag', 'Link', 'X-Total-Count')
 }
 
 export const TaskList = listOf(Task, TaskPage)

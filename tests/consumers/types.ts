@@ -27,7 +27,7 @@ const RUNS: [options: string, files: string[]][] = [
 ]
 const BESIDE_NODE = `${BUNDLER} --strict --skipLibCheck --types node`
 
-const REACT = `import { createClient, type Task } from 'taskwell-client'
+const REACT = `import { createClient, type Problem, type Task, type TrashedTask } from 'taskwell-client'
 import { useSession, useTasks } from 'taskwell-client/react'
 const client = createClient('https://tasks.example')
 export function show(): [string | null | undefined, readonly Task[], string | undefined] {
@@ -35,6 +35,8 @@ export function show(): [string | null | undefined, readonly Task[], string | un
   const { tasks, error } = useTasks(client)
   return [user?.email, tasks, error?.message]
 }
+export const lastDeleted = ([task]: TrashedTask[]): string | undefined => task?.deleted_at
+export const titleNow = ({ current }: Problem<'PRECONDITION_FAILED'>): string => current.title
 `
 const GLOBALS = `import 'taskwell-client'
 import 'taskwell-client/react'

@@ -4,9 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PROBLEMS } from '../../src/http/problems'
 import { testApp } from '../support/app'
+import { readDocument } from '../support/openapi'
 
 const { call, app } = await testApp()
 const { body: document } = await call('GET', '/openapi.json')
+const { paths } = await readDocument(call)
 
 interface Operation {
   operationId: string
@@ -21,11 +23,10 @@ interface Operation {
   >
 }
 
-const operations: [string, Operation][] = Object.entries(document.paths).flatMap(([path, item]) =>
-  Object.entries(item as Record<string, Operation>).map(([method, operation]): [string, Operation] => [
-    `${method.toUpperCase()} ${path}`,
-    operation,
-  ]),
+const operations: [string, Operation][] = Object.entries(paths).flatMap(([path, item]) =>
+  Object.entries(item as unknown as Record<string, Operation>).map(
+    ([method, operation]): [string, Operation] => [`${method.toUpperCase()} ${path}`, operation],
+  ),
 )
 
 describe('the OpenAPI document', () => {

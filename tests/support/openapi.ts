@@ -110,9 +110,18 @@ export class OpenApi {
   }
 }
 
-/** What the service says of itself. */
+/** What the service says of itself, with its shared responses and headers in their places. */
 export async function readDocument(call: Call): Promise<Document> {
-  return (await call('GET', '/openapi.json')).body
+  const { body } = await call('GET', '/openapi.json')
+  const inline = (part: unknown): unknown => {
+    if (typeof part !== 'object' || part === null) return part
+    if (Array.isArray(part)) return part.map(inline)
+    const [, kind = '', name = ''] =
+      ('$ref' in part && /^#\/components\/(responses|headers)\/(.+)$/.exec(String(part.$ref))) || []
+    if (kind) return inline(body.components[kind][name] ?? `no ${kind} ${name}`)
+    return Object.fromEntries(Object.entries(part).map(([key, each]) => [key, inline(each)]))
+  }
+  return { ...body, paths: inline(body.paths) }
 }
 
 export async function readOpenApi(call: Call): Promise<OpenApi> {
