@@ -129,7 +129,7 @@ export interface TodosByIdCalls {
     | 'OVERLOADED'
     | 'DATABASE_UNAVAILABLE'
   >
-  /** Change a task. The same as `PATCH`: a field that is left out keeps its value. */
+  /** Change a task, as PATCH does. The same as `PATCH`: a field that is left out keeps its value. */
   put(
     body: TaskUpdate,
     options?: Options<undefined, 'if-match'>,

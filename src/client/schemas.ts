@@ -317,7 +317,7 @@ export interface DeleteTaskQuery {
 }
 
 export interface StreamEventsQuery {
-  /** The `cursor` of the previous answer; left out: begins with all present tasks */
+  /** The `cursor` of the previous answer; left out: begins now */
   since?: string | undefined
   /** Instead of a token, for `EventSource`: from `POST …/events/ticket` */
   ticket?: string | undefined

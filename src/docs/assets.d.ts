@@ -7,3 +7,8 @@ declare module 'redoc/bundles/*' {
   const path: string
   export default path
 }
+// `with { type: 'text' }`
+declare module './swagger/*' {
+  const text: string
+  export default text
+}

@@ -282,8 +282,11 @@ function definition(schema: Json): Json {
   return isList(anyOf) && anyOf.length === 1 ? { ...anyOf[0], ...rest } : plain
 }
 
+/** Whose value is a schema. */
+const SCHEMA_KEYWORDS = new Set(['items', 'contentSchema', 'x-item-schema'])
+
 function plainKeyword(value: unknown, keyword: string): unknown {
   if (keyword === 'anyOf' && isList(value)) return value.filter((each) => !isUndefined(each)).map(plainSchema)
-  if (keyword === 'items') return plainSchema(value as Json)
+  if (SCHEMA_KEYWORDS.has(keyword)) return plainSchema(value as Json)
   return keyword === 'properties' ? mapValues(value as Record<string, Json>, plainSchema) : value
 }

@@ -9,6 +9,8 @@ import { answerCompressed, compressible } from '../http/compression'
 import type { PublicPath } from '../http/public-path'
 import { NoQuery } from '../http/schemas'
 import { openApi } from './document'
+import swaggerPageStyle from './swagger/page.css' with { type: 'text' }
+import swaggerStart from './swagger/start.js' with { type: 'text' }
 
 const hidden = { query: NoQuery, detail: { hide: true } }
 
@@ -61,36 +63,9 @@ ${head}
 const SWAGGER_PAGE = page(
   policy([], "'none'"),
   'Taskwell API',
-  '<link rel="stylesheet" href="docs/assets/swagger-ui.css">',
+  '<link rel="stylesheet" href="docs/assets/swagger-ui.css"><link rel="stylesheet" href="docs/assets/swagger-page.css">',
   '<div id="ui"></div><script src="docs/assets/swagger-ui.js"></script><script src="docs/assets/swagger-start.js"></script>',
 )
-
-/** For scripts of the pages: the service's root address without a slash at its end, from the script's own address. */
-const ROOT = "new URL('../..', document.currentScript.src).href.slice(0, -1)"
-
-/**
- * A user who registers or logs in through the page is authorized on it, as after *Authorize*. The page's policy allows
- * requests to its own origin only, so they go there, even if the document names another public address.
- */
-const SWAGGER_START = `const root = ${ROOT}
-const ui = SwaggerUIBundle({
-  url: root + '/openapi.json',
-  dom_id: '#ui',
-  deepLinking: true,
-  persistAuthorization: true,
-  tryItOutEnabled: true,
-  validatorUrl: null,
-  responseInterceptor(response) {
-    if (response.ok && response.url === root + '/openapi.json') {
-      response.text = JSON.stringify({ ...response.body, servers: [{ url: root }] })
-    }
-    const { access_token: token } = response.body ?? {}
-    if (response.ok && token && response.url.startsWith(root + '/api/v1/auth/')) {
-      ui.preauthorizeApiKey('bearer', token)
-    }
-    return response
-  },
-})`
 
 const REDOC_PAGE = page(
   // its search runs in a worker that it makes from text
@@ -99,7 +74,8 @@ const REDOC_PAGE = page(
   '<link rel="stylesheet" href="docs/assets/redoc.css">',
   '<div id="redoc"></div><script src="docs/assets/redoc.js"></script><script src="docs/assets/redoc-start.js"></script>',
 )
-const REDOC_START = `Redoc.init(${ROOT} + '/openapi.json', { nativeScrollbars: true }, document.getElementById('redoc'))`
+/** The service's root address without a slash at its end comes from the script's own address. */
+const REDOC_START = `Redoc.init(new URL('../../openapi.json', document.currentScript.src).href, { nativeScrollbars: true }, document.getElementById('redoc'))`
 
 /** Replaces the logo in ReDoc's footer, which comes from its vendor's host. */
 async function redocWithoutForeignHosts(): Promise<string> {
@@ -111,7 +87,8 @@ async function redocWithoutForeignHosts(): Promise<string> {
 const ASSETS: [name: string, type: string, make: () => Promise<string>][] = [
   ['swagger-ui.js', JS, () => Bun.file(swaggerScript).text()],
   ['swagger-ui.css', CSS, () => Bun.file(swaggerStyle).text()],
-  ['swagger-start.js', JS, async () => SWAGGER_START],
+  ['swagger-page.css', CSS, async () => swaggerPageStyle],
+  ['swagger-start.js', JS, async () => swaggerStart],
   ['redoc.js', JS, redocWithoutForeignHosts],
   ['redoc.css', CSS, async () => 'body { margin: 0 }'],
   ['redoc-start.js', JS, async () => REDOC_START],

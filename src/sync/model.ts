@@ -31,17 +31,14 @@ export type Changes = typeof Changes.static
 
 export const MAX_CHANGES = 500
 
-const since = t.Optional(
-  t.String({
-    maxLength: 4096,
-    rule: 'must be a cursor of these changes',
-    description: 'The `cursor` of the previous answer; left out: begins with all present tasks',
-  }),
-)
+function since(leftOut: string) {
+  const description = `The \`cursor\` of the previous answer; left out: ${leftOut}`
+  return t.Optional(t.String({ maxLength: 4096, rule: 'must be a cursor of these changes', description }))
+}
 
 export const ChangesQuery = t.Object(
   {
-    since,
+    since: since('begins with all present tasks'),
     limit: t.Optional(
       wholeNumber(
         '^0*(?:[1-9][0-9]?|[1-4][0-9]{2}|500)$',
@@ -62,7 +59,7 @@ export type ChangesQuery = typeof ChangesQuery.static
 
 export const EventsQuery = t.Object(
   {
-    since,
+    since: since('begins now'),
     ticket: t.Optional(
       t.String({ description: 'Instead of a token, for `EventSource`: from `POST …/events/ticket`' }),
     ),

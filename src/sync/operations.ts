@@ -5,7 +5,7 @@ import { input } from '../http/input'
 import { operation } from '../http/operation'
 import { problems } from '../http/problems'
 import { OwnerParams } from '../tasks/model'
-import { Changes, ChangesQuery, EventsQuery, EventTicket } from './model'
+import { Change, Changes, ChangesQuery, EventsQuery, EventTicket } from './model'
 
 const tag = 'Tasks'
 
@@ -25,8 +25,20 @@ export const readChanges = {
   }),
 }
 
+/** One event; OpenAPI 3.2 calls its schema `itemSchema`. */
+const Event = {
+  type: 'object',
+  required: ['id', 'data'],
+  properties: {
+    id: { type: 'string', description: 'The cursor after the change' },
+    data: { type: 'string', contentMediaType: 'application/json', contentSchema: Change },
+  },
+}
+
 /** Typed as text: Elysia trap 24 (docs/elysia.md). */
-const Events = t.Unsafe<string>(t.Any({ mediaTypes: { 'text/event-stream': { type: 'string' } } }))
+const Events = t.Unsafe<string>(
+  t.Any({ mediaTypes: { 'text/event-stream': { type: 'string', 'x-item-schema': Event } } }),
+)
 
 export const streamEvents = {
   ...input({ params: OwnerParams, query: EventsQuery }),

@@ -92,7 +92,7 @@ export const putTask = {
   detail: operation({
     id: 'putTask',
     tag,
-    summary: 'Change a task',
+    summary: 'Change a task, as PATCH does',
     description: 'The same as `PATCH`: a field that is left out keeps its value.',
     headers: ['If-Match'],
     repeatable: 'always',

@@ -92,6 +92,71 @@ describeInBrowser('the pages', async (browser) => {
     }
   }
 
+  test('an event stream shows what comes in the first seconds, as the document describes it', async () => {
+    const { page, complaints } = await open('/docs')
+    const account = { email: 'events@example.com', password: 'correct horse battery' }
+    const { body } = await call('POST', '/api/v1/auth/register', { body: account })
+    await page.evaluate((token) => {
+      const { ui } = globalThis as unknown as {
+        ui: { preauthorizeApiKey(name: string, value: string): void }
+      }
+      ui.preauthorizeApiKey('bearer', token)
+    }, body.access_token)
+    const opened = page.waitForResponse((response) => response.url().endsWith('/api/v1/todos/events'))
+    const shown = tryOut(page, 'Tasks-streamEvents')
+    await opened
+    const headers = { authorization: `Bearer ${body.access_token}` }
+    await call('POST', '/api/v1/todos', { headers, body: { title: 'Buy milk' } })
+    const stream = await shown
+    expect(stream.status).toBe('200')
+    expect(stream.body).toContain('"title":"Buy milk"')
+    expect(stream.body).toContain(': this page listens for 5 seconds')
+    await screenshot(page, 'docs-events')
+    // the page breaks off what would not end
+    expect(complaints).toEqual([`failed: ${origin}/api/v1/todos/events`])
+    await page.close()
+  })
+
+  test('a problem and the headers are folded until they are asked for', async () => {
+    const { page } = await open('/docs')
+    const block = page.locator('#operations-Tasks-readTask')
+    await block.locator('.opblock-summary-control').click()
+    const row = block.locator('tr.response[data-code="404"]')
+    expect(await row.textContent()).toBe('404TASK_NOT_FOUND')
+    await row.getByRole('button', { name: '404' }).press('Enter')
+    await row.getByText('"error_code"').waitFor()
+    const headers = row.locator('details')
+    expect(await headers.getByText('RateLimit-Policy').isVisible()).toBe(false)
+    await headers.locator('summary').click()
+    expect(await headers.getByText('RateLimit-Policy').isVisible()).toBe(true)
+    await page.close()
+  })
+
+  /** They have the most parameters, problems, and the longest examples. */
+  const LARGEST = [
+    'Tasks-listTasks',
+    'Tasks-createTask',
+    'Tasks_of_a_user-readChangesOfUser',
+    'Account-updateUser',
+  ]
+
+  test.each([
+    ['a phone', 390, Number.POSITIVE_INFINITY],
+    ['a screen', 1440, 900],
+  ])('an operation fits %s', async (name, width, height) => {
+    const { page } = await open('/docs')
+    await page.setViewportSize({ width, height: 900 })
+    for (const id of LARGEST) {
+      const block = page.locator(`#operations-${id}`)
+      await block.locator('.opblock-summary-control').click()
+      await block.locator('.responses-table').waitFor()
+      expect((await block.boundingBox())?.height, id).toBeLessThanOrEqual(height)
+      expect(await page.evaluate(() => document.documentElement.scrollWidth), id).toBe(width)
+    }
+    await screenshot(page, `docs-on-${name}`)
+    await page.close()
+  })
+
   test('what `login` answered is what Authorize takes', async () => {
     const { page, complaints } = await open('/docs')
     const account = { email: 'docs@example.com', password: 'correct horse battery' }
