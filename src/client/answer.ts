@@ -33,9 +33,9 @@ type CodesOf<Status, Code extends ErrorCode> = {
   [Each in Code]: StatusOf[Each] extends Status ? Each : never
 }[Code]
 
-/** The problem's status, and the problem. */
+/** The problem's status, and the problem; it can be thrown. */
 export type Failure<Code extends ErrorCode> = {
-  [Status in StatusOf[Code] | 503]: {
+  [Status in StatusOf[Code] | 503]: Error & {
     status: Status
     value: Problem<CodesOf<Status, Code>> | (Status extends 503 ? NoAnswer : never)
   }

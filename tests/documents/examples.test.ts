@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { SECRET, testApp } from '../support/app'
+import { startIssuer } from '../support/issuer'
 
 const root = join(import.meta.dir, '../..')
 
@@ -53,7 +54,7 @@ async function run(
 
 /** @returns the statuses of `curl` in their order, and all that was printed */
 async function follow(blocks: string[]): Promise<{ statuses: number[]; output: string }> {
-  const script = blocks.filter((block) => /\bcurl |\bTOKEN=/.test(block)).join('')
+  const script = blocks.filter((block) => /\bcurl |\b(?:TOKEN|COOKIE)=/.test(block)).join('')
   const { output, errors } = await run(['bash', '-c', TELLING + toThisServer(script)], root)
   return { statuses: [...errors.matchAll(/^\d{3}$/gm)].map(Number), output }
 }
@@ -146,6 +147,36 @@ test('the programs of docs/client.md run one after the other', async () => {
   const { output, errors, exitCode } = await execute(program)
   expect({ errors, exitCode }).toEqual({ errors: '', exitCode: 0 })
   expect(output).toContain('Hello ann@example.com')
+})
+
+test('the commands and the program of docs/better-auth.md take a user of Better Auth to the tasks', async () => {
+  const issuer = startIssuer()
+  const { app } = await testApp({ BETTER_AUTH_URL: issuer.url })
+  app.listen({ port: 0, hostname: '127.0.0.1' })
+  afterAll(() => app.stop(true))
+  const signedUp = await fetch(`${issuer.url}/api/auth/sign-up/email`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', origin: issuer.url },
+    body: JSON.stringify({ email: 'ann@example.com', password: 'correct horse battery', name: 'Ann' }),
+  })
+  const cookie = signedUp.headers.getSetCookie()[0]?.split(';')[0]
+  const toThese = (text: string) =>
+    text
+      .replaceAll('http://localhost:3000', issuer.url)
+      .replaceAll('localhost:3000', new URL(issuer.url).host)
+      .replaceAll('localhost:8000', `127.0.0.1:${app.server?.port}`)
+
+  const commands = blocksOf(betterAuth, 'sh').filter((block) => block.includes('curl'))
+  const { statuses, output } = await follow([`COOKIE='${cookie}'\n`, ...commands].map(toThese))
+  expect(statuses).toEqual([200, 200, 200])
+  expect(output).toMatch(/"keys":.*\[\]$/s)
+
+  expect(await install(client)).toMatchObject({ exitCode: 0 })
+  const program = blocksOf(betterAuth, 'ts').find((block) => block.includes('clientOf'))
+  const ask = `console.log((await (await clientOf('${cookie}')).api.v1.todos.get()).data)`
+  expect(await execute(toThese(`${program}\n${ask}`))).toEqual({ output: '[]\n', errors: '', exitCode: 0 })
+  const refused = await execute(toThese(`${program}\n${ask.replace(String(cookie), 'none')}`))
+  expect(refused.errors).toContain('Better Auth answered 401')
 })
 
 test('the programs compile with what the client declares', async () => {
