@@ -213,10 +213,19 @@ function correctResponse(response: Answer, status: string): Json {
   return {
     description: SUCCESS[status] ?? 'Success',
     headers,
-    ...(schema && { content: { [type]: { schema: plainSchema(body) } } }),
+    ...(schema && { content: { [type]: mediaType(body) } }),
     ...(others.length > 0 && {
       'x-media-types': mapValues(Object.fromEntries(others), (each) => ({ schema: definition(each) })),
     }),
+  }
+}
+
+/** OpenAPI 3.2 has `itemSchema` for what a stream holds. */
+function mediaType(schema: Json): Json {
+  const { itemSchema } = schema
+  return {
+    schema: plainSchema(schema),
+    ...(itemSchema !== undefined && { 'x-item-schema': plainSchema(itemSchema as Json) }),
   }
 }
 
@@ -264,6 +273,7 @@ const OWN_KEYWORDS = new Set([
   'notModified',
   'problemComponent',
   'mediaTypes',
+  'itemSchema',
   '$id',
 ])
 
@@ -283,7 +293,7 @@ function definition(schema: Json): Json {
 }
 
 /** Whose value is a schema. */
-const SCHEMA_KEYWORDS = new Set(['items', 'contentSchema', 'x-item-schema'])
+const SCHEMA_KEYWORDS = new Set(['items', 'contentSchema'])
 
 function plainKeyword(value: unknown, keyword: string): unknown {
   if (keyword === 'anyOf' && isList(value)) return value.filter((each) => !isUndefined(each)).map(plainSchema)

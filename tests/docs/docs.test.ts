@@ -102,9 +102,20 @@ describe('the OpenAPI document', () => {
     expect(parameters.find((each) => each.name === parameter)?.schema).toMatchObject({ type })
   })
 
+  test('says what an event of the stream holds', () => {
+    const { content } = Object.fromEntries(operations)['GET /api/v1/todos/events']?.responses['200'] ?? {}
+    const event = content?.['text/event-stream'] as unknown as {
+      'x-item-schema': { properties: { data: object } }
+    }
+    expect(event['x-item-schema'].properties.data).toMatchObject({
+      contentMediaType: 'application/json',
+      contentSchema: { $ref: '#/components/schemas/Change' },
+    })
+  })
+
   test('has no keyword of our own left in it', () => {
     expect(JSON.stringify(document)).not.toMatch(
-      /"(rule|documented|convertTo|component|codes|mediaTypes|responseHeaders|requestHeaders|notModified)"/,
+      /"(rule|documented|convertTo|component|codes|mediaTypes|itemSchema|responseHeaders|requestHeaders|notModified)"/,
     )
   })
 })
