@@ -47,7 +47,7 @@ export class RequestError extends Error {
  */
 export async function unwrap<Data>(call: Promise<Answer<Data>>): Promise<Data> {
   const { data, error } = await call
-  if (error) throw new RequestError(error.status, error.value)
+  if (error) throw error
   return data
 }
 

@@ -1,6 +1,5 @@
 /** Reading the list of tasks page by page. */
 import type { TasksCalls } from './calls'
-import { RequestError } from './errors'
 import type { ListTasksQuery, Task } from './schemas'
 
 /** Which tasks, in which order; `limit` is how many are fetched at a time. */
@@ -44,7 +43,7 @@ export async function readTasks(
   const { data, error, response } = await todos.get({
     query: { ...query, ...(cursor !== undefined && { cursor }) },
   })
-  if (error) throw new RequestError(error.status, error.value)
+  if (error) throw error
   const { headers } = response
   return { tasks: data, next: nextCursor(headers.get('link')), total: Number(headers.get('x-total-count')) }
 }
