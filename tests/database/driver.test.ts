@@ -41,9 +41,9 @@ const turn = () => new Promise((done) => setImmediate(done))
 const say = (pool: Pool | postgres.ReservedSql | postgres.TransactionSql, n: number) =>
   pool<Numbered[]>`select ${n}::int as n`
 
-/** Ends the connection of a pool of one from outside. */
-async function kill(pid: number | undefined): Promise<void> {
-  await sql`select pg_terminate_backend(${pid ?? 0})`
+/** Ends a connection from outside. @param patience in milliseconds: waits so long for its process to end */
+async function kill(pid: number | undefined, patience = 0): Promise<void> {
+  await sql`select pg_terminate_backend(${pid ?? 0}, ${patience})`
 }
 
 const pidOf = (pool: Pool | postgres.ReservedSql | postgres.TransactionSql) =>
@@ -354,7 +354,7 @@ describe('a connection that is lost', () => {
     withPool({ poolSize: 2 }, async (pool) => {
       const [first, second] = await Promise.all([hold(pool), pidOf(pool)])
       const next = first.answer.then(() => answerOf(say(pool, 1)))
-      await Promise.all([kill(second), first.release()])
+      await Promise.all([kill(second, 10_000), first.release()])
       Bun.sleepSync(100)
       await next
       expect(await Promise.all([1, 2, 3].map((n) => answerOf(say(pool, n))))).toEqual([1, 2, 3])
