@@ -106,7 +106,9 @@ function treeOf(routes: Route[]): Node {
 
 function callOf({ method, hooks }: Route): string {
   const { detail, body, response } = hooks
-  const headers: string[] = detail.requestHeaders.map((name: string) => quoted(name.toLowerCase()))
+  // a 304 would be an error that no type has
+  const names: string[] = detail.requestHeaders.filter((name: string) => name !== 'If-None-Match')
+  const headers = names.map((name) => quoted(name.toLowerCase()))
   const options = `options?: Options<${queryName(hooks) ?? 'undefined'}, ${headers.join(' | ') || 'never'}>`
   const answers = Object.values<TSchema>(response)
   const data = answers.filter((each) => !each['codes']).map(dataOf)

@@ -29,7 +29,7 @@ function unnamedType(schema: TSchema, direction: Direction): string {
     case 'integer':
     case 'number':
       return 'number'
-    // of a 204: Eden reads a body that is not there as empty text
+    // of a 204: a body that is not there is read as empty text
     case 'void':
       return "''"
     case 'string':

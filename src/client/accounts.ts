@@ -20,8 +20,7 @@ export function accountCalls(auth: SignInCalls, session: OwnSession, endGiven = 
   }
   async function signOut(): Promise<void> {
     await endGiven()
-    const refresh_token = await session.end()
-    if (refresh_token !== undefined) await auth.logout.post({ refresh_token }).catch(() => {})
+    await session.end((refresh_token) => auth.logout.post({ refresh_token }).catch(() => {}))
   }
   return { signUp, signIn, signOut }
 }

@@ -33,9 +33,16 @@ type CodesOf<Status, Code extends ErrorCode> = {
   [Each in Code]: StatusOf[Each] extends Status ? Each : never
 }[Code]
 
-/** The problem's status, and the problem; it can be thrown. */
+/** What a `RequestError` has, beside its own status and value. */
+interface Thrown extends Error {
+  readonly name: 'RequestError'
+  readonly problem: Problem | NoAnswer | undefined
+  readonly code: ErrorCode | 'NO_ANSWER' | undefined
+}
+
+/** The problem's status, and the problem: a `RequestError`. */
 export type Failure<Code extends ErrorCode> = {
-  [Status in StatusOf[Code] | 503]: Error & {
+  [Status in StatusOf[Code] | 503]: Thrown & {
     status: Status
     value: Problem<CodesOf<Status, Code>> | (Status extends 503 ? NoAnswer : never)
   }

@@ -87,7 +87,8 @@ async function requestToken({ $fetch }: BetterAuthClient): Promise<string | unde
   const { status } = toObject(answer.error)
   if (status === 401) return undefined
   if (typeof status === 'number' && status < 500 && status !== 429) {
-    throw new Error(`Better Auth answered ${status} to /token: its server needs the plugin jwt()`)
+    const hint = status === 404 ? ': its server needs the plugin jwt()' : ''
+    throw new Error(`Better Auth answered ${status} to /token${hint}`)
   }
   throw new NotRenewed('Better Auth gave no token', { cause: answer.error })
 }

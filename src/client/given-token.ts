@@ -9,7 +9,7 @@ export type GivenToken = Token | ((options: { expired?: string | undefined }) =>
 
 export interface GivenSession extends SessionEnds {
   view: Session
-  /** Stops what belongs to the user. The next token that is given begins a session again. */
+  /** Stops what belongs to the user. A function's next token begins a session again; a token given as text is not sent any more. */
   end(): Promise<void>
   /** @throws what the function throws */
   accessToken(): Promise<Token>
@@ -20,6 +20,10 @@ export interface GivenSession extends SessionEnds {
 /** A function is not called before a token is needed, or somebody wants to know who is signed in. */
 export function createGivenSession(given: Exclude<GivenToken, undefined>): GivenSession {
   const state = createSessionStore()
+  /** How often the function was asked, and the newest of those whose answer has counted, or cannot count any more. */
+  let asked = 0
+  let answered = 0
+  let hasEnded = false
 
   function take(token: Token): Token {
     const id = subjectOf(token)
@@ -28,7 +32,15 @@ export function createGivenSession(given: Exclude<GivenToken, undefined>): Given
     return token
   }
   async function ask(options: { expired?: string }): Promise<Token> {
-    return typeof given === 'function' ? take(await given(options)) : given
+    if (typeof given !== 'function') return hasEnded ? undefined : given
+    const number = ++asked
+    const token = await given(options)
+    // not one that was asked for before the user signed out
+    if (number > answered) {
+      answered = number
+      take(token)
+    }
+    return token
   }
   // a fault comes to light with the next request
   const watch = () => void ask({}).catch(() => {})
@@ -51,6 +63,8 @@ export function createGivenSession(given: Exclude<GivenToken, undefined>): Given
       return state.current.user?.id
     },
     async end() {
+      hasEnded = true
+      answered = asked
       state.signedOut('signed-out')
       await state.cleared
     },

@@ -16,7 +16,7 @@ import { withRetries } from './retries'
 import type { Task, TaskUpdate } from './schemas'
 import { forOneUser, type Send, withNoAnswer, withToken } from './send'
 import { createSession } from './session'
-import type { Session } from './session-state'
+import type { EndReason, Session } from './session-state'
 import { type KeyValueStorage, removeQuietly } from './storage'
 import { createSync, type Sync, type SyncOptions, type TaskStore, tasksKey } from './sync-handle'
 import { updateTask } from './tasks'
@@ -129,12 +129,12 @@ export function createClient(
     throw new TypeError(`createClient needs ${wanted}, and got ${JSON.stringify(url)}`)
   }
   const storage = openStorage(given)
+  const foreign = token === undefined ? undefined : createGivenSession(token)
   const own = createSession({
     key: `taskwell ${url}`,
     refresh: (refreshToken, milliseconds) => refreshTokens(connect(milliseconds).api.v1.auth, refreshToken),
-    storage,
+    storage: foreign ? undefined : storage,
   })
-  const foreign = token === undefined ? undefined : createGivenSession(token)
   const session = foreign ?? own
   const answered = withNoAnswer(fetcher)
   const send = withToken(url, foreign ? answered : withAccount(url, own, answered))
@@ -163,11 +163,18 @@ export function createClient(
       updateTask(todos, task, change),
     sync(store: TaskStore, options: SyncOptions = {}) {
       if (options.storage) keptIn.add(options.storage)
-      return createSync(async () => {
+      // the session may end while the code is loaded
+      let endedBy: EndReason | undefined
+      const stopListening = session.onEnd((reason) => {
+        endedBy ??= reason
+      })
+      const sync = createSync(async () => {
         const { startSync } = await import('./start-sync')
         const client = { url, todos: connect(timeoutMs, 0).api.v1.todos, storage, session }
-        return (control) => startSync(client, store, options, control)
+        return (control) => startSync(client, store, options, control, endedBy)
       }, options)
+      sync.ended.then(stopListening, stopListening)
+      return sync
     },
   })
 }

@@ -1,12 +1,11 @@
 /** Tells the other tabs of an origin that what is stored has changed, and hears it from them. */
-import type { EndReason } from './session-state'
 import type { KeyValueStorage } from './storage'
 
 /** As far as Node and Bun have it: an open channel would keep the process alive. */
 type Channel = BroadcastChannel & { unref?: () => void }
 
 /**
- * A message says no more than that something has changed. What it was stands in the storage, so that clients with
+ * A message says that something has changed, or that the session has expired. The rest stands in the storage, so that clients with
  * different storages do not disturb each other.
  *
  * @param heard called when another tab may have stored something: at its message, at the event `storage`, and when this
@@ -16,8 +15,8 @@ type Channel = BroadcastChannel & { unref?: () => void }
 export function joinOtherTabs(
   key: string,
   storage: KeyValueStorage | undefined,
-  heard: (reason?: EndReason) => void,
-): { say(reason?: EndReason): void } {
+  heard: (reason?: 'expired') => void,
+): { say(reason?: 'expired'): void } {
   if (!storage) return { say() {} }
   if (typeof document === 'object') {
     // Chromium may show another tab's change only after that tab's message has arrived; then this event follows

@@ -23,7 +23,7 @@ const LINGER = 5000
  */
 export function useSession({ session }: Client): SessionState {
   return useSyncExternalStore(
-    (listener) => session.onChange(listener),
+    session.onChange,
     () => session.current,
     () => LOADING,
   )
@@ -99,6 +99,9 @@ function createLiveTasks(client: Client): LiveTasks {
     timer = undefined
     stopListening()
     stop()
+    // nobody listens any more to a sign-out
+    store.clear()
+    current = NO_TASKS
   }
 
   return {

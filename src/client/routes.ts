@@ -41,7 +41,7 @@ export interface ReadyCalls {
 export interface TrashCalls {
   /** List deleted tasks. Newest deletion first, in pages like the list of tasks. */
   get(
-    options?: Options<ListTrashQuery, 'if-none-match'>,
+    options?: Options<ListTrashQuery, never>,
   ): Reply<
     TrashedTask[],
     | 'TOKEN_MISSING'
@@ -113,7 +113,7 @@ export interface TodosByIdCalls {
   restore: RestoreCalls
   /** Read a task. The task of another user gets the same answer as a task that does not exist. */
   get(
-    options?: Options<undefined, 'if-none-match'>,
+    options?: Options<undefined, never>,
   ): Reply<
     Task,
     | 'TOKEN_MISSING'
@@ -272,7 +272,7 @@ export interface TodosCalls {
   changes: ChangesCalls
   /** List tasks. Newest first, unless `sort` and `order` say otherwise. If there are more, the header `Link` leads to the next page. With `Accept: application/vnd.taskwell.page+json` the answer is a page object instead of an array. */
   get(
-    options?: Options<ListTasksQuery, 'if-none-match'>,
+    options?: Options<ListTasksQuery, never>,
   ): Reply<
     Task[],
     | 'TOKEN_MISSING'

@@ -39,8 +39,13 @@ export interface OwnSession extends SessionEnds {
   view: Session
   /** Takes the tokens of a user who has just signed in. */
   start(answer: TokenAnswer): Promise<void>
-  /** Forgets the tokens, here and in the storage. @returns the refresh token, with which the session ends on the server */
-  end(): Promise<string | undefined>
+  /**
+   * Forgets the tokens, here and in the storage.
+   *
+   * @param endOnServer gets the refresh token, also if the storage cannot remove it
+   * @throws what the storage throws; then the next call tries again
+   */
+  end(endOnServer?: (refreshToken: string) => Promise<unknown>): Promise<void>
   /** @returns an access token that is good for a while, as far as this clock knows; undefined if nobody is signed in */
   accessToken(): Promise<string | undefined>
   /**
@@ -91,8 +96,8 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
   let writing: Promise<unknown> = Promise.resolve()
   /** Why another tab has ended the session, if it has said so. */
   let word: EndReason | undefined
-  /** The tokens of the user whom another one has replaced: `signOut` ends that session on the server. */
-  let replaced: Tokens | undefined
+  /** The tokens of the user whom another one has replaced, or that the storage could not remove: `signOut` ends that session. */
+  let left: Tokens | undefined
   let renewing: Promise<boolean> | undefined
   let failedAt = Number.NEGATIVE_INFINITY
   /** A refresh token that the server has refused. */
@@ -138,7 +143,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
     seen = text
   }
   /** @param reason why there are no tokens any more */
-  async function save(next: Tokens | undefined, reason?: EndReason): Promise<void> {
+  async function save(next: Tokens | undefined, reason?: 'expired'): Promise<void> {
     tokens = next
     word = undefined
     tell(reason)
@@ -155,7 +160,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
     // a page that may still show the earlier user's data gets no tokens of another user
     if (!known && (!stored || state.current.reason === 'replaced')) return
     const isOther = known && stored && stored.user.id !== known.user.id
-    if (isOther) replaced = known
+    if (isOther) left = known
     if (known && known.refresh === stored?.refresh) {
       // in place: a renewal that is under way must not take these for other tokens
       known.user = stored.user
@@ -192,7 +197,8 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
   async function takeNewer(known: Tokens): Promise<boolean> {
     const text = await read()
     if (tokens !== known) return true
-    if (!storage || parse(text)?.refresh === known.refresh) return false
+    // a storage that could not be written has what it had before
+    if (!storage || text === seen || parse(text)?.refresh === known.refresh) return false
     take(text)
     return true
   }
@@ -271,25 +277,31 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
       // otherwise what is still being read would replace these tokens
       await ensureLoaded()
       superseded.clear()
-      replaced = undefined
+      left = undefined
       await save(toTokens(answer))
       await state.cleared
     },
-    async end() {
+    async end(endOnServer = async () => {}) {
       await ensureLoaded()
-      const ended = tokens ?? replaced
-      if (!ended) return undefined
-      const isReplaced = !tokens
+      const ended = tokens ?? left
+      if (!ended) return
+      if (tokens) state.signedOut('signed-out')
       tokens = undefined
-      replaced = undefined
-      if (!isReplaced) state.signedOut('signed-out')
-      await write(async () => {
+      left = undefined
+      const removed = write(async () => {
         // another user may have signed in in another tab
         if (parse(await read())?.user.id === ended.user.id) await put(undefined)
+        tabs.say()
+      }).catch((error: unknown) => {
+        left = ended
+        throw error
       })
-      tabs.say()
-      await state.cleared
-      return ended.refresh
+      const [outcome] = await Promise.allSettled([
+        removed,
+        state.cleared,
+        removed.catch(() => {}).then(() => endOnServer(ended.refresh)),
+      ])
+      if (outcome.status === 'rejected') throw outcome.reason
     },
     async accessToken() {
       await ensureLoaded()

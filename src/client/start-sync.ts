@@ -28,12 +28,15 @@ const WHY_ENDED = {
  *
  * When the user signs out, the store is emptied, and what is kept is removed. When the session has expired or another
  * user has signed in, both stay: the app decides what its page shows then, and what is kept is named after the user.
+ *
+ * @param endedBy how the session has ended while this code was loaded
  */
 export async function startSync(
   { url, todos, storage: own, session }: SyncClient,
   store: TaskStore,
   { storage = own, cursor, onChange = () => {} }: SyncOptions,
   control: SyncControl,
+  endedBy?: EndReason,
 ): Promise<void> {
   const ending = new AbortController()
   const stop = () => ending.abort()
@@ -58,7 +61,7 @@ export async function startSync(
       fault = { error }
     }
   }
-  async function work(): Promise<void> {
+  async function follow(): Promise<void> {
     const userKey = await session.userKey()
     if (storage && userKey !== undefined && cursor === undefined) {
       const isCurrent = async () => (await session.userKey()) === userKey
@@ -72,8 +75,11 @@ export async function startSync(
       if (!hasSignedOut) await kept?.close()
       // the user may have signed out while that was written
       if (hasSignedOut) await kept?.remove()
-      stopListening()
     }
+  }
+  async function work(): Promise<void> {
+    if (endedBy) end(endedBy)
+    else await follow().finally(stopListening)
     if (fault) throw fault.error
     if (reason && reason !== 'signed-out') throw new Error(WHY_ENDED[reason])
   }

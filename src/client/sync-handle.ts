@@ -45,7 +45,7 @@ export interface Sync {
   /** Resolves once the store has all tasks that the server had; rejects if the synchronization ends before. */
   readonly ready: Promise<void>
   /**
-   * Resolves after `stop`, and after the user has signed out. Rejects with what `onChange` or `onStatus` throws, and if
+   * Resolves after `stop`, and after the user has signed out. Rejects with what the store, `onChange` or `onStatus` throws, and if
    * trying again cannot help: with RequestError for a refusal, such as a 401; with Error if the session has expired, if
    * another user has signed in, if the address has never answered as Taskwell does, or if the code of `sync` cannot be
    * loaded.
@@ -56,6 +56,7 @@ export interface Sync {
   readonly status: SyncStatus
   /** Why it is `offline` or `ended`; undefined after `stop` and after the user has signed out. */
   readonly error: Error | undefined
+  /** @throws what `onStatus` throws */
   stop(): void
 }
 

@@ -46,7 +46,7 @@ const LONGEST_POLL_DELAY = 60_000
 /**
  * Keeps the store up to date until the signal is aborted.
  *
- * @throws what `onChange` and `onStatus` throw, and an error for an answer that will not be better the next time
+ * @throws what the store, `onChange` and `onStatus` throw, and an error for an answer that will not be better the next time
  */
 export async function keepUp(
   source: ChangeSource,
@@ -68,8 +68,8 @@ export async function keepUp(
   let fault: { error: unknown } | undefined
   let wake = () => {}
 
-  /** Remembers what the app's functions throw, so that it does not count as a lost connection. */
-  function call(work: () => void): void {
+  /** Remembers what the app's functions and its store throw, so that it does not count as a lost connection. */
+  function call(work: () => unknown): void {
     try {
       work()
     } catch (error) {
@@ -137,14 +137,14 @@ export async function keepUp(
    */
   function put(change: Change, isNew = false): boolean {
     if (!isNew && (store.get(change.id)?.revision ?? 0) >= change.revision) return false
-    if ('deleted' in change) store.delete(change.id)
-    else store.set(change.id, change)
+    if ('deleted' in change) call(() => store.delete(change.id))
+    else call(() => store.set(change.id, change))
     return true
   }
   /** Drops a task that was deleted so long ago that no change tells of it. */
   function forget(id: number): Change {
     const { revision = 0 } = store.get(id) ?? {}
-    store.delete(id)
+    call(() => store.delete(id))
     return { id, revision, deleted: true }
   }
   /** Takes events until the stream ends. */

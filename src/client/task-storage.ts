@@ -83,7 +83,9 @@ export function createTaskStorage(
 
   return {
     async load() {
-      const snapshot = await read(storage, key).catch(() => undefined)
+      const snapshot = await read(storage, key).catch(() => {
+        isOver = true
+      })
       if (!snapshot) return undefined
       const { tasks, cursor, revision } = snapshot
       for (const task of tasks) texts.set(task.id, JSON.stringify(task))

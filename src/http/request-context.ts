@@ -10,7 +10,7 @@ export class RequestContext implements QueryContext {
   /** On the clock of `performance.now()`, in milliseconds. */
   readonly startedAt = performance.now()
   readonly deadline: number
-  readonly isSafe: boolean
+  isSafe: boolean
   /** The pattern of the route, once it is found. */
   route: string | undefined
   /** Set once the caller is known. */

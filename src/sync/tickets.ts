@@ -36,7 +36,10 @@ export async function createTicket({ caller, sql, set }: SignedIn): Promise<Even
  */
 export function byTokenOrTicket({ database, verify }: Services): FindCaller {
   const findHolder = async (request: Request, ticket: string): Promise<Caller> => {
-    const sql = database.sqlFor(contextOf(request))
+    const context = contextOf(request)
+    // the ticket is used up: a statement whose answer was lost must not be repeated
+    context.isSafe = false
+    const sql = database.sqlFor(context)
     const holder = FORM.test(ticket) ? await queries.redeemTicket(sql, hashOf(ticket)) : undefined
     if (!holder) throw refuseToken('ticket')
     return holder

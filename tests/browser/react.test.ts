@@ -8,7 +8,7 @@ import { describeInBrowser } from '../support/browser'
 /** Globals of the page. */
 declare global {
   var client: Client
-  var renders: number
+  var rendered: string[]
 }
 
 async function startPage() {
@@ -92,6 +92,25 @@ describeInBrowser('the hooks for React', async (browser) => {
     await create(page, 'of Bob')
     await shows(page, '#one li', 'of Bob')
     expect(await page.locator('#one li').allTextContents()).toEqual(['of Bob'])
+    expect(faults).toEqual([])
+  })
+
+  test('begin anew after a while without components, and know nothing of an earlier user then', async () => {
+    const { page, faults } = await open()
+    await page.clock.install()
+    await page.reload()
+    await signUp(page, `${crypto.randomUUID()}@example.com`)
+    await create(page, 'of Ann')
+    await shows(page, '#one li', 'of Ann')
+    await page.click('button')
+    await page.clock.fastForward(6000)
+    await page.evaluate(() => client.signOut())
+    await signUp(page, `${crypto.randomUUID()}@example.com`)
+    await page.evaluate(() => void rendered.splice(0))
+    await page.click('button')
+    await create(page, 'of Bob')
+    await shows(page, '#one li', 'of Bob')
+    expect(new Set(await page.evaluate(() => rendered))).toEqual(new Set(['', 'of Bob']))
     expect(faults).toEqual([])
   })
 

@@ -490,6 +490,26 @@ describe('the session with a token of another issuer', () => {
     expect(unknown.view.status).toBe('loading')
   })
 
+  test('is not begun again by an answer to a question from before `signOut`', async () => {
+    const { promise, resolve } = Promise.withResolvers<string>()
+    const answers: (string | Promise<string>)[] = [tokenOf('ann'), promise]
+    const session = createGivenSession(() => answers.shift())
+    await session.accessToken()
+    const late = session.accessToken()
+    await session.end()
+    resolve(tokenOf('ann'))
+    await late
+    expect(session.view.current as object).toEqual(signedOut('signed-out'))
+  })
+
+  test('given as text is not sent after `signOut`', async () => {
+    const client = createClient(url, { token: await signAccessToken('ann', settings) })
+    expect((await client.api.v1.todos.get()).status).toBe(200)
+    await client.signOut()
+    expect(await whoIs(client)).toBe('TOKEN_MISSING')
+    expect(client.session.status).toBe('signed-out')
+  })
+
   test('ends with `signOut`, and begins with the next token', async () => {
     const client = createClient(url, { token: () => signAccessToken('ann', settings) })
     await client.session.ready

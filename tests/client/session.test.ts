@@ -327,6 +327,26 @@ describe('signing out', () => {
     expect(count(LOGOUT)).toBe(1)
   })
 
+  test('ends the session on the server also if the storage fails, and removes the tokens the next time', async () => {
+    const storage = memoryStorage()
+    let isStuck = false
+    const failing = {
+      ...storage,
+      removeItem(key: string) {
+        if (isStuck) throw new Error('blocked')
+        storage.removeItem(key)
+      },
+    }
+    const { client, count } = open(failing)
+    await client.signUp({ email: `${crypto.randomUUID()}@example.com`, password: PASSWORD })
+    isStuck = true
+    await expect(client.signOut()).rejects.toThrow('blocked')
+    expect([count(LOGOUT), client.session.status, storage.content.size]).toEqual([1, 'signed-out', 1])
+    isStuck = false
+    await client.signOut()
+    expect(storage.content.size).toBe(0)
+  })
+
   test('is no obstacle to signing in again', async () => {
     const { client, account, user } = await signedUp()
     await client.signOut()
@@ -394,6 +414,24 @@ describe('a token of another issuer', () => {
 })
 
 describe('an access token near its end', () => {
+  test('is renewed also if the storage cannot be written', async () => {
+    const full = {
+      ...memoryStorage(),
+      setItem() {
+        throw new Error('full')
+      },
+    }
+    const { client, count } = open(full)
+    const account = { email: `${crypto.randomUUID()}@example.com`, password: PASSWORD }
+    await expect(client.signUp(account)).rejects.toThrow('full')
+    expect(client.session.status).toBe('signed-in')
+    setSystemTime(Date.now() + 29 * 60_000 + 40_000)
+    // the new tokens cannot be written either
+    await expect(client.api.v1.todos.get()).rejects.toThrow('full')
+    expect([client.session.status, count(REFRESH)]).toEqual(['signed-in', 1])
+    expect(await whoIs(client)).toBe(String(client.session.user?.id))
+  })
+
   test('is renewed before the request, 30 seconds before it ends', async () => {
     const { client, storage, calls, count, user } = await signedUp()
     minutesLater(29.4)

@@ -134,6 +134,30 @@ describe('the status', () => {
     expect(statuses[1]).toEqual(['offline', expect.stringContaining('another reason')])
   })
 
+  test.each(['with a storage', 'without one'])(
+    '%s, a sign-out while the code is loaded ends it and fills nothing',
+    async (how) => {
+      const { client } = await signedUp(how === 'with a storage' ? { storage: memoryStorage() } : {})
+      await client.api.v1.todos.post({ title: 'Buy milk' })
+      const { sync, store } = follow(client)
+      await client.signOut()
+      await client.signUp(newAccount())
+      await sync.ended
+      expect([sync.status, sync.error, store.size]).toEqual(['ended', undefined, 0])
+    },
+  )
+
+  test('of a store that throws is ended', async () => {
+    const { client } = await signedUp()
+    await client.api.v1.todos.post({ title: 'Buy milk' })
+    const store = new Map<number, Task>()
+    const full = new Error('full')
+    store.set = () => {
+      throw full
+    }
+    expect(await client.sync(store).ended.catch((error: unknown) => error)).toBe(full)
+  })
+
   test('is ended if the code cannot be loaded', async () => {
     const sync = createSync(async () => {
       throw new Error('404')
@@ -211,7 +235,6 @@ describe('a wrong address', () => {
 
   test('after good answers counts as offline: it is a page of the network between', async () => {
     let isCaptive = false
-    const { client } = await signedUp()
     const captive = createClient(url, {
       token: async () => 'a.b.c',
       fetcher: async () =>
@@ -219,7 +242,6 @@ describe('a wrong address', () => {
           ? new Response('<!doctype html>', { headers: { 'content-type': 'text/html' } })
           : Response.json({ changes: [], cursor: 'x', has_more: false }),
     })
-    void client
     const { sync } = follow(captive)
     await sync.ready
     isCaptive = true

@@ -6,9 +6,9 @@ import { useSession, useTasks } from '../../src/client/react'
 
 const api = new URL(location.href).searchParams.get('api') ?? ''
 const client = createClient(api, { storage: 'localStorage' })
-Object.assign(globalThis, { client })
-
-let renders = 0
+/** The titles of each render. */
+const rendered: string[] = []
+Object.assign(globalThis, { client, rendered })
 
 function Who() {
   const { status, user, reason } = useSession(client)
@@ -17,8 +17,7 @@ function Who() {
 
 function List({ id }: { id: string }) {
   const { tasks, status } = useTasks(client)
-  renders++
-  Object.assign(globalThis, { renders })
+  rendered.push(tasks.map(({ title }) => title).join())
   const items = tasks.map((task) => createElement('li', { key: task.id }, task.title))
   return createElement('section', { id }, createElement('h1', null, status), createElement('ul', null, items))
 }
