@@ -5,7 +5,7 @@ import redocScript from 'redoc/bundles/redoc.standalone.js' with { type: 'file' 
 import favicon from 'swagger-ui-dist/favicon-32x32.png' with { type: 'file' }
 import swaggerStyle from 'swagger-ui-dist/swagger-ui.css' with { type: 'file' }
 import swaggerScript from 'swagger-ui-dist/swagger-ui-bundle.js' with { type: 'file' }
-import { answerCompressed, compressible } from '../http/compression'
+import { answerCompressed, type Compressible, compressible } from '../http/compression'
 import type { PublicPath } from '../http/public-path'
 import { NoQuery } from '../http/schemas'
 import { openApi } from './document'
@@ -119,6 +119,8 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
  */
 export function docs(api: AnyElysia, publicPath: PublicPath) {
   const document = once(() => openApi(api))
+  /** With the address that was asked last: there are few of them. */
+  let latest: { url: string; document: Compressible } | undefined
   const icon = once(() => Bun.file(favicon).bytes())
   const pages = new Elysia({ name: 'docs' })
     .get('/', ({ redirect }) => redirect('/docs'), hidden)
@@ -127,9 +129,14 @@ export function docs(api: AnyElysia, publicPath: PublicPath) {
     .get(
       '/openapi.json',
       async (arrival) => {
-        const servers = [{ url: publicPath.address(arrival) }]
-        const text = JSON.stringify({ ...(await document()), servers })
-        return answerCompressed(arrival, await compressible(text), DOCUMENT_HEADERS)
+        const url = publicPath.address(arrival)
+        if (url !== latest?.url) {
+          latest = {
+            url,
+            document: compressible(JSON.stringify({ ...(await document()), servers: [{ url }] })),
+          }
+        }
+        return answerCompressed(arrival, latest.document, DOCUMENT_HEADERS)
       },
       hidden,
     )
@@ -140,7 +147,7 @@ export function docs(api: AnyElysia, publicPath: PublicPath) {
       hidden,
     )
   for (const [name, type, make] of ASSETS) {
-    const content = once(async () => compressible(await make()))
+    const content = once(() => make().then(compressible))
     pages.get(
       `/docs/assets/${name}`,
       async (arrival) => answerCompressed(arrival, await content(), lasting(type)),

@@ -5,25 +5,33 @@ import { acceptsCoding } from './accept'
 import { appendHeader } from './headers'
 import type { Arrival } from './request-context'
 
+/** An answer's text, which is compressed once, when a client first takes that. */
 export interface Compressible {
   plain: string
-  gzip: Uint8Array<ArrayBuffer>
+  gzip(): Promise<Uint8Array<ArrayBuffer>>
 }
 
 const compress = promisify(gzip)
 
-export async function compressible(plain: string): Promise<Compressible> {
-  return { plain, gzip: new Uint8Array(await compress(plain)) }
+export function compressible(plain: string): Compressible {
+  let compressed: Promise<Uint8Array<ArrayBuffer>> | undefined
+  return {
+    plain,
+    gzip() {
+      compressed ??= compress(plain).then((bytes) => new Uint8Array(bytes))
+      return compressed
+    },
+  }
 }
 
 /** @returns an answer whose body is compressed if the request allows that */
-export function answerCompressed(
+export async function answerCompressed(
   { request, set }: Arrival,
   { plain, gzip }: Compressible,
   headers: Record<string, string>,
-): Response {
+): Promise<Response> {
   appendHeader(set.headers, 'vary', 'Accept-Encoding')
-  if (!acceptsCoding(request.headers.get('accept-encoding') ?? '', 'gzip'))
-    return new Response(plain, { headers })
-  return new Response(gzip, { headers: { ...headers, 'content-encoding': 'gzip' } })
+  const takesGzip = acceptsCoding(request.headers.get('accept-encoding') ?? '', 'gzip')
+  if (!takesGzip) return new Response(plain, { headers })
+  return new Response(await gzip(), { headers: { ...headers, 'content-encoding': 'gzip' } })
 }

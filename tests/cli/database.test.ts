@@ -7,7 +7,7 @@ import { runningUrl, startEmbedded } from '../../src/embedded/server'
 import { loadDatabaseSettings } from '../../src/settings'
 import { testDatabase } from '../support/database'
 
-const { url: databaseUrl } = await testDatabase()
+const { url: databaseUrl, sql } = await testDatabase()
 const dataDir = await mkdtemp(join(tmpdir(), 'taskwell-commands-'))
 const given = loadDatabaseSettings({ DATABASE_URL: databaseUrl, DATA_DIR: dataDir })
 const embedded = loadDatabaseSettings({ DATA_DIR: dataDir })
@@ -15,8 +15,15 @@ afterAll(() => rm(dataDir, { recursive: true }))
 
 describe('migrations', () => {
   test('go down and up', async () => {
+    const applied = async () =>
+      (await sql<{ version: string }[]>`select version from schema_migrations order by version`).map(
+        ({ version }) => version,
+      )
+    const all = await applied()
     await runMigrations('down', given)
+    expect(await applied()).toEqual(all.slice(0, -1))
     await runMigrations('up', given)
+    expect(await applied()).toEqual(all)
     await runMigrations('status', given)
   })
 

@@ -397,25 +397,29 @@ describe('of two tabs', () => {
   })
 })
 
-test.each(['bun', 'node'])('a channel does not keep a process of %s alive', async (runtime) => {
-  const command = runtime === 'bun' ? process.execPath : Bun.which('node')
-  // not every machine has Node
-  if (!command) return
-  const built = await Bun.build({
-    entrypoints: [join(import.meta.dir, '../../src/client/index.ts')],
-    target: 'browser',
-  })
-  const program = `${await built.outputs[0]?.text()}
+const node = Bun.which('node')
+
+test.each(['bun', ...(node ? ['node'] : [])])(
+  'a channel does not keep a process of %s alive',
+  async (runtime) => {
+    const command = runtime === 'node' && node ? node : process.execPath
+    const built = await Bun.build({
+      entrypoints: [join(import.meta.dir, '../../src/client/index.ts')],
+      target: 'browser',
+    })
+    const program = `${await built.outputs[0]?.text()}
     const items = new Map()
     const storage = { getItem: (k) => items.get(k) ?? null, setItem: (k, v) => items.set(k, v), removeItem: (k) => items.delete(k) }
     console.log(createClient('${url}', { storage }).session.status)`
-  const file = join(tmpdir(), `taskwell-${crypto.randomUUID()}.mjs`)
-  await Bun.write(file, program)
-  const child = Bun.spawn([command, file], { stdout: 'pipe', stderr: 'inherit' })
-  expect((await new Response(child.stdout).text()).trim()).toBe('signed-out')
-  expect(await child.exited).toBe(0)
-  await Bun.file(file).delete()
-})
+    const file = join(tmpdir(), `taskwell-${crypto.randomUUID()}.mjs`)
+    await Bun.write(file, program)
+    const child = Bun.spawn([command, file], { stdout: 'pipe', stderr: 'inherit' })
+    expect((await new Response(child.stdout).text()).trim()).toBe('signed-out')
+    expect(await child.exited).toBe(0)
+    await Bun.file(file).delete()
+  },
+)
+if (!node) test.skip('a channel does not keep a process of node alive: there is no Node here', () => {})
 
 describe('the session with a token of another issuer', () => {
   const tokenOf = (user: string, claims: object = {}) => {
