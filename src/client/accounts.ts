@@ -1,6 +1,6 @@
 /** The calls that sign users up, in and out, and that renew their tokens. */
 import type { Call, SignInCalls } from './calls'
-import { isProblem } from './errors'
+import type { User } from './schemas'
 import { pathBelow, type Send } from './send'
 import type { OwnSession, TokenAnswer } from './session'
 
@@ -30,10 +30,9 @@ export async function refreshTokens(
   auth: SignInCalls,
   refresh_token: string,
 ): Promise<TokenAnswer | 'refused' | 'unknown'> {
-  const answer = await auth.refresh.post({ refresh_token }).catch(unlessUnreadable)
-  if (hasTokens(answer?.data)) return answer.data
-  const problem: unknown = answer?.error?.value
-  return isProblem(problem) && problem.error_code === 'TOKEN_INVALID' ? 'refused' : 'unknown'
+  const { data, error } = await auth.refresh.post({ refresh_token })
+  if (hasTokens(data)) return data
+  return error?.code === 'TOKEN_INVALID' ? 'refused' : 'unknown'
 }
 
 /** Keeps the session's user as the server has told, and ends the session of a user who has deleted the account. */
@@ -44,23 +43,18 @@ export function withAccount(root: string, session: OwnSession, send: Send): Send
     if (!response.ok || pathBelow(root, url) !== ME || !session.owns(token)) return response
     if (init.method === 'DELETE') await session.end()
     // an answer that has broken off is no answer for the caller either
-    else
-      session.know(
-        await response
-          .clone()
-          .json()
-          .catch(() => ({})),
-      )
+    else {
+      const user: User | null = await response
+        .clone()
+        .json()
+        .catch(() => null)
+      if (user) session.know(user)
+    }
     return response
   }
 }
 
-/** A network that wants its users to sign in first, such as a hotel's, answers any request with a page of its own and 200. */
-function hasTokens(data: TokenAnswer | null | undefined): data is TokenAnswer {
-  return typeof data?.access_token === 'string'
-}
-
-/** An answer that claims to be JSON and is not comes from a proxy: it counts as no answer. */
-function unlessUnreadable(error: unknown): undefined {
-  if (!(error instanceof SyntaxError)) throw error
+/** Another server at this address may answer JSON of its own. */
+function hasTokens(data: TokenAnswer | null): data is TokenAnswer {
+  return typeof data?.access_token === 'string' && typeof data.user?.id === 'string'
 }

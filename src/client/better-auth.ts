@@ -1,5 +1,6 @@
 /** Tokens of Better Auth: kept as long as they are good, instead of asked for before every request. */
 import { claimsOf } from './claims'
+import type { TokenFunction } from './given-token'
 import { MARGIN, NotRenewed } from './session'
 
 /** What `createAuthClient` of `better-auth` 1 gives, with or without its `jwtClient` plugin, as far as it is used here. */
@@ -34,7 +35,8 @@ interface Kept {
  */
 export function betterAuthToken(
   authClient: BetterAuthClient,
-): (options?: { expired?: string | undefined }) => Promise<string | undefined> {
+): ((options?: { expired?: string | undefined }) => Promise<string | undefined>) &
+  Pick<TokenFunction, 'onChange'> {
   let kept: Kept | undefined
   let asking: Promise<string | undefined> | undefined
 
@@ -60,8 +62,12 @@ export function betterAuthToken(
     return mine
   }
 
-  authClient.$store?.listen?.('$sessionSignal', drop)
-  return async ({ expired } = {}) => {
+  const listeners = new Set<() => void>()
+  authClient.$store?.listen?.('$sessionSignal', () => {
+    drop()
+    for (const listener of listeners) listener()
+  })
+  const token = async ({ expired }: { expired?: string | undefined } = {}) => {
     const session = sessionOf(authClient)
     if (kept && session !== undefined) {
       // the session that becomes known after the token is the token's own
@@ -71,6 +77,7 @@ export function betterAuthToken(
     if (kept && kept.token !== expired && Date.now() < kept.until) return kept.token
     return asking ?? ask()
   }
+  return Object.assign(token, { onChange: (listener: () => void) => listeners.add(listener) })
 }
 
 /** @returns undefined if the user is signed out. @throws NotRenewed if Better Auth cannot be asked */

@@ -1,6 +1,6 @@
 /** Every route as a typed call, in the shape of Eden's treaty (https://elysiajs.com/eden/treaty/overview.html). */
 import type { Answer, Events, Options } from './answer'
-import { RequestError } from './errors'
+import { notTaskwell, RequestError } from './errors'
 import type { AllCalls, AuthCalls, TodosByIdCalls, TodosCalls } from './routes'
 import type { Send } from './send'
 
@@ -77,12 +77,15 @@ async function request(
     headers,
     ...(body !== undefined && { body: JSON.stringify(body) }),
   })
-  const { status, ok } = response
-  const value = await contentOf(response)
-  const answered = { status, response, headers: response.headers }
-  if (ok) return { ...answered, data: value, error: null }
+  const content = await contentOf(response)
+  const answered = { response, headers: response.headers }
+  if (response.ok && content)
+    return { ...answered, status: response.status, data: content.value, error: null }
+  // a page of a network between may have any status
+  const status = response.ok ? 503 : response.status
+  const value = content ? content.value : notTaskwell(response)
   // its codes are those of the route, which the types of the calls know
-  return { ...answered, data: null, error: new RequestError(status, value) as never }
+  return { ...answered, status, data: null, error: new RequestError(status, value) as never }
 }
 
 function searchOf(query: Record<string, unknown>): string {
@@ -92,17 +95,18 @@ function searchOf(query: Record<string, unknown>): string {
   return parts.length > 0 ? `?${parts.join('&')}` : ''
 }
 
-/** @throws SyntaxError if a success is not the JSON that it claims to be */
-async function contentOf(response: Response): Promise<unknown> {
-  const type = response.headers.get('content-type') ?? ''
-  if (type.startsWith('text/event-stream')) return eventsOf(response)
+/** @returns undefined if the server would not have answered that */
+async function contentOf(response: Response): Promise<{ value: unknown } | undefined> {
+  const type = response.headers.get('content-type')?.toLowerCase() ?? ''
+  if (type.startsWith('text/event-stream')) return { value: eventsOf(response) }
   const text = await response.text()
-  if (!/^application\/(?:[\w.-]+\+)?json\b/.test(type)) return text
+  if (response.status === 204 || response.status === 304) return { value: text }
+  if (!/^application\/(?:[\w.-]+\+)?json\b/.test(type)) return undefined
   try {
-    return JSON.parse(text)
-  } catch (error) {
-    if (response.ok) throw error
-    return text
+    const value: unknown = JSON.parse(text)
+    return value === null ? undefined : { value }
+  } catch {
+    return undefined
   }
 }
 

@@ -1,7 +1,7 @@
 /** Where `sync` reads: pages of changes, and the event stream if `fetch` gives streams here. */
 
 import type { TasksCalls } from './calls'
-import { isProblem, RequestError } from './errors'
+import type { RequestError } from './errors'
 import type { Changes } from './schemas'
 
 export interface ChangeSource {
@@ -40,29 +40,22 @@ export function changeSource(url: string, { changes, events }: TasksCalls): Chan
   let hasStreams = true
 
   /** @throws Failure */
-  function refuse({ status, value }: { status: number; value: unknown }, response: Response): never {
-    const error = new RequestError(status, value)
+  function refuse(error: RequestError, response: Response): never {
+    const { status } = response
     const retryAfter = Number(response.headers.get('retry-after')) * 1000 || 0
     if (status >= 500 || status === 429) throw new Failure('later', error, retryAfter)
-    if (!isProblem(value)) throw foreign(response)
+    if (error.code === undefined || error.code === 'NO_ANSWER') throw foreign(response)
     throw new Failure(status === 410 ? 'anew' : 'refused', error)
   }
   function foreign({ status, headers }: Response): Failure {
-    return foreignAnswer(`status ${status}, ${headers.get('content-type') ?? 'no content type'}`)
-  }
-  function foreignAnswer(answer: string): Failure {
+    const answer = `status ${status}, ${headers.get('content-type') ?? 'no content type'}`
     return new Failure('foreign', new Error(`${url} does not answer as Taskwell does (${answer})`))
-  }
-  function refuseUnreadable(error: unknown): never {
-    throw error instanceof SyntaxError ? foreignAnswer(`unreadable JSON: ${error.message}`) : error
   }
 
   return {
     async read(since, signal) {
       const query = since === undefined ? {} : { since }
-      const { data, error, response } = await changes
-        .get({ query, fetch: { signal } })
-        .catch(refuseUnreadable)
+      const { data, error, response } = await changes.get({ query, fetch: { signal } })
       if (error) return refuse(error, response)
       if (!isPage(data)) throw foreign(response)
       // React Native's `fetch` resolves only when the whole body is there, which for an event stream is never
@@ -71,9 +64,7 @@ export function changeSource(url: string, { changes, events }: TasksCalls): Chan
     },
     async open(since, signal) {
       if (!hasStreams) return undefined
-      const { error, response } = await events
-        .get({ query: { since }, fetch: { signal } })
-        .catch(refuseUnreadable)
+      const { error, response } = await events.get({ query: { since }, fetch: { signal } })
       if (error) return refuse(error, response)
       if (!response.headers.get('content-type')?.startsWith('text/event-stream')) throw foreign(response)
       // not the call's own reader of events: it does not tell whether a connection is silent

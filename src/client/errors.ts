@@ -3,18 +3,34 @@ import type { Answer, ErrorCode, NoAnswer, Problem } from './answer'
 
 /** @returns a response in the shape of any other problem */
 export function noAnswer(cause: unknown): Response {
-  const problem: NoAnswer = {
-    type: 'about:blank',
-    title: 'Service Unavailable',
-    status: 503,
-    detail: `The server gave no answer: ${cause instanceof Error ? cause.message : cause}`,
-    error_code: 'NO_ANSWER',
-    status_code: 503,
-    request_id: '',
-  }
+  const problem = problemOf(
+    503,
+    `The server gave no answer: ${cause instanceof Error ? cause.message : cause}`,
+  )
   const headers = { 'content-type': 'application/problem+json' }
   // older engines have no `Response.json`
   return new Response(JSON.stringify(problem), { status: 503, headers })
+}
+
+/** @returns a problem for an answer of something else, such as a proxy, or another server at a wrong address */
+export function notTaskwell({ status, headers, url }: Response): NoAnswer {
+  const what = `status ${status}, ${headers.get('content-type') ?? 'no content type'}`
+  return problemOf(status, `This is not an answer of Taskwell: ${what}${url && `, from ${url}`}`)
+}
+
+function problemOf(status: number, detail: string): NoAnswer {
+  // the status of a proxy's answer is not in the types: they have those that the server gives
+  const typed = status as 503
+  const code = 'NO_ANSWER'
+  return {
+    type: 'about:blank',
+    title: 'No answer',
+    status: typed,
+    detail,
+    error_code: code,
+    status_code: typed,
+    request_id: '',
+  }
 }
 
 /** The server has answered with a problem, or not at all. */
@@ -23,10 +39,10 @@ export class RequestError extends Error {
   readonly status: number
   /** The answer's body. */
   readonly value: unknown
-  /** What is wrong; undefined if the answer came from another server, such as a proxy. */
-  readonly problem: Problem | NoAnswer | undefined
+  /** What is wrong; `NO_ANSWER` also if the answer came from another server, such as a proxy. */
+  readonly problem: Problem | undefined
   /** The problem's `error_code`. */
-  readonly code: ErrorCode | 'NO_ANSWER' | undefined
+  readonly code: ErrorCode | undefined
 
   constructor(status: number, value: unknown) {
     const problem = isProblem(value) ? value : undefined
@@ -51,6 +67,6 @@ export async function unwrap<Data>(call: Promise<Answer<Data>>): Promise<Data> {
   return data
 }
 
-export function isProblem(value: unknown): value is Problem | NoAnswer {
+export function isProblem(value: unknown): value is Problem {
   return typeof value === 'object' && value !== null && 'error_code' in value
 }

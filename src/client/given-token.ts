@@ -4,8 +4,15 @@ import type { Token } from './send'
 import type { Session, SessionEnds } from './session-state'
 import { createSessionStore, sessionView, toUser } from './session-store'
 
-/** A token, or a function that gives one; see `ClientOptions.token`. */
-export type GivenToken = Token | ((options: { expired?: string | undefined }) => Token | Promise<Token>)
+/** A function that gives a token; see `ClientOptions.token`. */
+export interface TokenFunction {
+  (options: { expired?: string | undefined }): Token | Promise<Token>
+  /** Calls a function whenever another token may be given, such as after the user has signed in. */
+  onChange?: (listener: () => void) => unknown
+}
+
+/** A token, or a function that gives one. */
+export type GivenToken = Token | TokenFunction
 
 export interface GivenSession extends SessionEnds {
   view: Session
@@ -24,8 +31,12 @@ export function createGivenSession(given: Exclude<GivenToken, undefined>): Given
   let asked = 0
   let answered = 0
   let hasEnded = false
+  let last: Token
+  /** The token that the user has signed out with: a function that keeps its token has to ask for another one. */
+  let ended: string | undefined
 
   function take(token: Token): Token {
+    last = token
     const id = subjectOf(token)
     if (id !== undefined) state.signedIn(toUser(id, { ...claimsOf(token), created_at: null }))
     else state.signedOut(state.current.user ? 'signed-out' : state.current.reason)
@@ -34,7 +45,8 @@ export function createGivenSession(given: Exclude<GivenToken, undefined>): Given
   async function ask(options: { expired?: string }): Promise<Token> {
     if (typeof given !== 'function') return hasEnded ? undefined : given
     const number = ++asked
-    const token = await given(options)
+    const token = await given({ expired: ended, ...options })
+    if (token !== ended) ended = undefined
     // not one that was asked for before the user signed out
     if (number > answered) {
       answered = number
@@ -46,6 +58,8 @@ export function createGivenSession(given: Exclude<GivenToken, undefined>): Given
   const watch = () => void ask({}).catch(() => {})
 
   if (typeof given !== 'function') take(given)
+  // if nobody has asked yet, nobody waits for the answer
+  else given.onChange?.(() => state.current.status !== 'loading' && watch())
   return {
     view: sessionView(
       state,
@@ -64,6 +78,7 @@ export function createGivenSession(given: Exclude<GivenToken, undefined>): Given
     },
     async end() {
       hasEnded = true
+      ended = last ?? undefined
       answered = asked
       state.signedOut('signed-out')
       await state.cleared

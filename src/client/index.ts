@@ -147,17 +147,22 @@ export function createClient(
   const calls = connect(timeoutMs)
   const { auth, todos } = calls.api.v1
   const keptIn = new Set([storage])
+  /** Users whose tasks have stayed: the session had expired, or another user had signed in. */
+  const left = new Set<string>()
   // also if no `sync` is running then
-  session.onEnd((reason, userKey) =>
-    Promise.all(
-      [...keptIn].map(
-        (each) => reason === 'signed-out' && each && removeQuietly(each, tasksKey(url, userKey)),
-      ),
-    ),
-  )
+  const forget = (userKey: string) =>
+    Promise.all([...keptIn].map((each) => each && removeQuietly(each, tasksKey(url, userKey))))
+  session.onEnd((reason, userKey) => (reason === 'signed-out' ? forget(userKey) : left.add(userKey)))
+  const { signUp, signIn, signOut } = accountCalls(auth, own, foreign?.end)
   return withFunctions(calls, {
     session: session.view,
-    ...accountCalls(auth, own, foreign?.end),
+    signUp,
+    signIn,
+    async signOut() {
+      await signOut()
+      await Promise.all([...left].map(forget))
+      left.clear()
+    },
     page: (query?: TaskQuery) => readPage(todos, query),
     update: (task: Task, change: TaskUpdate | ((current: Task) => TaskUpdate)) =>
       updateTask(todos, task, change),

@@ -21,11 +21,18 @@ export function openStorage(storage: KeyValueStorage | StorageName | undefined):
 }
 
 /** Some browsers have a database and refuse to open it: then what is stored lives with the page. */
-function orMemory(storage: KeyValueStorage): KeyValueStorage {
-  let opening: Promise<KeyValueStorage> | undefined
-  const open = () => {
-    opening ??= Promise.resolve(storage.getItem('')).then(() => storage, inMemory)
-    return opening
+export function orMemory(storage: KeyValueStorage): KeyValueStorage {
+  const memory = inMemory()
+  let isOpen = false
+  /** After a failure, the next call tries again: it may be the first that writes over what another user has left. */
+  async function open(): Promise<KeyValueStorage> {
+    try {
+      if (!isOpen) await storage.getItem('')
+      isOpen = true
+      return storage
+    } catch {
+      return memory
+    }
   }
   return {
     getItem: async (key) => (await open()).getItem(key),

@@ -130,10 +130,10 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
   async function read(): Promise<string | null> {
     return (await storage?.getItem(key)) ?? null
   }
-  /** What is read of the storage meanwhile does not count. */
+  /** One after the other. What is read of the storage meanwhile does not count. */
   function write<T>(work: () => Promise<T>): Promise<T> {
-    const done = work()
-    writing = Promise.all([writing, done.catch(() => {})])
+    const done = writing.then(work)
+    writing = done.catch(() => {})
     return done
   }
   async function put(next: Tokens | undefined): Promise<void> {
@@ -175,6 +175,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
   /** Looks whether another tab has stored something. */
   async function look(): Promise<void> {
     await ensureLoaded()
+    if (!storage) return
     let text: string | null
     let before: unknown
     do {
@@ -270,7 +271,8 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
     view: sessionView(state, ensureLoaded),
     onEnd: state.onEnd,
     async userKey() {
-      await ensureLoaded()
+      // another tab may have signed the user out just now
+      await look()
       return tokens?.user.id
     },
     async start(answer) {
@@ -296,11 +298,7 @@ export function createSession({ key, refresh, storage }: SessionOptions): OwnSes
         left = ended
         throw error
       })
-      const [outcome] = await Promise.allSettled([
-        removed,
-        state.cleared,
-        removed.catch(() => {}).then(() => endOnServer(ended.refresh)),
-      ])
+      const [outcome] = await Promise.allSettled([removed, state.cleared, endOnServer(ended.refresh)])
       if (outcome.status === 'rejected') throw outcome.reason
     },
     async accessToken() {

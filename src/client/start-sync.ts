@@ -62,7 +62,12 @@ export async function startSync(
     }
   }
   async function follow(): Promise<void> {
-    const userKey = await session.userKey()
+    const stopped = new Promise<undefined>((resolve) => {
+      ending.signal.addEventListener('abort', () => resolve(undefined))
+    })
+    // a token function may take its time
+    const userKey = await Promise.race([session.userKey(), stopped])
+    if (ending.signal.aborted) return
     if (storage && userKey !== undefined && cursor === undefined) {
       const isCurrent = async () => (await session.userKey()) === userKey
       kept = createTaskStorage(storage, tasksKey(url, userKey), isCurrent)

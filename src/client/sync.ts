@@ -151,7 +151,7 @@ export async function keepUp(
   function follow(): Promise<void> {
     return watch(async (signal, heard) => {
       for await (const event of share((stream) => readStream(stream, heard), signal, heard)) {
-        refuseStopped()
+        if (signal.aborted) return
         if (event === 'open') isLive()
         // an event of another tab may be older than the cursor: without a revision to compare, ask the server
         else if (event === 'gap' || revision === 0) await catchUp()
@@ -204,13 +204,18 @@ export async function keepUp(
     const fallSilent = () => giveUp(`Nothing has come from the server for ${SILENCE / 1000} seconds`)
     stopping.addEventListener('abort', stop)
     const stopListening = onPage('offline', () => giveUp('The browser has lost its connection'))
+    // not every `fetch` heeds the signal
+    const aborted = new Promise<never>((_, fail) => {
+      connection.signal.addEventListener('abort', () => fail(new Error('the connection was given up')))
+    })
+    aborted.catch(() => {})
     let silence = setTimeout(fallSilent, SILENCE)
     const heard = () => {
       clearTimeout(silence)
       if (!connection.signal.aborted) silence = setTimeout(fallSilent, SILENCE)
     }
     try {
-      return await work(connection.signal, heard)
+      return await Promise.race([work(connection.signal, heard), aborted])
     } catch (error) {
       throw reason ?? error
     } finally {

@@ -66,6 +66,8 @@ export function createTaskStorage(
     if (!isDirty || isOver || !position || !(await isCurrent()) || isOver) return
     isDirty = false
     await storage.setItem(key, toText())
+    // the user may have signed out in another tab while that was written
+    if (!(await isCurrent())) await drop()
   }
   /** One write at a time. A full storage gets its room back: the tokens may need it. */
   function save(): Promise<void> {

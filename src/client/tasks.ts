@@ -17,7 +17,8 @@ export async function updateTask(
     const body = typeof change === 'function' ? change(current) : change
     const headers = { 'if-match': `"${current.revision}"` }
     const answer = await todos({ id: task.id }).patch(body, { headers })
-    if (answer.error?.status !== 412) return answer
+    // a proxy may answer 412 too
+    if (answer.error?.status !== 412 || answer.error.code !== 'PRECONDITION_FAILED') return answer
     current = answer.error.value.current
     // An object that the task equals already is done. What a function gives may be equal and still another device's
     // change, such as a count that both have raised: that is done only if an answer to this call may have been lost.

@@ -27,7 +27,7 @@ export function createPublicPath({ publicUrl, trustedProxyHops }: PublicSettings
     const path = new URL(publicUrl).pathname
     return { ...(path !== '/' && { prefix: () => path }), address: () => publicUrl }
   }
-  if (trustedProxyHops === 0) return { address: ({ request }) => new URL(request.url).origin }
+  if (trustedProxyHops === 0) return { address: originOf }
   const prefix = ({ headers }: Request) => forwardedPrefix(headers.get(PREFIX_HEADER), trustedProxyHops)
   return {
     prefix,
@@ -37,6 +37,11 @@ export function createPublicPath({ publicUrl, trustedProxyHops }: PublicSettings
       return prefix(request) || '/'
     },
   }
+}
+
+/** A request without a good `Host` has a URL without an origin. */
+function originOf({ request }: Arrival): string {
+  return URL.parse(request.url)?.origin ?? '/'
 }
 
 const PREFIX_HEADER = 'X-Forwarded-Prefix'

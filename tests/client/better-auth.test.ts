@@ -168,6 +168,49 @@ describe('a token of Better Auth', () => {
     expect(await whoIs(client)).toBe(bob.userId)
   })
 
+  test('is asked for again when the user signs in or out, so that the session follows without a call', async () => {
+    const { jar, options } = browser()
+    const authClient = createAuthClient({ ...options, plugins: [jwtClient()] })
+    const client = createClient(url, { token: betterAuthToken(authClient) })
+    const told: SessionState[] = []
+    client.session.onChange((state) => told.push(state))
+    await client.session.ready
+    expect(client.session.status).toBe('signed-out')
+    const sync = client.sync(new Map())
+    const signUp = async () => {
+      const email = `${crypto.randomUUID()}@example.com`
+      const { data } = await authClient.signUp.email({
+        email,
+        password: 'correct horse battery',
+        name: 'Ann',
+      })
+      jar.session = String(data?.token)
+      return String(data?.user.id)
+    }
+    const ann = await signUp()
+    await until(() => client.session.user?.id === ann)
+    await expect(sync.ended).rejects.toThrow()
+    await authClient.signOut()
+    jar.session = undefined
+    await until(() => client.session.status === 'signed-out')
+    const bob = await signUp()
+    await until(() => client.session.user?.id === bob)
+    expect(told.map(({ user }) => user?.id)).toEqual([undefined, ann, undefined, bob])
+  })
+
+  test('that was kept is not sent after `signOut` of the client', async () => {
+    const { jar, options } = browser()
+    const [ann, bob] = [await issuer.signUp(), await issuer.signUp()]
+    jar.session = ann.session
+    const { $fetch } = createAuthClient({ ...options, plugins: [jwtClient()] })
+    // it cannot tell of another user
+    const client = createClient(url, { token: betterAuthToken({ $fetch }) })
+    expect(await whoIs(client)).toBe(ann.userId)
+    jar.session = bob.session
+    await client.signOut()
+    expect(await whoIs(client)).toBe(bob.userId)
+  })
+
   test('is dropped when the session that the app has asked for becomes another one', async () => {
     const { jar, authClient, token, userId } = await signedIn()
     const first = await token()

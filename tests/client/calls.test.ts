@@ -97,36 +97,50 @@ describe('a call', () => {
 describe('an answer', () => {
   test.each([
     ['application/json', '{"a":"2026-01-15"}', { a: '2026-01-15' }],
-    ['application/json; charset=utf-8', '[1]', [1]],
+    ['Application/JSON; charset=utf-8', '[1]', [1]],
     ['application/vnd.taskwell.page+json', '{"a":1}', { a: 1 }],
-    ['text/plain', '42', '42'],
-    ['application/jsonl', '{}', '{}'],
   ])('of %s is %p read as %p', async (type, body, data) => {
     const { api } = answered(body, type)
     expect(await api.health.get()).toMatchObject({ status: 200, data, error: null })
   })
 
-  test('without a body is empty text', async () => {
-    const { api } = callsTo(() => new Response(null, { status: 204 }))
+  test.each(['', 'application/json'])('without a body is empty text, with the type %p', async (type) => {
+    const { api } = answered(null, type, 204)
     expect(await api.api.v1.todos({ id: 1 }).delete()).toMatchObject({ status: 204, data: '', error: null })
   })
 
-  test.each([
-    [404, 'application/problem+json', '{"error_code":"TASK_NOT_FOUND"}', { error_code: 'TASK_NOT_FOUND' }],
-    [502, 'text/html', '<h1>Bad gateway</h1>', '<h1>Bad gateway</h1>'],
-    [502, 'application/json', '<h1>Bad gateway</h1>', '<h1>Bad gateway</h1>'],
-    [304, 'application/json', null, ''],
-  ])('of %i and %s is an error that can be thrown', async (status, type, body, value) => {
-    const { api } = answered(body, type, status)
+  test('of a problem is an error that can be thrown', async () => {
+    const { api } = answered(
+      '{"error_code":"TASK_NOT_FOUND","detail":"gone"}',
+      'application/problem+json',
+      404,
+    )
     const { data, error } = await api.api.v1.todos({ id: 1 }).get()
     expect(data).toBeNull()
     expect(error).toBeInstanceOf(RequestError)
-    expect({ ...error }).toMatchObject({ status, value })
+    const value = { error_code: 'TASK_NOT_FOUND', detail: 'gone' }
+    expect({ ...error }).toMatchObject({ status: 404, code: 'TASK_NOT_FOUND', value })
   })
 
-  test('that claims to be JSON and is not rejects the call', async () => {
-    const { api } = answered('<h1>Welcome</h1>', 'application/json')
-    await expect(api.health.get()).rejects.toThrow(SyntaxError)
+  test.each<[number, string, string | null, number]>([
+    [200, 'text/html', '<h1>Welcome to the hotel</h1>', 503],
+    [200, 'application/json', '<h1>Welcome to the hotel</h1>', 503],
+    [200, 'application/json', '', 503],
+    [200, 'application/json', 'null', 503],
+    [200, 'application/jsonl', '{}', 503],
+    [502, 'text/html', '<h1>Bad gateway</h1>', 502],
+    [502, 'application/json', '<h1>Bad gateway</h1>', 502],
+    [404, 'text/plain', 'Cannot GET', 404],
+  ])('of %i, %s and %p is of something else: an error of status %i', async (given, type, body, status) => {
+    const { api } = answered(body, type, given)
+    const { data, error, response } = await api.api.v1.todos({ id: 1 }).get()
+    expect([data, response.status, Number(error?.status), error?.code]).toEqual([
+      null,
+      given,
+      status,
+      'NO_ANSWER',
+    ])
+    expect(error?.value.detail).toContain(`not an answer of Taskwell: status ${given}, ${type}`)
   })
 })
 

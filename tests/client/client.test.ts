@@ -396,13 +396,17 @@ describe('a walk through all tasks', () => {
     expect(error).toMatchObject({ status: 503, problem: { error_code: 'NO_ANSWER' } })
   })
 
-  test("with a proxy's own answer throws the answer's status", async () => {
+  test("with a proxy's own answer throws the answer's status, and says that it is not Taskwell's", async () => {
     const type = { 'content-type': 'text/html' }
     const fetch = () => new Response('<h1>Bad Gateway</h1>', { status: 502, headers: type })
     await using proxy = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch })
     const error = await collect(allTasks(createClient(String(proxy.url)))).catch((thrown: unknown) => thrown)
     expect(error).toBeInstanceOf(RequestError)
-    expect(error).toMatchObject({ status: 502, problem: undefined })
+    expect(error).toMatchObject({
+      status: 502,
+      code: 'NO_ANSWER',
+      message: expect.stringContaining('not an answer of Taskwell'),
+    })
   })
 
   test('works if the server is below a path', async () => {

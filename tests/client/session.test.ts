@@ -5,7 +5,7 @@ import { signAccessToken } from '../../src/auth/token'
 import { type Client, type ClientOptions, createClient, type KeyValueStorage } from '../../src/client/index'
 import { testApp } from '../support/app'
 import { type MemoryStorage, memoryStorage } from '../support/memory-storage'
-import { hurry, hurryUntil, until } from '../support/time'
+import { hurry, hurryUntil, turns, until } from '../support/time'
 
 const env = { RATE_LIMIT_PER_MINUTE: '1000000', AUTH_RATE_LIMIT_PER_MINUTE: '1000000' }
 const { app, settings, sql } = await testApp(env)
@@ -325,6 +325,49 @@ describe('signing out', () => {
     await Promise.all([client.signOut(), client.signOut()])
     await client.signOut()
     expect(count(LOGOUT)).toBe(1)
+  })
+
+  test('does not take away the tokens of the user who signs in meanwhile', async () => {
+    const storage = memoryStorage()
+    const { promise: answered, resolve: answer } = Promise.withResolvers<void>()
+    const slow = {
+      ...storage,
+      async removeItem(key: string) {
+        await answered
+        await Bun.sleep(20)
+        storage.removeItem(key)
+      },
+    }
+    const bob = { email: newEmail(), password: PASSWORD }
+    await open(memoryStorage()).client.signUp(bob)
+    const { client } = open(slow, async ({ path }, deliver) => {
+      const response = await deliver()
+      if (path.endsWith('/login')) answer()
+      return response
+    })
+    await client.signUp({ email: newEmail(), password: PASSWORD })
+    const [, signedIn] = await Promise.all([client.signOut(), client.signIn(bob)])
+    expect(storage.tokens().user).toBe(String(signedIn.data?.user.id))
+  })
+
+  test('removes tokens that are just being written', async () => {
+    const storage = memoryStorage()
+    const { promise: held, resolve: pass } = Promise.withResolvers<void>()
+    const slow = {
+      ...storage,
+      async setItem(key: string, value: string) {
+        await held
+        storage.setItem(key, value)
+      },
+    }
+    const { client } = open(slow)
+    const signingUp = client.signUp({ email: newEmail(), password: PASSWORD })
+    await until(() => client.session.status === 'signed-in')
+    const signingOut = client.signOut()
+    await turns()
+    pass()
+    await Promise.all([signingUp, signingOut])
+    expect([client.session.status, storage.content.size]).toEqual(['signed-out', 0])
   })
 
   test('ends the session on the server also if the storage fails, and removes the tokens the next time', async () => {

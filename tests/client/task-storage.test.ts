@@ -162,7 +162,7 @@ describe('the next page', () => {
     const changes: Change[] = []
     const sync = client.sync(store, { onChange: (batch) => changes.push(...batch) })
     stops.add(sync.stop)
-    return { store, changes, sync }
+    return { client, store, changes, sync }
   }
   /** Opens a page until it has all tasks. */
   async function visit(storage: MemoryStorage) {
@@ -270,6 +270,50 @@ describe('the next page', () => {
     await client.signOut()
     expect(client.session.status).toBe('signed-out')
   })
+
+  test('signs out also if `fetch` ignores the signal that aborts a stream, and the server cannot be told', async () => {
+    const { storage, create } = await signedUp()
+    await create('Buy milk')
+    const { sync, store, client } = openPage(storage, {
+      async fetcher(requested, { signal: _, ...init }) {
+        return requested.endsWith('/logout') ? new Response(null, { status: 500 }) : fetch(requested, init)
+      },
+    })
+    await until(() => sync.status === 'live')
+    await client.signOut()
+    await sync.ended
+    expect([store.size, storage.content.size]).toEqual([0, 0])
+  })
+
+  test.each(['expired', 'replaced'])(
+    'removes what stayed after %s when the user signs out there',
+    async (reason) => {
+      const { storage, create } = await signedUp()
+      await create('Buy milk')
+      let isOver = false
+      const refusal = (code: string) =>
+        Response.json({ error_code: code, status: 401, detail: code }, { status: 401 })
+      const { sync, client } = openPage(storage, {
+        async fetcher(requested, init) {
+          if (!isOver) return fetch(requested, init)
+          return refusal(requested.endsWith('/refresh') ? 'TOKEN_INVALID' : 'TOKEN_EXPIRED')
+        },
+      })
+      await until(() => keyOf(storage) !== '')
+      const tasks = keyOf(storage)
+      if (reason === 'expired') isOver = true
+      else {
+        const other = createClient(url, { storage })
+        await other.signUp({ email: `${crypto.randomUUID()}@example.com`, password: 'correct horse battery' })
+      }
+      await client.api.v1.todos.get()
+      await expect(sync.ended).rejects.toThrow()
+      expect(client.session.reason).toBe(reason as 'expired')
+      storage.setItem(tasks, 'kept')
+      await client.signOut()
+      expect(storage.getItem(tasks)).toBeNull()
+    },
+  )
 
   test('keeps its tasks when the session has expired', async () => {
     const { storage, create } = await signedUp()

@@ -183,6 +183,30 @@ describe('X-Forwarded-Prefix', () => {
   })
 })
 
+test.each(['', 'Host: \r\n', 'Host: a b\r\n'])(
+  'the document is answered also to a request with the host %p',
+  async (host) => {
+    open.app.listen({ port: 0, hostname: '127.0.0.1' })
+    const port = Number(open.app.server?.port)
+    const { promise, resolve } = Promise.withResolvers<string>()
+    let answer = ''
+    const socket = await Bun.connect({
+      hostname: '127.0.0.1',
+      port,
+      socket: {
+        data(_, bytes) {
+          answer += bytes.toString()
+        },
+        close: () => resolve(answer),
+      },
+    })
+    socket.write(`GET /openapi.json HTTP/1.0\r\n${host}Connection: close\r\n\r\n`)
+    expect(await promise).toStartWith('HTTP/1.')
+    expect(answer).not.toContain(' 500 ')
+    await open.app.stop(true)
+  },
+)
+
 describe.each(['/docs', '/docs/', '/redoc', '/redoc/'])('what %s links', (path) => {
   test('is beside it, at the root and below a path', async () => {
     const { body } = await open.call('GET', path)
