@@ -20,7 +20,7 @@ export function accountCalls(auth: SignInCalls, session: OwnSession, endGiven = 
   }
   async function signOut(): Promise<void> {
     await endGiven()
-    await session.end((refresh_token) => auth.logout.post({ refresh_token }).catch(() => {}))
+    await session.end((refresh_token) => auth.logout.post({ refresh_token }))
   }
   return { signUp, signIn, signOut }
 }

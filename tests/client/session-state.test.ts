@@ -193,6 +193,22 @@ describe('the session', () => {
     expect(session.status).toBe('signed-in')
   })
 
+  test.each(['<h1>Welcome to the hotel</h1>', 'null', '{"id":"another"}'])(
+    'does not follow %p in place of the user',
+    async (text) => {
+      const answer = { body: '' }
+      const { client, session, user } = await signedUp({
+        fetcher: async (requested, init) =>
+          answer.body && requested.endsWith('/users/me')
+            ? new Response(answer.body, { headers: { 'content-type': 'application/json' } })
+            : fetch(requested, init),
+      })
+      answer.body = text
+      await client.api.v1.users.me.get()
+      expect([session.status, session.user?.id]).toEqual(['signed-in', user.id])
+    },
+  )
+
   test('ends when the user deletes the account', async () => {
     const { client, session, storage } = await signedUp()
     await client.api.v1.users.me.delete({ password: PASSWORD })
