@@ -13,7 +13,8 @@ const types = {
   bytea: 'Buffer<ArrayBufferLike>',
   json: 'unknown',
   jsonb: 'unknown',
-  date: 'never',
+  date: 'string',
+  time: 'string',
   timestamp: 'never',
 }
 

@@ -2,7 +2,7 @@
 import { SignJWT } from 'jose'
 import { encodePosition as encodeChange } from '../src/sync/cursor'
 import { encodePosition } from '../src/tasks/cursor'
-import { NO_FILTER } from '../src/tasks/model'
+import { NO_FILTER } from '../src/tasks/filters'
 import { type Size, taskId, userId } from './fill'
 import type { Target } from './load'
 
@@ -114,7 +114,7 @@ export function readPage(audience: Audience, skipped: number): Target {
   const { user, owner, authorization } = someTask(audience)
   const id = taskId(audience.size, user, audience.size.tasks + 1 - skipped)
   const order = { owner, filter: NO_FILTER, order: 'created desc' } as const
-  const cursor = encodePosition(order, { id, title: '', revision: 0 })
+  const cursor = encodePosition(order, { id, title: '', position: null, revision: 0 })
   return { method: 'GET', path: `${LIST}&cursor=${cursor}`, headers: { authorization } }
 }
 

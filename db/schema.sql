@@ -1,5 +1,9 @@
 -- Made by `bun run db:schema`. Do not edit: write a migration.
--- The newest migration: 20261201000001_create_event_tickets.sql
+-- The newest migration: 20261210000004_fold_present_tasks.sql
+
+CREATE TYPE repeat_anchor AS ENUM ('due', 'completion');
+
+CREATE TYPE task_priority AS ENUM ('high', 'medium', 'low');
 
 CREATE OR REPLACE FUNCTION public.email_key(email text)
  RETURNS text
@@ -73,6 +77,27 @@ CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys USING btree (expires
 
 COMMENT ON TABLE public.idempotency_keys IS 'Answers to be given again to the same request, for a day';
 
+CREATE TABLE lists (
+  user_id text NOT NULL,
+  id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  name text NOT NULL,
+  color text,
+  "position" text COLLATE "C",
+  archived boolean NOT NULL DEFAULT false,
+  created_at timestamp(3) with time zone NOT NULL,
+  updated_at timestamp(3) with time zone NOT NULL,
+  revision bigint NOT NULL,
+  CONSTRAINT lists_pkey PRIMARY KEY (user_id, id),
+  CONSTRAINT lists_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE,
+  CONSTRAINT lists_color_is_rgb CHECK (color ~ '^#[0-9a-fA-F]{6}$'::text),
+  CONSTRAINT lists_name_length CHECK (char_length(name) >= 1 AND char_length(name) <= 100),
+  CONSTRAINT lists_position_length CHECK (char_length("position") >= 1 AND char_length("position") <= 1000),
+  CONSTRAINT lists_revision_positive CHECK (revision > 0)
+);
+
+COMMENT ON TABLE public.lists IS 'Lists of tasks';
+COMMENT ON COLUMN public.lists."position" IS 'Where the user has put the list; null: by its id';
+
 CREATE TABLE sessions (
   id uuid NOT NULL,
   user_id text NOT NULL,
@@ -109,6 +134,60 @@ CREATE INDEX refresh_tokens_by_session ON refresh_tokens USING btree (session_id
 
 COMMENT ON TABLE public.refresh_tokens IS 'Hashes of refresh tokens, used ones too, until they expire';
 
+CREATE OR REPLACE FUNCTION public.tag_key(name text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+RETURN NORMALIZE(upper((lower((NORMALIZE(name, NFC) COLLATE "und-x-icu")) COLLATE "und-x-icu")), NFC);
+
+CREATE OR REPLACE FUNCTION public.complete_task_row()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if new.ended then
+    new.title := '';
+    new.description := null;
+    new.priority := null;
+    new.due_date := null;
+    new.due_time := null;
+    new.time_zone := null;
+    new.due_at := null;
+    new.overdue_at := null;
+    new.reminders := '{}';
+    new.remind_at := null;
+    new.repeat := null;
+    new.next_id := null;
+    new.tags := '{}';
+    new.list_id := null;
+    new.parent_id := null;
+    new.position := null;
+  end if;
+  new.completed_at := case
+    when new.ended or not new.completed then null
+    when tg_op = 'UPDATE' and old.completed then old.completed_at
+    when tg_op = 'INSERT' and new.completed_at is not null then new.completed_at
+    else new.updated_at
+  end;
+  new.folded := case
+    when octet_length(new.title) <> char_length(new.title)
+      or octet_length(new.description) <> char_length(new.description)
+    then fold(concat_ws(e'\n', new.title, new.description))
+  end;
+  return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.index_tags()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  delete from task_tags where user_id = new.user_id and task_id = new.id;
+  insert into task_tags (user_id, key, task_id, name)
+  select new.user_id, tag_key(name), new.id, name from unnest(new.tags) as name;
+  return null;
+end $function$;
+
 CREATE TABLE tasks (
   user_id text NOT NULL,
   id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
@@ -120,24 +199,92 @@ CREATE TABLE tasks (
   revision bigint NOT NULL,
   deleted_at timestamp(3) with time zone,
   ended boolean NOT NULL DEFAULT false,
+  completed_at timestamp(3) with time zone,
+  priority task_priority,
+  due_date date,
+  due_time time(0) without time zone,
+  time_zone text,
+  due_at timestamp(3) with time zone,
+  overdue_at timestamp(3) with time zone,
+  reminders integer[] NOT NULL DEFAULT '{}'::integer[],
+  remind_at timestamp(3) with time zone,
+  repeat text,
+  repeat_from repeat_anchor NOT NULL DEFAULT 'due'::repeat_anchor,
+  next_id bigint,
+  tags text[] NOT NULL DEFAULT '{}'::text[],
+  list_id bigint,
+  parent_id bigint,
+  has_steps boolean NOT NULL DEFAULT false,
+  deleted_with_parent boolean NOT NULL DEFAULT false,
+  "position" text COLLATE "C",
+  folded text,
   CONSTRAINT tasks_pkey PRIMARY KEY (user_id, id),
+  CONSTRAINT tasks_list_id_fkey FOREIGN KEY (user_id, list_id) REFERENCES lists(user_id, id) ON DELETE SET NULL (list_id),
+  CONSTRAINT tasks_parent_id_fkey FOREIGN KEY (user_id, parent_id) REFERENCES tasks(user_id, id) ON DELETE SET NULL (parent_id),
   CONSTRAINT tasks_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE,
   CONSTRAINT tasks_description_length CHECK (char_length(description) <= 1000),
+  CONSTRAINT tasks_due_at_is_of_due_time CHECK ((due_at IS NULL) = (due_time IS NULL)),
+  CONSTRAINT tasks_due_date_range CHECK (due_date >= '1900-01-01'::date AND due_date <= '9999-12-31'::date),
+  CONSTRAINT tasks_due_time_needs_day_and_zone CHECK (due_time IS NULL OR due_date IS NOT NULL AND time_zone IS NOT NULL),
+  CONSTRAINT tasks_ended_has_no_content CHECK (NOT ended OR description IS NULL AND num_nulls(completed_at, priority, due_date, time_zone, repeat, next_id, list_id, parent_id, "position", folded) = 10 AND tags = '{}'::text[]),
   CONSTRAINT tasks_ended_is_tombstone CHECK (deleted_at IS NOT NULL OR NOT ended),
+  CONSTRAINT tasks_is_not_its_own_parent CHECK (parent_id <> id),
+  CONSTRAINT tasks_overdue_at_is_of_due_date CHECK ((overdue_at IS NULL) = (due_date IS NULL)),
+  CONSTRAINT tasks_position_length CHECK (char_length("position") >= 1 AND char_length("position") <= 1000),
+  CONSTRAINT tasks_remind_at_is_of_reminders CHECK (remind_at IS NULL OR reminders <> '{}'::integer[]),
+  CONSTRAINT tasks_reminders_count CHECK (cardinality(reminders) <= 5),
+  CONSTRAINT tasks_reminders_need_day_and_zone CHECK (reminders = '{}'::integer[] OR due_date IS NOT NULL AND time_zone IS NOT NULL),
+  CONSTRAINT tasks_reminders_range CHECK (('-1440'::integer <= ALL (reminders)) AND (40320 >= ALL (reminders))),
+  CONSTRAINT tasks_repeat_length CHECK (char_length(repeat) >= 1 AND char_length(repeat) <= 200),
+  CONSTRAINT tasks_repeat_needs_day CHECK (repeat IS NULL OR due_date IS NOT NULL),
   CONSTRAINT tasks_revision_positive CHECK (revision > 0),
+  CONSTRAINT tasks_tags_count CHECK (cardinality(tags) <= 20),
+  CONSTRAINT tasks_time_zone_length CHECK (char_length(time_zone) >= 1 AND char_length(time_zone) <= 100),
   CONSTRAINT tasks_title_length CHECK (char_length(title) >= 1 AND char_length(title) <= 200 OR ended AND title = ''::text)
 );
 
 CREATE INDEX tasks_by_deletion ON tasks USING btree (deleted_at) WHERE deleted_at IS NOT NULL;
+CREATE INDEX tasks_by_list ON tasks USING btree (user_id, list_id, id) WHERE list_id IS NOT NULL;
+CREATE INDEX tasks_by_parent ON tasks USING btree (user_id, parent_id, id) WHERE parent_id IS NOT NULL;
+CREATE INDEX tasks_by_position ON tasks USING btree (user_id, "position") WHERE "position" IS NOT NULL;
+CREATE INDEX tasks_by_reminder ON tasks USING btree (remind_at) WHERE remind_at IS NOT NULL;
 CREATE INDEX tasks_by_revision ON tasks USING btree (user_id, revision);
 CREATE INDEX tasks_by_title ON tasks USING btree (user_id, lower(title), id) WHERE deleted_at IS NULL;
 CREATE INDEX tasks_in_trash ON tasks USING btree (user_id, revision) WHERE deleted_at IS NOT NULL AND NOT ended;
 CREATE INDEX tasks_live ON tasks USING btree (user_id, id) INCLUDE (completed) WHERE deleted_at IS NULL;
 
+CREATE TRIGGER tasks_complete_changed_row BEFORE UPDATE ON tasks FOR EACH ROW WHEN (new.completed <> old.completed OR new.ended <> old.ended OR new.title <> old.title OR new.description IS DISTINCT FROM old.description) EXECUTE FUNCTION complete_task_row();
+CREATE TRIGGER tasks_complete_new_row BEFORE INSERT ON tasks FOR EACH ROW WHEN (new.completed OR new.ended OR octet_length(new.title) <> char_length(new.title) OR octet_length(new.description) <> char_length(new.description)) EXECUTE FUNCTION complete_task_row();
+CREATE TRIGGER tasks_index_changed_tags AFTER UPDATE ON tasks FOR EACH ROW WHEN (new.tags <> old.tags) EXECUTE FUNCTION index_tags();
+CREATE TRIGGER tasks_index_new_tags AFTER INSERT ON tasks FOR EACH ROW WHEN (new.tags <> '{}'::text[]) EXECUTE FUNCTION index_tags();
+
 COMMENT ON TABLE public.tasks IS 'Tasks and the tombstones of deleted ones';
+COMMENT ON COLUMN public.tasks."position" IS 'Where the user has put the task; null: by its id';
 COMMENT ON COLUMN public.tasks.deleted_at IS 'Set: a tombstone';
+COMMENT ON COLUMN public.tasks.deleted_with_parent IS 'Deleted because its parent was: it comes back with the parent';
 COMMENT ON COLUMN public.tasks.ended IS 'Deleted for good: the content is gone, the tombstone stays until it is purged';
+COMMENT ON COLUMN public.tasks.folded IS 'Title and description for searches; null: they are plain ASCII';
+COMMENT ON COLUMN public.tasks.has_steps IS 'It has or had steps, so a deletion has to look for them';
+COMMENT ON COLUMN public.tasks.next_id IS 'The task that followed this one when it was completed';
+COMMENT ON COLUMN public.tasks.overdue_at IS 'due_at, or the end of due_date in the time zone (UTC without one)';
+COMMENT ON COLUMN public.tasks.remind_at IS 'When the next reminder falls due';
 COMMENT ON COLUMN public.tasks.revision IS 'users.revision when this row last changed';
+
+CREATE TABLE task_tags (
+  user_id text NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  task_id bigint NOT NULL,
+  name text NOT NULL,
+  CONSTRAINT task_tags_pkey PRIMARY KEY (user_id, key, task_id),
+  CONSTRAINT task_tags_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES tasks(user_id, id) ON DELETE CASCADE,
+  CONSTRAINT task_tags_key_is_of_name CHECK (key = tag_key(name)),
+  CONSTRAINT task_tags_name_has_no_comma CHECK (name !~ ','::text),
+  CONSTRAINT task_tags_name_length CHECK (char_length(name) >= 1 AND char_length(name) <= 50)
+);
+
+CREATE INDEX task_tags_by_task ON task_tags USING btree (user_id, task_id);
+
+COMMENT ON TABLE public.task_tags IS 'Which tasks have a tag, those in the trash too';
 
 CREATE OR REPLACE FUNCTION public.end_sessions(account_id text, kept_session_id uuid)
  RETURNS bigint
@@ -151,6 +298,79 @@ BEGIN ATOMIC
   SELECT count(*) AS count
     FROM ended;
 END;
+
+CREATE OR REPLACE FUNCTION public.fold(content text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+RETURN NORMALIZE(replace(replace(replace(translate(lower((regexp_replace((NORMALIZE(content, NFKD) COLLATE "C"), '[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c7\u064b-\u065f\u0670]+'::text, ''::text, 'g'::text) COLLATE "und-x-icu")), 'ςıøđłħŧ'::text, 'σiodlht'::text), 'ß'::text, 'ss'::text), 'æ'::text, 'ae'::text), 'œ'::text, 'oe'::text), NFC);
+
+CREATE OR REPLACE FUNCTION public.find_tasks(owner text, filter json)
+ RETURNS SETOF tasks
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+BEGIN ATOMIC
+ SELECT tasks.user_id,
+     tasks.id,
+     tasks.title,
+     tasks.description,
+     tasks.completed,
+     tasks.created_at,
+     tasks.updated_at,
+     tasks.revision,
+     tasks.deleted_at,
+     tasks.ended,
+     tasks.completed_at,
+     tasks.priority,
+     tasks.due_date,
+     tasks.due_time,
+     tasks.time_zone,
+     tasks.due_at,
+     tasks.overdue_at,
+     tasks.reminders,
+     tasks.remind_at,
+     tasks.repeat,
+     tasks.repeat_from,
+     tasks.next_id,
+     tasks.tags,
+     tasks.list_id,
+     tasks.parent_id,
+     tasks.has_steps,
+     tasks.deleted_with_parent,
+     tasks."position",
+     tasks.folded
+    FROM (( SELECT given.completed,
+             given.priorities,
+             given.tags,
+             given.list_id,
+             given.in_inbox,
+             given.parent_id,
+             given.is_no_step,
+             given.due_from,
+             given.due_to,
+             given.has_due_date,
+             given.overdue,
+             given.updated_from,
+             given.words,
+             ARRAY( SELECT (('%'::text || regexp_replace(fold(word.word), '([\\%_])'::text, '\\\1'::text, 'g'::text)) || '%'::text)
+                    FROM unnest(given.words) word(word)) AS patterns,
+             ARRAY( SELECT COALESCE(( SELECT task_tags.name
+                            FROM task_tags
+                           WHERE ((task_tags.user_id = find_tasks.owner) AND (task_tags.key = tag_key(tag.tag)))
+                          LIMIT 1), tag.tag) AS "coalesce"
+                    FROM unnest(given.tags) tag(tag)) AS spelled
+            FROM json_to_record(find_tasks.filter) given(completed boolean, priorities text[], tags text[], list_id bigint, in_inbox boolean, parent_id bigint, is_no_step boolean, due_from date, due_to date, has_due_date boolean, overdue boolean, updated_from timestamp with time zone, words text[])
+          OFFSET 0) wanted
+      JOIN tasks ON (((tasks.user_id = find_tasks.owner) AND (tasks.deleted_at IS NULL))))
+   WHERE (((wanted.completed IS NULL) OR (tasks.completed = wanted.completed)) AND ((wanted.priorities IS NULL) OR (COALESCE((tasks.priority)::text, 'none'::text) = ANY (wanted.priorities))) AND ((wanted.tags IS NULL) OR (tasks.tags @> wanted.spelled)) AND ((wanted.list_id IS NULL) OR (tasks.list_id = wanted.list_id)) AND ((wanted.in_inbox IS NULL) OR (tasks.list_id IS NULL)) AND ((wanted.parent_id IS NULL) OR (tasks.parent_id = wanted.parent_id)) AND ((wanted.is_no_step IS NULL) OR (tasks.parent_id IS NULL)) AND ((wanted.due_from IS NULL) OR (tasks.due_date >= wanted.due_from)) AND ((wanted.due_to IS NULL) OR (tasks.due_date <= wanted.due_to)) AND ((wanted.has_due_date IS NULL) OR ((tasks.due_date IS NOT NULL) = wanted.has_due_date)) AND ((wanted.overdue IS NULL) OR (wanted.overdue = ((NOT tasks.completed) AND (tasks.overdue_at IS NOT NULL) AND (tasks.overdue_at <= now())))) AND ((wanted.updated_from IS NULL) OR (tasks.updated_at >= wanted.updated_from)) AND ((wanted.words IS NULL) OR (COALESCE(tasks.folded, lower((concat_ws('
+'::text, tasks.title, tasks.description) COLLATE "C"))) ~~ ALL (wanted.patterns))));
+END;
+
+CREATE OR REPLACE FUNCTION public.position_of("position" text, id bigint)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN COALESCE("position", (('p'::text || lpad((id)::text, 16, '0'::text)) COLLATE "C"));
 
 CREATE OR REPLACE FUNCTION public.refuses_token(refuse_tokens_until timestamp with time zone, issued_at double precision)
  RETURNS boolean

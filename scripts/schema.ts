@@ -6,10 +6,10 @@ import postgres from 'postgres'
 const MIGRATIONS = join(import.meta.dir, '../db/migrations')
 export const SCHEMA_FILE = join(import.meta.dir, '../db/schema.sql')
 
-/** A table, view or function, with all that belongs to it. */
+/** A type, table, view or function, with all that belongs to it. */
 interface Block {
   name: string
-  kind: 'table' | 'view' | 'function'
+  kind: 'type' | 'table' | 'view' | 'function'
   text: string
   needs: string[]
 }
@@ -28,7 +28,7 @@ export function header(): string {
 /**
  * The same schema gives the same text, and the text makes the same schema. The migrations' own table is left out.
  *
- * @returns SQL in which each statement comes after those that it needs, else by name: tables, views, functions
+ * @returns SQL in which each statement comes after those that it needs, else by name: types, tables, views, functions
  * @throws Error that names what it cannot describe
  */
 export async function describeSchema(sql: postgres.Sql): Promise<string> {
@@ -60,6 +60,9 @@ const readBlocks = (sql: postgres.Sql) => sql<Block[]>`
     union all
     select oid, 'pg_proc'::regclass, oid::regprocedure::text, 'function'
     from pg_proc where pronamespace = 'public'::regnamespace
+    union all
+    select oid, 'pg_type'::regclass, oid::regtype::text, 'type'
+    from pg_type where typnamespace = 'public'::regnamespace and typtype = 'e'
   ), part as (
     select class, oid, name from block
     union all
@@ -105,6 +108,10 @@ const readBlocks = (sql: postgres.Sql) => sql<Block[]>`
     union all
     select block.name, 1, '', trim(trailing '\n' from pg_get_functiondef(oid)) || ';' from block where kind = 'function'
     union all
+    select block.name, 1, '', 'CREATE TYPE ' || name || ' AS ENUM ('
+      || (select string_agg(quote_literal(enumlabel), ', ' order by enumsortorder) from pg_enum where enumtypid = block.oid) || ');'
+    from block where kind = 'type'
+    union all
     select block.name, 2, indexrelid::regclass::text, pg_get_indexdef(indexrelid, 0, true) || ';'
     from block join pg_index on indrelid = block.oid
     where not exists (select from pg_constraint where conindid = indexrelid and contype in ('p', 'u', 'x'))
@@ -132,7 +139,7 @@ const readBlocks = (sql: postgres.Sql) => sql<Block[]>`
       order by needed.name
     ) as needs
   from block
-  order by array_position(array['table', 'view', 'function'], kind), name`
+  order by array_position(array['type', 'table', 'view', 'function'], kind), name`
 
 /** What `readBlocks` leaves out. The schema uses none of it yet. */
 const findUnknown = (sql: postgres.Sql) => sql<{ name: string }[]>`
@@ -142,7 +149,7 @@ const findUnknown = (sql: postgres.Sql) => sql<{ name: string }[]>`
   select 'extension ' || extname from pg_extension where extname <> 'plpgsql'
   union all
   select 'type ' || oid::regtype from pg_type
-  where typnamespace = 'public'::regnamespace and typtype in ('d', 'e', 'r')
+  where typnamespace = 'public'::regnamespace and typtype in ('d', 'r')
   union all
   select 'relation ' || oid::regclass from pg_class
   where relnamespace = 'public'::regnamespace and relkind not in ('r', 'v', 'i')

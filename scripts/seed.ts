@@ -4,8 +4,9 @@ import { readSettings } from '../src/cli/environment'
 import { openDatabase } from '../src/database/database'
 import { migrate } from '../src/database/migrations'
 import type { Sql } from '../src/database/sql'
+import { NO_FILTER } from '../src/tasks/filters'
 import { countTasks } from '../src/tasks/list-queries'
-import { NO_FILTER, type TaskCreate } from '../src/tasks/model'
+import type { TaskCreate } from '../src/tasks/model'
 import { createTask, writeTask } from '../src/tasks/queries'
 
 const DEMO = { id: 'demo', issuedAt: Date.now() / 1000, expiresAt: Number.POSITIVE_INFINITY, sessionId: null }

@@ -13,7 +13,7 @@ export function typeOf(schema: TSchema, direction: Direction): string {
 export function declarationOf(name: string, schema: TSchema, direction: Direction): string {
   const { description } = schema
   const type = unnamedType(schema, direction)
-  const declaration = type.startsWith('{') ? `interface ${name} ${type}` : `type ${name} = ${type}`
+  const declaration = schema['type'] === 'object' ? `interface ${name} ${type}` : `type ${name} = ${type}`
   return `${comment(description)}export ${declaration}\n`
 }
 

@@ -89,8 +89,10 @@ async function request(
 }
 
 function searchOf(query: Record<string, unknown>): string {
-  const parts = Object.entries(query).flatMap(([name, value]) =>
-    [value ?? []].flat().map((each) => `${encodeURIComponent(name)}=${encodeURIComponent(String(each))}`),
+  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null)
+  // a list becomes its items with commas between
+  const parts = given.map(
+    ([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(String(value))}`,
   )
   return parts.length > 0 ? `?${parts.join('&')}` : ''
 }

@@ -3,6 +3,8 @@ import type { Events, Options, Reply } from './answer'
 import type {
   AccountDeletion,
   AccountUpdate,
+  Batch,
+  BatchResults,
   Changes,
   Credentials,
   DeleteTaskQuery,
@@ -10,6 +12,7 @@ import type {
   Health,
   ListTasksQuery,
   ListTrashQuery,
+  Move,
   PasswordChange,
   ReadChangesQuery,
   Ready,
@@ -58,10 +61,65 @@ export interface TrashCalls {
   >
 }
 
+export interface BatchCalls {
+  /** Change several tasks at once. All operations are done, in their order, or none. A problem is that of the first operation that fails, and points to it. Counts as its number of operations under the rate limit. */
+  post(
+    body: Batch,
+    options?: Options<undefined, 'idempotency-key'>,
+  ): Reply<
+    BatchResults,
+    | 'MALFORMED_JSON'
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'OWNER_MISMATCH'
+    | 'TASK_NOT_FOUND'
+    | 'REQUEST_TIMEOUT'
+    | 'PRECONDITION_FAILED'
+    | 'PAYLOAD_TOO_LARGE'
+    | 'UNSUPPORTED_MEDIA_TYPE'
+    | 'VALIDATION_ERROR'
+    | 'IDEMPOTENCY_KEY_REUSED'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+}
+
 export interface CompleteCalls {
   /** Complete a task, or take it back. Without a body it toggles. With a body it sets the value, so that a retry is safe. */
   patch(
     body?: TaskCompletion | undefined,
+    options?: Options<undefined, 'if-match'>,
+  ): Reply<
+    Task,
+    | 'MALFORMED_JSON'
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'OWNER_MISMATCH'
+    | 'TASK_NOT_FOUND'
+    | 'REQUEST_TIMEOUT'
+    | 'PRECONDITION_FAILED'
+    | 'PAYLOAD_TOO_LARGE'
+    | 'UNSUPPORTED_MEDIA_TYPE'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+}
+
+export interface MoveCalls {
+  /** Move a task. Changes the `position` of this task alone, which `sort=position` sorts by. */
+  post(
+    body: Move,
     options?: Options<undefined, 'if-match'>,
   ): Reply<
     Task,
@@ -110,6 +168,7 @@ export interface RestoreCalls {
 
 export interface TodosByIdCalls {
   complete: CompleteCalls
+  move: MoveCalls
   restore: RestoreCalls
   /** Read a task. The task of another user gets the same answer as a task that does not exist. */
   get(
@@ -267,6 +326,7 @@ export interface ChangesCalls {
 
 export interface TodosCalls {
   trash: TrashCalls
+  batch: BatchCalls
   (params: { id: string | number }): TodosByIdCalls
   events: EventsCalls
   changes: ChangesCalls

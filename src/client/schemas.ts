@@ -175,6 +175,29 @@ export interface Task {
   title: string
   description: string | null
   completed: boolean
+  priority: 'high' | 'medium' | 'low' | null
+  due_date: string | null
+  due_time: string | null
+  time_zone: string | null
+  /** Minutes before the due moment; of a day without a time, before 00:00. Needs `due_date` and `time_zone` */
+  reminders: number[]
+  repeat: string | null
+  /** Whether the next day is counted from the due day or from the day of completion */
+  repeat_from: 'due' | 'completion'
+  /** In alphabetical order; names differ if they differ without case */
+  tags: string[]
+  /** A list of the user; `null`: the inbox */
+  list_id: number | null
+  /** The task that this is a step of; that one is no step */
+  parent_id: number | null
+  /** When it was completed */
+  completed_at: string | null
+  /** The moment of `due_date` and `due_time` in the time zone */
+  due_at: string | null
+  /** Sorts tasks, byte by byte, as the user has arranged them */
+  position: string
+  /** The task that followed this one when it was completed: its repetition */
+  next_id: number | null
   created_at: string
   updated_at: string
   /** The owner's count of changes when this task last changed */
@@ -211,6 +234,29 @@ export interface TrashedTask {
   title: string
   description: string | null
   completed: boolean
+  priority: 'high' | 'medium' | 'low' | null
+  due_date: string | null
+  due_time: string | null
+  time_zone: string | null
+  /** Minutes before the due moment; of a day without a time, before 00:00. Needs `due_date` and `time_zone` */
+  reminders: number[]
+  repeat: string | null
+  /** Whether the next day is counted from the due day or from the day of completion */
+  repeat_from: 'due' | 'completion'
+  /** In alphabetical order; names differ if they differ without case */
+  tags: string[]
+  /** A list of the user; `null`: the inbox */
+  list_id: number | null
+  /** The task that this is a step of; that one is no step */
+  parent_id: number | null
+  /** When it was completed */
+  completed_at: string | null
+  /** The moment of `due_date` and `due_time` in the time zone */
+  due_at: string | null
+  /** Sorts tasks, byte by byte, as the user has arranged them */
+  position: string
+  /** The task that followed this one when it was completed: its repetition */
+  next_id: number | null
   created_at: string
   updated_at: string
   /** The owner's count of changes when this task last changed */
@@ -224,6 +270,21 @@ export interface TaskCreate {
   title: string
   description?: string | null | undefined
   completed?: boolean | undefined
+  priority?: 'high' | 'medium' | 'low' | null | undefined
+  due_date?: string | null | undefined
+  due_time?: string | null | undefined
+  time_zone?: string | null | undefined
+  /** Minutes before the due moment; of a day without a time, before 00:00. Needs `due_date` and `time_zone` */
+  reminders?: number[] | undefined
+  repeat?: string | null | undefined
+  /** Whether the next day is counted from the due day or from the day of completion */
+  repeat_from?: 'due' | 'completion' | undefined
+  /** In alphabetical order; names differ if they differ without case */
+  tags?: string[] | undefined
+  /** A list of the user; `null`: the inbox */
+  list_id?: number | null | undefined
+  /** The task that this is a step of; that one is no step */
+  parent_id?: number | null | undefined
 }
 
 /** The fields to change; a field that is left out keeps its value */
@@ -232,12 +293,39 @@ export interface TaskUpdate {
   title?: string | undefined
   description?: string | null | undefined
   completed?: boolean | undefined
+  priority?: 'high' | 'medium' | 'low' | null | undefined
+  due_date?: string | null | undefined
+  due_time?: string | null | undefined
+  time_zone?: string | null | undefined
+  /** Minutes before the due moment; of a day without a time, before 00:00. Needs `due_date` and `time_zone` */
+  reminders?: number[] | undefined
+  repeat?: string | null | undefined
+  /** Whether the next day is counted from the due day or from the day of completion */
+  repeat_from?: 'due' | 'completion' | undefined
+  /** In alphabetical order; names differ if they differ without case */
+  tags?: string[] | undefined
+  /** A list of the user; `null`: the inbox */
+  list_id?: number | null | undefined
+  /** The task that this is a step of; that one is no step */
+  parent_id?: number | null | undefined
 }
 
 /** Sets instead of toggling */
 export interface TaskCompletion {
   completed: boolean
 }
+
+/** Behind or before another one, or to the first or last place */
+export type Move =
+  | {
+      after: number
+    }
+  | {
+      before: number
+    }
+  | {
+      to: 'first' | 'last'
+    }
 
 /** A page of tasks */
 export interface TaskPage {
@@ -281,14 +369,87 @@ export interface EventTicket {
   expires_in: number
 }
 
+/** One change of a batch; `move` takes one of `after`, `before` and `to` */
+export type Operation =
+  | {
+      op: 'create'
+      body: TaskCreate
+    }
+  | {
+      op: 'update'
+      id: number
+      /** Only if the task still has this revision */
+      if_match?: number | undefined
+      body: TaskUpdate
+    }
+  | {
+      op: 'complete'
+      id: number
+      /** Only if the task still has this revision */
+      if_match?: number | undefined
+      completed?: boolean | undefined
+    }
+  | {
+      op: 'delete'
+      id: number
+      /** Only if the task still has this revision */
+      if_match?: number | undefined
+    }
+  | {
+      op: 'restore'
+      id: number
+      /** Only if the task still has this revision */
+      if_match?: number | undefined
+    }
+  | {
+      op: 'move'
+      id: number
+      /** Only if the task still has this revision */
+      if_match?: number | undefined
+      after?: number | undefined
+      before?: number | undefined
+      to?: 'first' | 'last' | undefined
+    }
+
+/** Operations that are done in their order, all or none */
+export interface Batch {
+  operations: Operation[]
+}
+
+/** What the operations have made */
+export interface BatchResults {
+  /** In the same order; `null` for what was deleted */
+  results: (Task | null)[]
+}
+
 export interface ListTasksQuery {
   /** Which tasks are listed; all by default */
   status?: 'all' | 'pending' | 'completed' | undefined
   /** Lists only tasks with this value */
   completed?: boolean | undefined
-  /** By creation (the default), or by title without case */
-  sort?: 'created' | 'title' | undefined
-  /** created: `desc` by default; title: `asc` */
+  /** One of these, such as `high,none` */
+  priority?: ('high' | 'medium' | 'low' | 'none')[] | undefined
+  /** All of these, such as `home,work` */
+  tag?: string[] | undefined
+  /** In this list; `none`: in the inbox */
+  list_id?: number | 'none' | undefined
+  /** Steps of this task; `none`: no steps */
+  parent_id?: number | 'none' | undefined
+  /** Whether it has a `due_date` */
+  due?: 'any' | 'none' | undefined
+  /** Due on this day or later */
+  due_from?: string | undefined
+  /** Due on this day or earlier */
+  due_to?: string | undefined
+  /** Whether it is open and its due moment, or the day in its time zone, has passed */
+  overdue?: boolean | undefined
+  /** Changed at this moment or later */
+  updated_from?: string | undefined
+  /** Each word occurs in the title or the description, whatever case and accents */
+  q?: string | undefined
+  /** By creation (the default), or another one; what has no due date or priority comes last */
+  sort?: 'created' | 'title' | 'due' | 'priority' | 'updated' | 'position' | undefined
+  /** Newest first, title, due date and position ascending, and high priority first (`desc`) by default */
   order?: 'asc' | 'desc' | undefined
   /** How many the answer has at most */
   limit?: number | undefined

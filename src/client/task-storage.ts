@@ -28,7 +28,7 @@ export interface TaskStorage {
 }
 
 /** The format; a snapshot of another one is ignored. */
-const VERSION = 1
+const VERSION = 2
 /** In milliseconds: while changes come, they are written this often. */
 const WRITE_EVERY = 1000
 

@@ -12,8 +12,17 @@ const TYPES = {
   // ids and revisions count up from 1 and stay far below 2^53, the largest safe integer of JavaScript
   bigint: typeOf(20, Number),
   // text instead of the driver's `Date`, which would have to be made text again for JSON
-  date: typeOf(1184, toRfc3339),
+  moment: typeOf(1184, toRfc3339),
+  date: typeOf(1082, String),
+  // without seconds
+  time: typeOf(1083, (text) => text.slice(0, 5)),
 }
+
+/**
+ * A statement that waits for a lock would hold up those sent behind it on the same connection, so none is. Apart, because the
+ * driver's types do not know the option.
+ */
+const NO_PIPELINE = { max_pipeline: 0 }
 
 export interface PoolOptions {
   /** `DATABASE_URL`, or what `readAddress` made of it, so that certificate files are read only once. */
@@ -60,6 +69,7 @@ export function openPool({
     ...(isProbe && { idle_timeout: 30 }),
     // the default waits up to 20 s after an outage
     backoff: () => 0.25,
+    ...NO_PIPELINE,
     types: TYPES,
     connection: {
       application_name: applicationName,

@@ -161,6 +161,8 @@ function correctParameter({ schema, description, examples: _, ...rest }: Json): 
     ...rest,
     required: rest['in'] === 'path' || rest['required'] === true,
     description: description ?? inner,
+    // several values are separated by commas
+    ...(plain['type'] === 'array' && { style: 'form', explode: false }),
     schema: plain,
   }
 }

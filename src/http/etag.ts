@@ -19,6 +19,9 @@ function tagsOf(header: string): string[] {
   return /^[\s,]*$/.test(header.replace(TAGS, '')) ? (header.match(TAGS) ?? []) : []
 }
 
+/** The revisions that a write may change; null: any revision. */
+export type Revisions = number[] | null
+
 /**
  * The revisions that `If-Match` allows. RFC 9110 section 13.1.1 asks for strong comparison, because a weak tag may stand for
  * several states; ours never does. A proxy that compresses turns `"7"` into `W/"7"`: if we refused that, every guarded
@@ -26,7 +29,7 @@ function tagsOf(header: string): string[] {
  *
  * @returns null for any revision: there is no such header, or it is `*`. A tag that no task can have allows none
  */
-export function matchedRevisions(ifMatch: string | null): number[] | null {
+export function matchedRevisions(ifMatch: string | null): Revisions {
   if (ifMatch === null || ifMatch.trim() === '*') return null
   return tagsOf(ifMatch)
     .map((tag) => Number(/^(?:W\/)?"([1-9]\d{0,15})"$/.exec(tag)?.[1]))

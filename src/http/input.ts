@@ -51,7 +51,17 @@ const CONVERT = {
   // above 2^53 it becomes the largest safe one, which is the id of no task
   number: (text: unknown) => Math.min(Number(text), Number.MAX_SAFE_INTEGER),
   boolean: (text: unknown) => text === 'true',
+  list: (text: unknown) => String(text).split(','),
+  idOrNone: (text: unknown) => (text === 'none' ? text : CONVERT.number(text)),
+  moment: (text: unknown) => clamped(String(text)).toISOString(),
 }
+
+/** The database stores no moments outside of these years, so nothing is missed. */
+function clamped(moment: string): Date {
+  return new Date(Math.min(Math.max(Date.parse(moment), FIRST), LAST))
+}
+const FIRST = Date.parse('1800-01-01T00:00:00Z')
+const LAST = Date.parse('9999-12-31T23:59:59.999Z')
 
 /** @returns what converts parameters in place, each to the type that its schema names */
 function conversionOf(schema: TSchema | undefined): (values: Record<string, unknown>) => void {

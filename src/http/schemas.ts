@@ -5,6 +5,7 @@ import {
   type SchemaOptions,
   type TProperties,
   type TSchema,
+  Type,
 } from '@sinclair/typebox'
 import { t } from 'elysia'
 
@@ -60,6 +61,30 @@ export function codePoints(text: string): number {
   return count
 }
 
+/**
+ * A string schema with a check of its own.
+ *
+ * @param name of the check
+ * @param rule finishes the sentence "title …"
+ */
+export function checked(
+  name: string,
+  check: (value: string) => boolean,
+  rule: string,
+  documented: Record<string, unknown>,
+) {
+  FormatRegistry.Set(name, check)
+  return t.String({ format: name, rule, documented: { type: 'string', ...documented } })
+}
+
+/** Whether the text has as many code points. */
+export function hasLength(text: string, min: number, max: number): boolean {
+  // a code point is at most two UTF-16 units, so much longer text need not be counted
+  if (text.length > max * 2) return false
+  const length = codePoints(text)
+  return length >= min && length <= max
+}
+
 interface TextLimits {
   min: number
   max: number
@@ -70,20 +95,12 @@ interface TextLimits {
 
 /** A string schema that counts code points and refuses what PostgreSQL cannot store. */
 export function text(name: string, { min, max, notBlank = false, description }: TextLimits) {
-  FormatRegistry.Set(name, (value) => {
-    // a code point is at most two UTF-16 units, so much longer text need not be counted
-    if (value.length > max * 2) return false
-    const length = codePoints(value)
-    return (
-      length >= min && length <= max && isStorable(value) && !(notBlank && /^\p{White_Space}*$/u.test(value))
-    )
-  })
+  const check = (value: string) =>
+    hasLength(value, min, max) && isStorable(value) && !(notBlank && /^\p{White_Space}*$/u.test(value))
   const blank = notBlank ? ', and more than white space' : ''
-  return t.String({
-    format: name,
-    rule: `must be a string of ${min === 0 ? 'at most' : `${min} to`} ${max} characters${blank}, without NUL or lone surrogates`,
-    documented: { type: 'string', ...(min > 0 && { minLength: min }), maxLength: max, description },
-  })
+  const length = min === 0 ? 'at most' : `${min} to`
+  const rule = `must be a string of ${length} ${max} characters${blank}, without NUL or lone surrogates`
+  return checked(name, check, rule, { ...(min > 0 && { minLength: min }), maxLength: max, description })
 }
 
 /** One of several words. Not `t.UnionEnum`: Elysia trap 13 (docs/elysia.md). */
@@ -112,12 +129,65 @@ export function flag(description: string) {
   return t.Unsafe<boolean>({ ...oneOf(['true', 'false']), ...boolean })
 }
 
+/**
+ * Several values in one parameter, separated by commas.
+ *
+ * @param name of the check
+ * @param isItem checks each value
+ * @param items documents each value
+ */
+export function separated<Item extends string>(
+  name: string,
+  isItem: (value: string) => boolean,
+  rule: string,
+  items: Record<string, unknown>,
+  description: string,
+) {
+  const documented = { type: 'array', items: { type: 'string', ...items }, description }
+  const schema = checked(name, (value) => value.split(',').every(isItem), rule, documented)
+  return t.Unsafe<Item[]>({ ...schema, convertTo: 'list' })
+}
+
 /** What an id or a revision can be. */
 export const POSITIVE = { minimum: 1, maximum: Number.MAX_SAFE_INTEGER }
+
+/** An id or a revision in a body or an answer. TypeBox's own integer: Elysia trap 11 (docs/elysia.md). */
+export const Id = Type.Integer({ ...POSITIVE, rule: 'must be a positive whole number' })
 
 /** An id in a path. */
 export function idInPath(description: string) {
   return wholeNumber('^0*[1-9][0-9]*$', 'must be a positive whole number', { ...POSITIVE, description })
+}
+
+/** An id in a query, or `none`. */
+export function idOrNone(description: string) {
+  const rule = 'must be a positive whole number, or none'
+  const documented = {
+    anyOf: [
+      { type: 'integer', ...POSITIVE },
+      { type: 'string', enum: ['none'] },
+    ],
+    description,
+  }
+  const schema = t.String({ pattern: '^(?:none|0*[1-9][0-9]*)$', rule, documented, convertTo: 'idOrNone' })
+  return t.Unsafe<number | 'none'>(schema)
+}
+
+/** A moment in a query, converted to UTC with milliseconds. @see https://www.rfc-editor.org/rfc/rfc3339 */
+export function momentInQuery(description: string) {
+  const rule = 'must be a moment such as 2026-01-15T09:30:00Z'
+  const schema = checked('moment', isMoment, rule, { format: 'date-time', description })
+  return t.Unsafe<string>({ ...schema, convertTo: 'moment' })
+}
+
+const MOMENT =
+  /^\d{4}-(\d\d)-(\d\d)[Tt]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/
+
+function isMoment(text: string): boolean {
+  if (!MOMENT.test(text)) return false
+  // `Date` takes 30 February for 2 March
+  const day = text.slice(0, 10)
+  return !Number.isNaN(Date.parse(text)) && new Date(`${day}T00:00:00Z`).toISOString().startsWith(day)
 }
 
 const MAX_LIMIT = 200
@@ -141,6 +211,7 @@ export function answered<Fields extends Record<string, TSchema>>(fields: Fields)
 }
 
 function withoutRules({ format: _, rule: __, ...schema }: TSchema): TSchema {
+  if (schema['items']) return { ...schema, items: withoutRules(schema['items']) }
   if (!Array.isArray(schema['anyOf'])) return schema
   return { ...schema, anyOf: schema['anyOf'].map(withoutRules) }
 }

@@ -22,13 +22,30 @@ export function fieldErrors(place: FieldError['in'], errors: Iterable<ValueError
   return [...found.values()]
 }
 
-/** A union fails as a whole; the errors of its first form say what is wrong. */
+/** A union fails as a whole; the errors of the form that is meant say what is wrong. */
 function* flatten(errors: Iterable<ValueError>): Iterable<ValueError> {
   for (const error of errors) {
-    const [first] = error.type === ValueErrorType.Union && !hasRule(error.schema) ? error.errors : []
-    if (first) yield* flatten(first)
-    else yield error
+    const isUnion = error.type === ValueErrorType.Union && !hasRule(error.schema)
+    const form = isUnion ? error.errors[meantForm(error)] : undefined
+    if (form) yield* flatten(form)
+    else yield isUnion ? unknownForm(error) : error
   }
+}
+
+/** @returns the number of the form that the discriminating member names, or of the first if the union has no such member */
+function meantForm({ schema, value }: ValueError): number {
+  const name: string | undefined = schema['discriminator']?.propertyName
+  if (name === undefined) return 0
+  const given = Object(value)[name]
+  return schema['anyOf'].findIndex(({ properties }: TSchema) => properties[name].const === given)
+}
+
+function unknownForm(error: ValueError): ValueError {
+  const { schema, path } = error
+  const name: string = schema['discriminator'].propertyName
+  const known = schema['anyOf'].map(({ properties }: TSchema) => properties[name].const)
+  const rule = `must have ${name}, one of ${known.join(', ')}`
+  return { ...error, path, schema: { ...schema, rule } }
 }
 
 function hasRule(schema: TSchema): boolean {

@@ -14,6 +14,8 @@ export interface RateLimiter {
   anonymous(arrival: Arrival): Promise<void>
   /** Counts a signed-in request. @returns a function that throws Problem RATE_LIMITED if it is one too many */
   user(arrival: Arrival, userId: string): Promise<() => void>
+  /** Counts more for a request that was counted once. @throws Problem RATE_LIMITED */
+  more(arrival: Arrival, userId: string, points: number): Promise<void>
   /** Counts an attempt to sign in for its address. @throws Problem RATE_LIMITED */
   signIn(arrival: Arrival): Promise<void>
   /** Counts a check of a password for the account. @throws Problem RATE_LIMITED */
@@ -52,6 +54,12 @@ export function createRateLimiter({ counter, trustedProxyHops, metrics, serverSt
   return {
     anonymous: async (arrival) => (await take(arrival, 'address', addressOf(arrival)))(),
     user: (arrival, userId) => take(arrival, 'user', userId),
+    async more(arrival, userId, points) {
+      if (points === 0) return
+      for (const name of ['ratelimit', 'ratelimit-policy']) delete arrival.set.headers[name]
+      const refuseTooMany = await take(arrival, 'user', userId, points)
+      refuseTooMany()
+    },
     signIn: async (arrival) => (await take(arrival, 'auth-address', addressOf(arrival)))(),
     password: async (arrival, account) => (await take(arrival, 'auth-account', account))(),
     async peek(arrival) {

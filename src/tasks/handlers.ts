@@ -2,58 +2,59 @@
 import type { Caller } from '../auth/caller'
 import { refuseDeleted, type Services, type SignedIn } from '../auth/guard'
 import { userState } from '../auth/queries'
-import { refuseToken } from '../auth/refusal'
 import type { Sql } from '../database/sql'
-import { isNamed, matchedRevisions, notModified, revisionTag } from '../http/etag'
+import { isNamed, matchedRevisions, notModified, type Revisions, revisionTag } from '../http/etag'
 import { type IdempotencyKey, idempotencyKey } from '../http/idempotency'
 import { Problem } from '../http/problems'
 import { type Answer, contextOf } from '../http/request-context'
-import { countTasks, countTrash, listTasks, listTrash } from './list-queries'
+import { type Batch, idsIn, runBatch } from './batch'
+import { type Draft, emptyRow, saveDraft, saveDraftOnce } from './draft'
+import { filterOf, isPlain, type ListQuery, NO_FILTER, orderOf, type TrashQuery } from './filters'
+import { countFound, countTasks, countTrash, listTasks, listTrash, searchTasks } from './list-queries'
 import {
   type DeleteQuery,
-  filterOf,
-  type ListQuery,
-  NO_FILTER,
-  NOTHING,
-  orderOf,
+  type Move,
   type Task,
   type TaskCompletion,
   type TaskCreate,
   type TaskRow,
   type TaskUpdate,
   type TrashedTask,
-  type TrashQuery,
   toTask,
   toTrashedTask,
   writeTasks,
   writeTrash,
 } from './model'
+import { onlyOnce } from './once'
 import type { PageCache } from './page-cache'
 import { answerList, type ListKind } from './pages'
+import { needsPlanning } from './planning'
 import * as queries from './queries'
+import * as rules from './rules'
 
 interface TaskContext extends SignedIn {
   params: { id: number }
 }
-type WriteContext = Omit<TaskContext, 'path' | 'set'>
-type RestoreContext = Omit<TaskContext, 'path'>
+type WriteContext = Omit<TaskContext, 'path'>
 
-export function createHandlers({ database, metrics }: Services, cache: PageCache) {
+export function createHandlers({ database, metrics, rateLimiter }: Services, cache: PageCache) {
   const pages = { cache, metrics, userState: database.batch(userState) }
-  const createTask = database.batch(queries.batchableCreate)
+  const createPlain = database.batch(queries.batchableCreate)
   const findTask = database.batch(queries.batchableRead)
 
   // each handler names what it uses of the context: Elysia trap 21 (docs/elysia.md)
   const list = async ({ query, caller, sql, path, request, set }: SignedIn & { query: ListQuery }) => {
     const filter = filterOf(query)
     const order = orderOf(query)
+    const hasIndex = isPlain(filter, order)
     const kind: ListKind<Task> = {
       list: { owner: caller.id, filter, order },
-      read: (part) => listTasks(sql, caller, filter, order, part),
-      count: () => countTasks(sql, caller, filter),
+      read: (part) => (hasIndex ? listTasks : searchTasks)(sql, caller, filter, order, part),
+      count: () => (hasIndex ? countTasks : countFound)(sql, caller, filter),
       write: writeTasks,
       toItem: toTask,
       versionOf: ({ revision }) => revision,
+      changesWithTime: filter.overdue !== undefined,
     }
     return answerList(kind, pages, { query, caller, path, request, set })
   }
@@ -74,17 +75,22 @@ export function createHandlers({ database, metrics }: Services, cache: PageCache
       toItem: toTrashedTask,
       // a purge raises only `purged_revision`, so the sum is new after each change and each purge
       versionOf: ({ revision, purged_revision }) => revision + purged_revision,
+      changesWithTime: false,
     }
     return answerList(kind, pages, { query, caller, path, request, set })
   }
 
   const create = async ({ body, caller, sql, path, request, set }: SignedIn & { body: TaskCreate }) => {
     const key = idempotencyKey(request, path, body)
-    const { task, isReplay } = key
-      ? await createOnce(sql, caller, body, key)
-      : { task: await createTask(contextOf(request), { caller, task: body }), isReplay: false }
-    if (task === undefined) throw refuseToken('revoked')
+    const createTask = async () => {
+      if (needsPlanning(body)) return planTask(sql, caller, body, key)
+      if (key) return queries.createTask(sql, caller, body, key)
+      return createPlain(contextOf(request), { caller, task: body })
+    }
+    const { answer, isReplay } = await onlyOnce(sql, caller, key, createTask)
     if (isReplay) set.headers['idempotency-replayed'] = 'true'
+    // the previous version, which may run beside this one, stores fewer fields
+    const task = isReplay ? { ...emptyRow(), ...answer } : answer
     set.status = 201
     set.headers['location'] = `${path.replace(/\/$/, '')}/${task.id}`
     return tagged(set, task)
@@ -100,8 +106,22 @@ export function createHandlers({ database, metrics }: Services, cache: PageCache
     return isNamed(request.headers.get('if-none-match'), tag) ? notModified(set, tag) : tagged(set, task)
   }
 
-  return { list, listTrash: listDeleted, create, read, change, complete, restore, remove }
+  const batch = async ({ body, caller, sql, path, request, set }: SignedIn & { body: Batch }) => {
+    await rateLimiter.more({ request, set }, caller.id, body.operations.length - 1)
+    const key = idempotencyKey(request, path, body)
+    const work = (draft: Draft) => runBatch(draft, body)
+    const { answer, isReplay } = await onlyOnce(sql, caller, key, () =>
+      saveDraftOnce(sql, caller, { ids: idsIn(body), work }, key),
+    )
+    if (isReplay) set.headers['idempotency-replayed'] = 'true'
+    return answer
+  }
+
+  return { list, listTrash: listDeleted, create, read, change, complete, move, restore, remove, batch }
 }
+
+// Each write first tries one statement, which is enough for most tasks. If it finds no task to write, a draft tells why, or
+// does what the statement cannot.
 
 async function change({
   params,
@@ -110,9 +130,15 @@ async function change({
   sql,
   request,
   set,
-}: TaskContext & { body: TaskUpdate }): Promise<Task> {
-  const write = { to: 'lists', change: body } as const
-  return tagged(set, await changeListed({ params, caller, sql, request }, write))
+}: WriteContext & { body: TaskUpdate }): Promise<Task> {
+  const ifMatch = ifMatchOf(request)
+  const written = needsPlanning(body)
+    ? undefined
+    : await queries.writeTask(sql, caller, params.id, { from: ['lists'], to: 'lists', change: body, ifMatch })
+  const task =
+    written ??
+    (await inDraft(sql, caller, params.id, (draft) => rules.update(draft, params.id, body, ifMatch)))
+  return tagged(set, task)
 }
 
 async function complete({
@@ -122,12 +148,37 @@ async function complete({
   sql,
   request,
   set,
-}: TaskContext & { body: TaskCompletion | undefined }): Promise<Task> {
-  const write = { to: 'lists', change: { completed: body?.completed ?? null } } as const
-  return tagged(set, await changeListed({ params, caller, sql, request }, write))
+}: WriteContext & { body: TaskCompletion | undefined }): Promise<Task> {
+  const ifMatch = ifMatchOf(request)
+  const completed = body?.completed ?? null
+  const written = await queries.writeTask(sql, caller, params.id, {
+    from: ['lists'],
+    to: 'lists',
+    change: { completed },
+    ifMatch,
+  })
+  const task =
+    written ??
+    (await inDraft(sql, caller, params.id, (draft) => rules.complete(draft, params.id, completed, ifMatch)))
+  return tagged(set, task)
 }
 
-async function restore({ params, caller, sql, request, set }: RestoreContext): Promise<Task> {
+async function move({
+  params,
+  body,
+  caller,
+  sql,
+  request,
+  set,
+}: WriteContext & { body: Move }): Promise<Task> {
+  const ifMatch = ifMatchOf(request)
+  return tagged(
+    set,
+    await inDraft(sql, caller, params.id, (draft) => rules.move(draft, params.id, body, ifMatch)),
+  )
+}
+
+async function restore({ params, caller, sql, request, set }: WriteContext): Promise<Task> {
   const ifMatch = ifMatchOf(request)
   const written = await queries.writeTask(sql, caller, params.id, {
     from: ['trash'],
@@ -135,14 +186,10 @@ async function restore({ params, caller, sql, request, set }: RestoreContext): P
     change: {},
     ifMatch,
   })
-  if (written) return tagged(set, written)
-  const found = await findStored(sql, caller, params.id)
-  const isDeleted = found.deleted_at !== null
-  // it was deleted after the write had found it in the lists
-  if (isDeleted && ifMatch === null) return restore({ params, caller, sql, request, set })
-  // a task that is already restored is no error: the first answer may have been lost
-  if (isDeleted || ifMatch?.includes(found.revision) === false) throw conflict(found)
-  return tagged(set, found)
+  return tagged(
+    set,
+    written ?? (await inDraft(sql, caller, params.id, (draft) => rules.restore(draft, params.id, ifMatch))),
+  )
 }
 
 async function remove({
@@ -152,35 +199,28 @@ async function remove({
   sql,
   request,
   set,
-}: TaskContext & { query: DeleteQuery }): Promise<void> {
-  const wanted = { params, caller, sql, request }
-  if (query.permanent) await end(wanted)
-  else await changeListed(wanted, { to: 'trash', change: {} })
+}: WriteContext & { query: DeleteQuery }): Promise<void> {
+  const ifMatch = ifMatchOf(request)
+  const isFinal = query.permanent === true
+  const written = await queries.writeTask(sql, caller, params.id, {
+    from: isFinal ? ['lists', 'trash'] : ['lists'],
+    to: isFinal ? 'ended' : 'trash',
+    change: {},
+    ifMatch,
+  })
+  const removeInDraft = isFinal ? rules.end : rules.trash
+  if (!written) await inDraft(sql, caller, params.id, (draft) => removeInDraft(draft, params.id, ifMatch))
   set.status = 204
 }
 
-/** Deletes a task for good. @throws Problem TASK_NOT_FOUND or PRECONDITION_FAILED */
-async function end({ params, caller, sql, request }: WriteContext): Promise<void> {
-  const ended = await queries.writeTask(sql, caller, params.id, {
-    from: ['lists', 'trash'],
-    to: 'ended',
-    change: NOTHING,
-    ifMatch: ifMatchOf(request),
-  })
-  if (ended === undefined) throw conflict(await findStored(sql, caller, params.id))
-}
-
-/** Changes a task that is not in the trash. @throws Problem TASK_NOT_FOUND or PRECONDITION_FAILED */
-async function changeListed(
-  { params, caller, sql, request }: WriteContext,
-  write: Pick<queries.Write, 'to' | 'change'>,
-): Promise<TaskRow> {
-  const ifMatch = ifMatchOf(request)
-  const written = await queries.writeTask(sql, caller, params.id, { from: ['lists'], ...write, ifMatch })
-  if (written) return written
-  const found = await findStored(sql, caller, params.id)
-  // without `If-Match`, a task that is in the lists was restored after the write had looked for it
-  throw found.deleted_at !== null || ifMatch === null ? new Problem('TASK_NOT_FOUND') : conflict(found)
+/** Works on one task in a draft. @throws what the work throws */
+function inDraft<Result>(
+  sql: Sql,
+  caller: Caller,
+  id: number,
+  work: (draft: Draft) => Promise<Result>,
+): Promise<Result> {
+  return saveDraft(sql, caller, { ids: [id], work })
 }
 
 function tagged(set: Answer, row: TaskRow): Task {
@@ -188,47 +228,19 @@ function tagged(set: Answer, row: TaskRow): Task {
   return toTask(row)
 }
 
-function ifMatchOf({ headers }: Request): queries.Revisions {
+function ifMatchOf({ headers }: Request): Revisions {
   return matchedRevisions(headers.get('if-match'))
 }
 
-/**
- * Reads a task that a write did not match, also from the trash.
- *
- * @throws Problem TASK_NOT_FOUND, or TOKEN_INVALID for a deleted user
- */
-async function findStored(sql: Sql, caller: Caller, id: number): Promise<TaskRow> {
-  await refuseDeleted(sql, caller)
-  const found = await queries.findAnyTask(sql, caller.id, id)
-  if (!found) throw new Problem('TASK_NOT_FOUND')
-  return found
-}
-
-function conflict(current: TaskRow): Problem {
-  const headers = { etag: revisionTag(current.revision) }
-  return new Problem('PRECONDITION_FAILED', { current: toTask(current), headers })
-}
-
-/**
- * Creates a task, or finds the first answer if the request was sent before.
- *
- * @throws Problem IDEMPOTENCY_KEY_REUSED, or TOKEN_INVALID for a deleted user
- */
-async function createOnce(
+/** Creates a task whose fields have consequences. @returns undefined if the idempotency key has been used */
+async function planTask(
   sql: Sql,
   caller: Caller,
   body: TaskCreate,
-  key: IdempotencyKey,
-): Promise<{ task: TaskRow; isReplay: boolean }> {
-  const first = await queries.findAnswer(sql, caller.id, key.key)
-  if (!first) {
-    const task = await queries.createTask(sql, caller, body, key)
-    if (task) return { task, isReplay: false }
-    await refuseDeleted(sql, caller)
-    // a concurrent request with this key has created the task
-    return createOnce(sql, caller, body, key)
-  }
-  await refuseDeleted(sql, caller)
-  if (!first.fingerprint.equals(key.fingerprint)) throw new Problem('IDEMPOTENCY_KEY_REUSED')
-  return { task: first.task, isReplay: true }
+  idempotency: IdempotencyKey | undefined,
+): Promise<TaskRow | undefined> {
+  const { parent_id } = body
+  const ids = parent_id ? [parent_id] : []
+  const work = (draft: Draft) => rules.create(draft, body)
+  return saveDraftOnce(sql, caller, { ids, work }, idempotency)
 }

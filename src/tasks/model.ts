@@ -1,15 +1,15 @@
-/** The schemas of tasks, of their lists, and of the queries for them. */
+/** The schemas of tasks, of their lists, and of what is done to them. */
 import type { TSchema } from '@sinclair/typebox'
-import { Value } from '@sinclair/typebox/value'
 import { t } from 'elysia'
 import { withHeaders } from '../http/operation'
-import { invalid, problemWith } from '../http/problems'
+import { problemWith } from '../http/problems'
 import {
   answered,
+  component,
   flag,
+  Id,
   idInPath,
   integer,
-  Limit,
   Moment,
   namedObject,
   nullable,
@@ -17,10 +17,10 @@ import {
   optionalBody,
   POSITIVE,
   strict,
-  text,
-  wholeNumber,
 } from '../http/schemas'
 import { writer } from '../http/writer'
+import { content } from './fields'
+import { positionOf } from './positions'
 
 const example = {
   id: 42,
@@ -28,18 +28,26 @@ const example = {
   title: 'Buy milk',
   description: 'Two bottles',
   completed: false,
+  priority: 'high',
+  due_date: '2026-01-16',
+  due_time: '18:00',
+  time_zone: 'Europe/Berlin',
+  reminders: [30],
+  repeat: 'FREQ=WEEKLY;BYDAY=FR',
+  repeat_from: 'due',
+  tags: ['errands', 'home'],
+  list_id: 7,
+  parent_id: null,
+  completed_at: null,
+  due_at: '2026-01-16T17:00:00.000Z',
+  position: 'p0000000000000042',
+  next_id: null,
   created_at: '2026-01-15T09:30:00.000Z',
   updated_at: '2026-01-15T09:30:00.000Z',
   revision: 7,
 }
 
-const Title = text('task-title', { min: 1, max: 200, notBlank: true, description: 'Kept as sent, untrimmed' })
-const Description = text('task-description', { min: 0, max: 1000, description: '`null`: none' })
-const NullableDescription = nullable(Description, { rule: `${Description['rule']}, or null` })
-const Completed = t.Boolean({ rule: 'must be true or false' })
-
-/** The fields that a client can write. The schemas of input and answer are made from them. */
-const content = { title: Title, description: NullableDescription, completed: Completed }
+const { title: Title, completed: Completed } = content
 
 export const Task = namedObject(
   'Task',
@@ -47,6 +55,12 @@ export const Task = namedObject(
     id: integer(POSITIVE),
     user_id: t.String({ description: 'The owner: the subject of the token' }),
     ...answered(content),
+    completed_at: nullable(Moment, { description: 'When it was completed' }),
+    due_at: nullable(Moment, { description: 'The moment of `due_date` and `due_time` in the time zone' }),
+    position: t.String({ description: 'Sorts tasks, byte by byte, as the user has arranged them' }),
+    next_id: nullable(integer(POSITIVE), {
+      description: 'The task that followed this one when it was completed: its repetition',
+    }),
     created_at: Moment,
     updated_at: Moment,
     revision: integer({
@@ -59,12 +73,23 @@ export const Task = namedObject(
 export type Task = typeof Task.static
 
 /**
- * A row of `tasks`, as `select *` reads it. Statements do not name the columns, so that a new field changes none of them;
+ * A row of `tasks`, as `select *` reads it. Statements do not name the columns, so that a new field changes few of them;
  * `toTask` picks what is answered.
  */
-export interface TaskRow extends Task {
+export interface TaskRow extends Omit<Task, 'position'> {
+  /** Null until the task is moved. */
+  position: string | null
   deleted_at: string | null
   ended: boolean
+  /** From when on the task is overdue. */
+  overdue_at: string | null
+  /** When the next reminder falls due. */
+  remind_at: string | null
+  /** It has or had steps. */
+  has_steps: boolean
+  /** It was deleted because its parent was. */
+  deleted_with_parent: boolean
+  folded: string | null
 }
 
 /** A row whose columns may all be null: it comes through an outer join, or SafeQL cannot tell that they are not null. */
@@ -76,6 +101,7 @@ const FIELDS = Object.keys(Task.properties) as (keyof Task)[]
 export function toTask(row: TaskRow): Task {
   const task: Partial<Record<keyof Task, unknown>> = {}
   for (const field of FIELDS) task[field] = row[field]
+  task.position ??= positionOf(row.id)
   // no field is missing: the loop goes through all of them
   return task as Task
 }
@@ -84,16 +110,6 @@ export function toTask(row: TaskRow): Task {
 export function toTrashedTask(row: TaskRow): TrashedTask {
   if (row.deleted_at === null) throw new Error('The task is not in the trash')
   return { ...toTask(row), deleted_at: row.deleted_at }
-}
-
-/** The change that clears a task for good: only `completed` keeps the value that a client wrote. */
-export const NOTHING: TaskUpdate = {
-  ...Object.fromEntries(
-    Object.entries(content)
-      .filter(([, schema]) => Value.Check(schema, null))
-      .map(([name]) => [name, null]),
-  ),
-  title: '',
 }
 
 /** A task in an answer with headers. */
@@ -133,6 +149,28 @@ export const TaskCompletion = namedObject(
 )
 
 export type TaskCompletion = typeof TaskCompletion.static
+
+/** One of these says where a task or a list is moved. */
+export const targets = { after: Id, before: Id, to: oneOf(['first', 'last']) }
+export const MOVE_RULE = 'must have one of `after`, `before` (an id) and `to` (first or last)'
+
+/** Where a task or a list is moved. */
+export const Move = component(
+  'Move',
+  t.Union(
+    [
+      t.Object({ after: targets.after }, strict),
+      t.Object({ before: targets.before }, strict),
+      t.Object({ to: targets.to }, strict),
+    ],
+    {
+      rule: MOVE_RULE,
+      description: 'Behind or before another one, or to the first or last place',
+      examples: [{ after: 41 }],
+    },
+  ),
+)
+export type Move = typeof Move.static
 
 export const OptionalTaskCompletion = optionalBody(TaskCompletion)
 
@@ -180,61 +218,6 @@ const UserId = t.Optional(t.String({ description: "The token's subject, or `me`"
 /** Only one of the two addresses has `user_id`; the guard has already compared it with the caller. */
 export const OwnerParams = t.Object({ user_id: UserId }, strict)
 export const TaskParams = t.Object({ user_id: UserId, id: idInPath("The task's id") }, strict)
-
-const MAX_SKIP = 10_000
-
-export const ListQuery = t.Object(
-  {
-    status: t.Optional(oneOf(['all', 'pending', 'completed'], 'Which tasks are listed; all by default')),
-    completed: t.Optional(flag('Lists only tasks with this value')),
-    sort: t.Optional(oneOf(['created', 'title'], 'By creation (the default), or by title without case')),
-    order: t.Optional(oneOf(['asc', 'desc'], 'created: `desc` by default; title: `asc`')),
-    limit: t.Optional(Limit),
-    cursor: t.Optional(
-      t.String({
-        maxLength: 4096,
-        rule: 'must be a cursor of this list',
-        description: 'From the `Link` header of the previous page',
-      }),
-    ),
-    skip: t.Optional(
-      wholeNumber('^0*(?:[0-9]{1,4}|10000)$', `must be a whole number from 0 to ${MAX_SKIP}`, {
-        minimum: 0,
-        maximum: MAX_SKIP,
-        description: 'How many tasks to skip; not with `cursor`',
-      }),
-    ),
-    count: t.Optional(flag('The header `X-Total-Count` says how many tasks match the filter')),
-  },
-  strict,
-)
-export type ListQuery = typeof ListQuery.static
-
-export type Order = `${'created' | 'title'} ${'asc' | 'desc'}`
-
-export function orderOf({ sort = 'created', order }: ListQuery): Order {
-  return `${sort} ${order ?? (sort === 'title' ? 'asc' : 'desc')}`
-}
-
-/**
- * @returns the value that a listed task has in each field; null: any value
- * @throws Problem VALIDATION_ERROR if two parameters contradict each other
- */
-export function filterOf(query: ListQuery) {
-  const byStatus = { all: null, pending: false, completed: true }[query.status ?? 'all']
-  const byField = query.completed ?? null
-  if (byStatus !== null && byField !== null && byStatus !== byField) {
-    throw invalid({ in: 'query', pointer: 'completed', detail: 'contradicts `status`' })
-  }
-  return { completed: byField ?? byStatus }
-}
-export type Filter = ReturnType<typeof filterOf>
-
-export const NO_FILTER = filterOf({})
-
-const { limit, cursor, skip, count } = ListQuery.properties
-export const TrashQuery = t.Object({ limit, cursor, skip, count }, strict)
-export type TrashQuery = typeof TrashQuery.static
 
 export const DeleteQuery = t.Object(
   {

@@ -3,12 +3,14 @@ import { t } from 'elysia'
 import { OWNER_PROBLEMS } from '../auth/guard'
 import { BODY_PROBLEMS } from '../http/body'
 import { input } from '../http/input'
-import { operation } from '../http/operation'
+import { operation, withHeaders } from '../http/operation'
 import { problems } from '../http/problems'
+import { Batch, BatchResults } from './batch'
+import { ListQuery, TrashQuery } from './filters'
 import {
   CreatedTask,
   DeleteQuery,
-  ListQuery,
+  Move,
   OptionalTaskCompletion,
   OwnerParams,
   PAGE_TYPE,
@@ -19,7 +21,6 @@ import {
   TaskParams,
   TaskUpdate,
   TrashList,
-  TrashQuery,
 } from './model'
 
 const tag = 'Tasks'
@@ -74,6 +75,25 @@ export const createTask = {
   }),
 }
 
+export const batchTasks = {
+  ...input({ params: OwnerParams, body: Batch }),
+  response: {
+    200: withHeaders(BatchResults, 'Idempotency-Replayed'),
+    412: PreconditionFailed,
+    ...problems(...TASK_PROBLEMS, ...BODY_PROBLEMS, 'IDEMPOTENCY_KEY_REUSED'),
+  },
+  detail: operation({
+    id: 'batchTasks',
+    tag,
+    summary: 'Change several tasks at once',
+    description:
+      'All operations are done, in their order, or none. A problem is that of the first operation that fails, and ' +
+      'points to it. Counts as its number of operations under the rate limit.',
+    headers: ['Idempotency-Key'],
+    repeatable: 'with-key',
+  }),
+}
+
 export const readTask = {
   ...input({ params: TaskParams }),
   response: { 200: { ...TaggedTask, notModified: true }, ...problems(...TASK_PROBLEMS) },
@@ -122,6 +142,19 @@ export const completeTask = {
     description: 'Without a body it toggles. With a body it sets the value, so that a retry is safe.',
     headers: ['If-Match'],
     repeatable: 'with-body',
+  }),
+}
+
+export const moveTask = {
+  ...input({ params: TaskParams, body: Move }),
+  response: changedTask,
+  detail: operation({
+    id: 'moveTask',
+    tag,
+    summary: 'Move a task',
+    description: 'Changes the `position` of this task alone, which `sort=position` sorts by.',
+    headers: ['If-Match'],
+    repeatable: 'always',
   }),
 }
 

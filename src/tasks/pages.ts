@@ -12,9 +12,10 @@ import { queryOf } from '../http/query'
 import { type Answer, contextOf } from '../http/request-context'
 import { DEFAULT_LIMIT } from '../http/schemas'
 import type { Metrics } from '../telemetry/metrics'
-import { decodePosition, encodePosition, type List } from './cursor'
+import { decodePosition, encodePosition, type List, type ListedRow } from './cursor'
+import type { ListQuery } from './filters'
 import type { Part } from './list-queries'
-import { type ListQuery, PAGE_TYPE, type PageOf, type Task, type TaskRow } from './model'
+import { PAGE_TYPE, type PageOf, type Task, type TaskRow } from './model'
 import { isSame, type Page, type PageCache } from './page-cache'
 
 interface PageDeps {
@@ -28,13 +29,15 @@ type ListContext = Omit<SignedIn, 'sql'> & { query: Pick<ListQuery, 'limit' | 'c
 /** What differs between the list of tasks and the trash. */
 export interface ListKind<Item> {
   list: List
-  read(part: Part): Promise<readonly TaskRow[]>
+  read(part: Part): Promise<readonly ListedRow[]>
   count(): Promise<number>
   /** Writes the answer as JSON, in its two forms. */
   write: { array(tasks: Item[]): string; page(page: PageOf<Item>): string }
   toItem(row: TaskRow): Item
   /** @returns the number in the list's ETag, which rises when a task of the list changes */
   versionOf(state: UserState): number
+  /** Whether its tasks may become others without a change. */
+  changesWithTime: boolean
 }
 
 /**
@@ -60,12 +63,15 @@ export async function answerList<Item extends Task>(
     throw refuseToken('revoked')
   }
   const version = kind.versionOf(state)
-  // another user may sign in to a browser that has kept the last user's list of the same address
-  const taggedForm = `${form}-${hash('sha256', caller.id, 'base64url').slice(0, 16)}`
-  const tag = listTag(version, taggedForm)
   appendHeader(set.headers, 'vary', 'Accept')
+  const fresh = kind.changesWithTime ? await readPage(kind, form, part, context) : undefined
+  // another user may sign in to a browser that has kept the last user's list of the same address
+  const mark = hash('sha256', caller.id + (fresh ? fresh.body : ''), 'base64url').slice(0, 16)
+  const taggedForm = `${form}-${mark}`
+  const tag = listTag(version, taggedForm)
   const known = knownRevision(request.headers.get('if-none-match'), taggedForm)
   if (known === version) return notModified(set, tag)
+  if (fresh) return answerPage(fresh, form, tag, set)
   const isCurrent = kept !== undefined && isSame(kept.state, state)
   metrics?.page(isCurrent ? 'current' : kept ? 'old' : 'none')
   if (isCurrent) return answerPage(kept.page, form, tag, set)
@@ -96,7 +102,7 @@ async function readPage<Item extends Task>(
   const rows = await read({ ...part, limit: limit + 1 })
   const total = query.count ? await count() : null
   const tasks = rows.slice(0, limit).map(toItem)
-  const last = rows.length > limit ? tasks.at(-1) : undefined
+  const last = rows.length > limit ? rows[limit - 1] : undefined
   const next = last && encodePosition(list, last)
   const body =
     form === 'array'

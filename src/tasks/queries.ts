@@ -4,8 +4,9 @@ import { isRefused } from '../auth/queries'
 import type { Batchable } from '../database/batch'
 import { isDuplicate } from '../database/errors'
 import type { Sql } from '../database/sql'
+import type { Revisions } from '../http/etag'
 import type { IdempotencyKey } from '../http/idempotency'
-import type { MaybeRow, TaskCreate, TaskRow } from './model'
+import type { TaskCreate, TaskRow } from './model'
 
 /**
  * Creates a task, and the user with their first task.
@@ -44,7 +45,7 @@ export async function createTask(
       insert into idempotency_keys (user_id, key, fingerprint, answer)
       select user_id, ${key}, ${fingerprint},
         -- in the form that the previous version answers, which may run beside this one
-        (to_jsonb(task) - 'deleted_at' - 'ended' || jsonb_build_object(
+        (to_jsonb(task) - 'deleted_at' - 'ended' - 'folded' || jsonb_build_object(
           'created_at', rfc3339(created_at), 'updated_at', rfc3339(updated_at)
         ))::json
       from task
@@ -53,16 +54,17 @@ export async function createTask(
         and (select count(*) from expired) >= 0
       returning key
     )
-    select * from task`.catch(ifClaimed)
+    select * from task`.catch((error: unknown) => {
+    if (isKeyUsed(error)) return []
+    throw error
+  })
   return created
 }
 
-/** @returns no rows if the key has been used: then the statement has done nothing */
-function ifClaimed(error: unknown): [] {
+/** Whether a statement has done nothing because the idempotency key has been used. */
+export function isKeyUsed(error: unknown): boolean {
   // on a sharded table, the constraint's name ends with the number of the shard
-  const isUsed = isDuplicate(error) && /\bidempotency_keys_pkey(?:_\d+)?\b/.test(String(error))
-  if (isUsed) return []
-  throw error
+  return isDuplicate(error) && /\bidempotency_keys_pkey(?:_\d+)?\b/.test(String(error))
 }
 
 interface NewTask {
@@ -114,20 +116,17 @@ export const batchableCreate: Batchable<NewTask, TaskRow | undefined> = {
   keyOf: ({ caller }) => caller.id,
 }
 
-/** @returns the first answer to a request with this key; undefined if there was none in the last day */
+/** @returns the first answer to a request with this key, as it was stored; undefined if there was none in the last day */
 export async function findAnswer(
   sql: Sql,
   owner: string,
   key: string,
-): Promise<{ fingerprint: Buffer; task: TaskRow } | undefined> {
-  const [first] = await sql<(MaybeRow & { fingerprint: Buffer })[]>`
+): Promise<{ fingerprint: Buffer; answer: unknown } | undefined> {
+  const [first] = await sql<{ fingerprint: Buffer; answer: unknown }[]>`
     -- findAnswer
-    select fingerprint, task.*
-    -- a field that was added after the answer is null
-    from idempotency_keys, json_populate_record(null::tasks, answer) as task
-    where idempotency_keys.user_id = ${owner} and key = ${key} and expires_at > clock_timestamp()`
-  // createTask has stored a whole row
-  return first && { fingerprint: first.fingerprint, task: first as TaskRow }
+    select fingerprint, answer from idempotency_keys
+    where user_id = ${owner} and key = ${key} and expires_at > clock_timestamp()`
+  return first
 }
 
 interface WantedTask {
@@ -166,34 +165,25 @@ export const batchableRead: Batchable<WantedTask, TaskRow | null> = {
   forOne: async (sql, wanted) => (await batchableRead.forMany(sql, [wanted]))[0] ?? null,
 }
 
-/** Finds a task in the lists or in the trash. @returns undefined if this owner has no such task */
-export async function findAnyTask(sql: Sql, owner: string, id: number): Promise<TaskRow | undefined> {
-  const [row] = await sql<TaskRow[]>`
-    -- findAnyTask
-    select * from tasks where user_id = ${owner} and id = ${id} and not ended`
-  return row
-}
-
-/** The revisions that a write may change; null: any revision. */
-export type Revisions = number[] | null
-
 /** An ended task is deleted for good: only its tombstone is left, which tells other devices of the deletion. */
 type Place = 'lists' | 'trash' | 'ended'
 
+/** The places between which a task is moved; within the lists it may be changed. */
 export interface Write {
   /** Where the task has to be. */
   from: readonly Place[]
   to: Place
   /** The fields that change; `completed: null` toggles it. */
-  change: Record<string, string | number | boolean | null>
+  change: { title?: string; description?: string | null; completed?: boolean | null }
   ifMatch: Revisions
 }
 
 /**
- * Changes a task, moves it, or both. The condition is checked again on the locked row: of two concurrent changes of the same
- * revision, one is made.
+ * Changes or moves a task if that concerns no other task. The condition is checked again on the locked row: of two concurrent
+ * changes of the same revision, one is made.
  *
- * @returns the changed task; undefined if the owner has no such task, or its revision or place does not match
+ * @returns the changed task; undefined if the owner has no such task, its revision or place does not match, or it has
+ *   steps or a repetition that have to be looked after
  */
 export async function writeTask(
   sql: Sql,
@@ -201,6 +191,8 @@ export async function writeTask(
   id: number,
   { from, to, change, ifMatch }: Write,
 ): Promise<TaskRow | undefined> {
+  const isMove = to !== 'lists' || !from.includes('lists')
+  const isCompletion = change.completed !== undefined
   const [task] = await sql<TaskRow[]>`
     -- writeTask
     with owner as (
@@ -212,6 +204,8 @@ export async function writeTask(
           where user_id = ${owner} and id = ${id}
             and case when ended then 'ended' when deleted_at is null then 'lists' else 'trash' end = any (${from}::text[])
             and (${ifMatch}::bigint[] is null or revision = any (${ifMatch}))
+            and not (${isMove} and (has_steps or parent_id is not null))
+            and not (${isCompletion} and (repeat is not null or next_id is not null))
         )
       returning revision
     ), stamped as (
@@ -231,6 +225,8 @@ export async function writeTask(
     where user_id = ${owner} and id = ${id}
       and case when ended then 'ended' when deleted_at is null then 'lists' else 'trash' end = any (${from}::text[])
       and (${ifMatch}::bigint[] is null or tasks.revision = any (${ifMatch}))
+      and not (${isMove} and (has_steps or parent_id is not null))
+      and not (${isCompletion} and (repeat is not null or next_id is not null))
     returning tasks.*`
   return task
 }

@@ -23,10 +23,12 @@ export function taskRoutes(services: Services, { cache, onChange }: TaskDeps) {
     .get('/', handlers.list, operations.listTasks)
     .get('/trash', handlers.listTrash, operations.listTrash)
     .post('/', handlers.create, operations.createTask)
+    .post('/batch', handlers.batch, operations.batchTasks)
     .get('/:id', handlers.read, operations.readTask)
     .put('/:id', handlers.change, operations.putTask)
     .patch('/:id', handlers.change, operations.patchTask)
     .patch('/:id/complete', handlers.complete, operations.completeTask)
+    .post('/:id/move', handlers.move, operations.moveTask)
     .post('/:id/restore', handlers.restore, operations.restoreTask)
     .delete('/:id', handlers.remove, operations.deleteTask)
 }

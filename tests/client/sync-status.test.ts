@@ -3,6 +3,7 @@ import { changeSource } from '../../src/client/change-source'
 import { createClient, RequestError, type SyncStatus, type Task } from '../../src/client/index'
 import { createSync } from '../../src/client/sync-handle'
 import { testApp } from '../support/app'
+import { exampleTask } from '../support/example-task'
 import { followSource } from '../support/follow'
 import { memoryStorage } from '../support/memory-storage'
 import { turns, until } from '../support/time'
@@ -252,16 +253,7 @@ describe('a wrong address', () => {
 describe('changes', () => {
   test('are told once for each page, and once for what a chunk of the stream brings', async () => {
     jest.useFakeTimers()
-    const task = (id: number): Task => ({
-      id,
-      user_id: 'ann',
-      title: `task ${id}`,
-      description: null,
-      completed: false,
-      created_at: '',
-      updated_at: '',
-      revision: id,
-    })
+    const task = (id: number) => exampleTask({ id })
     const ids = Array.from({ length: 1200 }, (_, n) => n + 1)
     let chunk = (_: string) => {}
     const batches: number[] = []

@@ -6,6 +6,7 @@ import { type Change, createClient, type Task } from '../../src/client/index'
 import type { Sync, SyncOptions } from '../../src/client/sync-handle'
 import { shareBetweenTabs } from '../../src/client/tabs'
 import { testApp } from '../support/app'
+import { exampleTask } from '../support/example-task'
 import { followSource } from '../support/follow'
 import { memoryStorage } from '../support/memory-storage'
 import { turns, until } from '../support/time'
@@ -330,16 +331,7 @@ describe('on the channel', () => {
     from.close()
     to.close()
   }
-  const task = (id: number, revision: number): Task => ({
-    id,
-    user_id: 'ann',
-    title: `task ${id}`,
-    description: null,
-    completed: false,
-    created_at: '',
-    updated_at: '',
-    revision,
-  })
+  const task = (id: number, revision: number) => exampleTask({ id, revision })
   const event = (...changes: Change[]) => ({ changes, cursor: `after ${changes.at(-1)?.revision}` })
   const hang = (signal: AbortSignal) =>
     new Promise<never>((_, fail) => signal.addEventListener('abort', () => fail(new Error('aborted'))))

@@ -2,6 +2,7 @@ import { afterAll, afterEach, describe, expect, jest, test } from 'bun:test'
 import { type Change, createClient, type Task } from '../../src/client/index'
 import { createTaskStorage } from '../../src/client/task-storage'
 import { testApp } from '../support/app'
+import { exampleTask } from '../support/example-task'
 import { followSource } from '../support/follow'
 import { memoryStorage } from '../support/memory-storage'
 import { turns, until } from '../support/time'
@@ -22,16 +23,7 @@ afterAll(async () => {
 type MemoryStorage = ReturnType<typeof memoryStorage>
 
 const KEY = 'tasks of Ann'
-const task = (id: number, revision = id): Task => ({
-  id,
-  user_id: 'ann',
-  title: `task ${id}`,
-  description: null,
-  completed: false,
-  created_at: '',
-  updated_at: '',
-  revision,
-})
+const task = (id: number, revision = id) => exampleTask({ id, revision })
 const yes = async () => true
 
 describe('a task storage', () => {

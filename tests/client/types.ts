@@ -6,7 +6,12 @@ import type { Calls } from '../../src/client/calls'
 type Equal<A, B> = [A, B] extends [B, A] ? true : false
 
 /** In what the client sends, a member that may be left out may also be undefined. */
-type Sent<Value> = Value extends object ? { [Name in keyof Value]: Exclude<Value[Name], undefined> } : never
+type Sent<Value> = Value extends object ? Defined<Value> : never
+type Defined<Value> = Value extends (infer Item)[]
+  ? Defined<Item>[]
+  : Value extends object
+    ? { [Name in keyof Value]: Defined<Exclude<Value[Name], undefined>> }
+    : Value
 
 /** The names of a query's parameters with their types; a route without any has an index in Eden's types. */
 type QueryOf<Options> =

@@ -7,8 +7,8 @@ import { findUsers, isDeleted } from '../../src/auth/queries'
 import type { Sql } from '../../src/database/sql'
 import { purgeTickets } from '../../src/sync/purge'
 import * as sync from '../../src/sync/queries'
+import { NO_FILTER, type Order } from '../../src/tasks/filters'
 import { countTasks, countTrash, listTasks, listTrash, type Part } from '../../src/tasks/list-queries'
-import { NO_FILTER, NOTHING, type Order } from '../../src/tasks/model'
 import * as taskPurge from '../../src/tasks/purge'
 import * as tasks from '../../src/tasks/queries'
 import { fill, PASSWORD_HASH, type Subject, subject, TIDY, WITHOUT_ACCOUNT } from '../support/crowd'
@@ -183,12 +183,11 @@ const STATEMENTS: Record<string, Calls> = {
   createTasks: { 'of one': createTasks(0), 'of many': createTasks(15) },
   findAnswer: plain((sql, { caller }) => tasks.findAnswer(sql, caller.id, '300')),
   findTasks: { 'of one': findTasks(0), 'of many': findTasks(15) },
-  findAnyTask: plain((sql, { caller, taskId }) => tasks.findAnyTask(sql, caller.id, taskId)),
   writeTask: {
     ...writeCalls('change', { from: ['lists'], to: 'lists', change: { title: 'y' } }, live),
     ...writeCalls('complete', { from: ['lists'], to: 'lists', change: { completed: true } }, live),
     ...writeCalls('delete', { from: ['lists'], to: 'trash', change: {} }, live),
-    ...writeCalls('end', { from: ['lists', 'trash'], to: 'ended', change: NOTHING }, live),
+    ...writeCalls('end', { from: ['lists', 'trash'], to: 'ended', change: {} }, live),
     ...writeCalls('restore', { from: ['trash'], to: 'lists', change: {} }, trashed),
   },
   isDeleted: plain((sql, { caller }) => isDeleted(sql, caller)),

@@ -98,7 +98,7 @@ export interface Subject {
   /** The newest. */
   taskId: number
   /** In the middle of all of theirs. */
-  middle: { number: number; title: string }
+  middle: { number: number; key: string }
   trashed: number
   email: string
   tokenHash: Buffer
@@ -118,7 +118,7 @@ export async function subject(sql: Pool, id: string): Promise<Subject> {
   return {
     caller: { id, issuedAt: 1_700_000_000, expiresAt: EXPIRES_AT, sessionId },
     taskId: tasks.findLast(({ is_trashed }) => !is_trashed)?.id ?? 1,
-    middle: { number: middle?.id ?? 1, title: middle?.title ?? '' },
+    middle: { number: middle?.id ?? 1, key: middle?.title ?? '' },
     trashed: tasks.findLast(({ is_trashed }) => is_trashed)?.id ?? 1,
     email: `${id}@example.com`,
     tokenHash: createHash('sha256').update(token).digest(),

@@ -1,0 +1,272 @@
+-- migrate:up
+
+-- Lists sort tasks into drawers: a task is in one of them, or in none (the inbox).
+create table lists (
+  user_id text not null,
+  id bigint generated always as identity,
+  name text not null,
+  color text,
+  -- Null until the list is moved: see tasks.position.
+  position text collate "C",
+  archived boolean not null default false,
+  created_at timestamptz(3) not null,
+  updated_at timestamptz(3) not null,
+  -- The owner's revision as of this row's last change.
+  revision bigint not null,
+  constraint lists_pkey primary key (user_id, id),
+  constraint lists_user_id_fkey foreign key (user_id) references users (id) on delete cascade,
+  constraint lists_name_length check (char_length(name) between 1 and 100),
+  constraint lists_color_is_rgb check (color ~ '^#[0-9a-fA-F]{6}$'),
+  constraint lists_position_length check (char_length(position) between 1 and 1000),
+  constraint lists_revision_positive check (revision > 0)
+);
+
+comment on table lists is 'Lists of tasks';
+comment on column lists.position is 'Where the user has put the list; null: by its id';
+
+create type task_priority as enum ('high', 'medium', 'low');
+create type repeat_anchor as enum ('due', 'completion');
+
+-- No column has a default that PostgreSQL would have to write into each row, so this takes milliseconds. What would have to
+-- read each row is left to the next migrations.
+alter table tasks
+  add column completed_at timestamptz(3),
+  add column priority task_priority,
+  add column due_date date,
+  add column due_time time(0),
+  add column time_zone text,
+  -- Worked out from the three by the service, which knows what a clock does when it is put forward or back.
+  add column due_at timestamptz(3),
+  add column overdue_at timestamptz(3),
+  add column reminders integer[] not null default '{}',
+  add column remind_at timestamptz(3),
+  add column repeat text,
+  add column repeat_from repeat_anchor not null default 'due',
+  add column next_id bigint,
+  add column tags text[] not null default '{}',
+  add column list_id bigint,
+  add column parent_id bigint,
+  add column has_steps boolean not null default false,
+  add column deleted_with_parent boolean not null default false,
+  -- Bytes in order. Null until the task is moved: then its id is its position, so that a new task comes last, and costs nothing.
+  add column position text collate "C",
+  -- Title and description as searches compare them; null if they are plain ASCII, which is quick to fold.
+  add column folded text,
+  add constraint tasks_due_date_range check (due_date between '1900-01-01' and '9999-12-31') not valid,
+  add constraint tasks_due_time_needs_day_and_zone
+    check (due_time is null or due_date is not null and time_zone is not null) not valid,
+  add constraint tasks_time_zone_length check (char_length(time_zone) between 1 and 100) not valid,
+  add constraint tasks_due_at_is_of_due_time check ((due_at is null) = (due_time is null)) not valid,
+  add constraint tasks_overdue_at_is_of_due_date check ((overdue_at is null) = (due_date is null)) not valid,
+  add constraint tasks_reminders_count check (cardinality(reminders) <= 5) not valid,
+  add constraint tasks_reminders_range check (-1440 <= all (reminders) and 40320 >= all (reminders)) not valid,
+  add constraint tasks_reminders_need_day_and_zone
+    check (reminders = '{}' or due_date is not null and time_zone is not null) not valid,
+  add constraint tasks_remind_at_is_of_reminders check (remind_at is null or reminders <> '{}') not valid,
+  add constraint tasks_repeat_length check (char_length(repeat) between 1 and 200) not valid,
+  add constraint tasks_repeat_needs_day check (repeat is null or due_date is not null) not valid,
+  add constraint tasks_tags_count check (cardinality(tags) <= 20) not valid,
+  add constraint tasks_position_length check (char_length(position) between 1 and 1000) not valid,
+  add constraint tasks_is_not_its_own_parent check (parent_id <> id) not valid,
+  add constraint tasks_ended_has_no_content check (
+    not ended or description is null and num_nulls(
+      completed_at, priority, due_date, time_zone, repeat, next_id, list_id, parent_id, position, folded
+    ) = 10 and tags = '{}'
+  ) not valid,
+  add constraint tasks_list_id_fkey foreign key (user_id, list_id) references lists (user_id, id)
+    on delete set null (list_id) not valid,
+  add constraint tasks_parent_id_fkey foreign key (user_id, parent_id) references tasks (user_id, id)
+    on delete set null (parent_id) not valid;
+
+comment on column tasks.overdue_at is 'due_at, or the end of due_date in the time zone (UTC without one)';
+comment on column tasks.remind_at is 'When the next reminder falls due';
+comment on column tasks.next_id is 'The task that followed this one when it was completed';
+comment on column tasks.has_steps is 'It has or had steps, so a deletion has to look for them';
+comment on column tasks.deleted_with_parent is 'Deleted because its parent was: it comes back with the parent';
+comment on column tasks.position is 'Where the user has put the task; null: by its id';
+comment on column tasks.folded is 'Title and description for searches; null: they are plain ASCII';
+
+-- Names of tags differ if they differ when case is ignored.
+create function tag_key(name text) returns text
+  language sql immutable strict parallel safe
+  return normalize(upper(lower(normalize(name, nfc) collate "und-x-icu") collate "und-x-icu"), nfc);
+
+-- Finds the tasks of a tag; `tasks.tags` is what is written and answered. A trigger keeps both the same.
+create table task_tags (
+  user_id text not null,
+  key text collate "C" not null,
+  task_id bigint not null,
+  name text not null,
+  constraint task_tags_pkey primary key (user_id, key, task_id),
+  constraint task_tags_task_id_fkey foreign key (user_id, task_id) references tasks (user_id, id) on delete cascade,
+  constraint task_tags_name_length check (char_length(name) between 1 and 50),
+  constraint task_tags_name_has_no_comma check (name !~ ','),
+  constraint task_tags_key_is_of_name check (key = tag_key(name))
+);
+
+create index task_tags_by_task on task_tags (user_id, task_id);
+
+comment on table task_tags is 'Which tasks have a tag, those in the trash too';
+
+create function index_tags() returns trigger language plpgsql as $$
+begin
+  delete from task_tags where user_id = new.user_id and task_id = new.id;
+  insert into task_tags (user_id, key, task_id, name)
+  select new.user_id, tag_key(name), new.id, name from unnest(new.tags) as name;
+  return null;
+end $$;
+
+create trigger tasks_index_new_tags after insert on tasks
+  for each row when (new.tags <> '{}') execute function index_tags();
+create trigger tasks_index_changed_tags after update on tasks
+  for each row when (new.tags <> old.tags) execute function index_tags();
+
+-- What sorts tasks and lists as the user has arranged them. `positions.ts` makes the same text of an id.
+create function position_of("position" text, id bigint) returns text
+  language sql immutable parallel safe
+  return coalesce("position", ('p' || lpad(id::text, 16, '0')) collate "C");
+
+-- What a search compares: no accents and no case, in any script. Only marks that are accents are dropped: others, such as
+-- those of Japanese and Hindi, make another letter.
+create function fold(content text) returns text
+  language sql immutable strict parallel safe
+  return normalize(
+    replace(replace(replace(translate(
+      lower(regexp_replace(
+        normalize(content, nfkd) collate "C",
+        '[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c7\u064b-\u065f\u0670]+', '', 'g'
+      ) collate "und-x-icu"),
+      'ςıøđłħŧ', 'σiodlht'
+    ), 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'),
+    nfc
+  );
+
+-- What follows from other columns. The version before this migration may still write, and knows none of these columns.
+create function complete_task_row() returns trigger language plpgsql as $$
+begin
+  if new.ended then
+    new.title := '';
+    new.description := null;
+    new.priority := null;
+    new.due_date := null;
+    new.due_time := null;
+    new.time_zone := null;
+    new.due_at := null;
+    new.overdue_at := null;
+    new.reminders := '{}';
+    new.remind_at := null;
+    new.repeat := null;
+    new.next_id := null;
+    new.tags := '{}';
+    new.list_id := null;
+    new.parent_id := null;
+    new.position := null;
+  end if;
+  new.completed_at := case
+    when new.ended or not new.completed then null
+    when tg_op = 'UPDATE' and old.completed then old.completed_at
+    when tg_op = 'INSERT' and new.completed_at is not null then new.completed_at
+    else new.updated_at
+  end;
+  new.folded := case
+    when octet_length(new.title) <> char_length(new.title)
+      or octet_length(new.description) <> char_length(new.description)
+    then fold(concat_ws(e'\n', new.title, new.description))
+  end;
+  return new;
+end $$;
+
+-- The conditions spare other writes the call.
+create trigger tasks_complete_new_row before insert on tasks
+  for each row when (
+    new.completed
+    or new.ended
+    or octet_length(new.title) <> char_length(new.title)
+    or octet_length(new.description) <> char_length(new.description)
+  ) execute function complete_task_row();
+create trigger tasks_complete_changed_row before update on tasks
+  for each row when (
+    new.completed <> old.completed
+    or new.ended <> old.ended
+    or new.title <> old.title
+    or new.description is distinct from old.description
+  ) execute function complete_task_row();
+
+-- The tasks in the lists that a filter finds; a member of the filter that is null or left out finds all. One place, so that
+-- pages and counts agree.
+create function find_tasks(owner text, filter json) returns setof tasks
+  language sql stable parallel safe
+begin atomic
+  select tasks.*
+  from (
+    select *, array(
+      select '%' || regexp_replace(fold(word), '([\\%_])', '\\\1', 'g') || '%' from unnest(words) as word
+    ) as patterns, array(
+      -- all tasks of a user have the same spelling of a tag
+      select coalesce((select name from task_tags where user_id = owner and key = tag_key(tag) limit 1), tag)
+      from unnest(tags) as tag
+    ) as spelled
+    from json_to_record(filter) as given (
+      completed boolean, priorities text[], tags text[], list_id bigint, in_inbox boolean, parent_id bigint,
+      is_no_step boolean, due_from date, due_to date, has_due_date boolean, overdue boolean, updated_from timestamptz,
+      words text[]
+    )
+    -- so that this is worked out once, and not for each task
+    offset 0
+  ) as wanted
+  join tasks on tasks.user_id = owner and tasks.deleted_at is null
+  where (wanted.completed is null or tasks.completed = wanted.completed)
+    and (wanted.priorities is null or coalesce(tasks.priority::text, 'none') = any (wanted.priorities))
+    and (wanted.tags is null or tasks.tags @> wanted.spelled)
+    and (wanted.list_id is null or tasks.list_id = wanted.list_id)
+    and (wanted.in_inbox is null or tasks.list_id is null)
+    and (wanted.parent_id is null or tasks.parent_id = wanted.parent_id)
+    and (wanted.is_no_step is null or tasks.parent_id is null)
+    and (wanted.due_from is null or tasks.due_date >= wanted.due_from)
+    and (wanted.due_to is null or tasks.due_date <= wanted.due_to)
+    and (wanted.has_due_date is null or (tasks.due_date is not null) = wanted.has_due_date)
+    and (wanted.overdue is null
+      or wanted.overdue = (not tasks.completed and tasks.overdue_at is not null and tasks.overdue_at <= now()))
+    and (wanted.updated_from is null or tasks.updated_at >= wanted.updated_from)
+    and (wanted.words is null or coalesce(
+      tasks.folded, lower(concat_ws(e'\n', tasks.title, tasks.description) collate "C")
+    ) like all (wanted.patterns));
+end;
+
+-- migrate:down
+
+drop function find_tasks(text, json);
+drop trigger tasks_complete_changed_row on tasks;
+drop trigger tasks_complete_new_row on tasks;
+drop function complete_task_row();
+drop function fold(text);
+drop function position_of(text, bigint);
+drop trigger tasks_index_changed_tags on tasks;
+drop trigger tasks_index_new_tags on tasks;
+drop function index_tags();
+drop table task_tags;
+drop function tag_key(text);
+alter table tasks
+  drop constraint tasks_ended_has_no_content,
+  drop column completed_at,
+  drop column priority,
+  drop column due_date,
+  drop column due_time,
+  drop column time_zone,
+  drop column due_at,
+  drop column overdue_at,
+  drop column reminders,
+  drop column remind_at,
+  drop column repeat,
+  drop column repeat_from,
+  drop column next_id,
+  drop column tags,
+  drop column list_id,
+  drop column parent_id,
+  drop column has_steps,
+  drop column deleted_with_parent,
+  drop column position,
+  drop column folded;
+drop type task_priority;
+drop type repeat_anchor;
+drop table lists;

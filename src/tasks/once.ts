@@ -1,0 +1,36 @@
+/** Requests that may come again because their answer was lost. */
+import type { Caller } from '../auth/caller'
+import { refuseDeleted } from '../auth/guard'
+import { refuseToken } from '../auth/refusal'
+import type { Sql } from '../database/sql'
+import type { IdempotencyKey } from '../http/idempotency'
+import { Problem } from '../http/problems'
+import { findAnswer } from './queries'
+
+/**
+ * Runs a request, or finds the first answer if it was sent before.
+ *
+ * @param run does the work and stores its answer with the key; undefined if the key has been used, or for a deleted user
+ * @returns what `run` has given, or what was stored
+ * @throws Problem IDEMPOTENCY_KEY_REUSED, or TOKEN_INVALID for a deleted user
+ */
+export async function onlyOnce<Answer>(
+  sql: Sql,
+  caller: Caller,
+  key: IdempotencyKey | undefined,
+  run: () => Promise<Answer | undefined>,
+): Promise<{ answer: Answer; isReplay: boolean }> {
+  const first = key && (await findAnswer(sql, caller.id, key.key))
+  if (!first) {
+    const answer = await run()
+    if (answer !== undefined) return { answer, isReplay: false }
+    await refuseDeleted(sql, caller)
+    if (!key) throw refuseToken('revoked')
+    // a concurrent request with this key has been answered
+    return onlyOnce(sql, caller, key, run)
+  }
+  await refuseDeleted(sql, caller)
+  if (!first.fingerprint.equals(key.fingerprint)) throw new Problem('IDEMPOTENCY_KEY_REUSED')
+  // the fingerprint has the path, so the same route has stored it
+  return { answer: first.answer as Answer, isReplay: true }
+}
