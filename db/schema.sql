@@ -282,7 +282,7 @@ CREATE TABLE task_tags (
   CONSTRAINT task_tags_name_length CHECK (char_length(name) >= 1 AND char_length(name) <= 50)
 );
 
-CREATE INDEX task_tags_by_task ON task_tags USING btree (user_id, task_id);
+CREATE INDEX task_tags_by_task ON task_tags USING btree (task_id);
 
 COMMENT ON TABLE public.task_tags IS 'Which tasks have a tag, those in the trash too';
 
@@ -357,6 +357,7 @@ BEGIN ATOMIC
              ARRAY( SELECT COALESCE(( SELECT task_tags.name
                             FROM task_tags
                            WHERE ((task_tags.user_id = find_tasks.owner) AND (task_tags.key = tag_key(tag.tag)))
+                           ORDER BY task_tags.user_id, task_tags.key, task_tags.task_id
                           LIMIT 1), tag.tag) AS "coalesce"
                     FROM unnest(given.tags) tag(tag)) AS spelled
             FROM json_to_record(find_tasks.filter) given(completed boolean, priorities text[], tags text[], list_id bigint, in_inbox boolean, parent_id bigint, is_no_step boolean, due_from date, due_to date, has_due_date boolean, overdue boolean, updated_from timestamp with time zone, words text[])

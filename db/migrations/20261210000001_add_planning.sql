@@ -104,7 +104,8 @@ create table task_tags (
   constraint task_tags_key_is_of_name check (key = tag_key(name))
 );
 
-create index task_tags_by_task on task_tags (user_id, task_id);
+-- For the foreign key and the trigger. Without the owner, so that it is not taken for a look-up by name.
+create index task_tags_by_task on task_tags (task_id);
 
 comment on table task_tags is 'Which tasks have a tag, those in the trash too';
 
@@ -203,7 +204,11 @@ begin atomic
       select '%' || regexp_replace(fold(word), '([\\%_])', '\\\1', 'g') || '%' from unnest(words) as word
     ) as patterns, array(
       -- all tasks of a user have the same spelling of a tag
-      select coalesce((select name from task_tags where user_id = owner and key = tag_key(tag) limit 1), tag)
+      select coalesce(
+        -- ordered, so that the planner takes the index even if it expects many
+        (select name from task_tags where user_id = owner and key = tag_key(tag) order by user_id, key, task_id limit 1),
+        tag
+      )
       from unnest(tags) as tag
     ) as spelled
     from json_to_record(filter) as given (

@@ -369,47 +369,61 @@ export interface EventTicket {
   expires_in: number
 }
 
-/** One change of a batch; `move` takes one of `after`, `before` and `to` */
+export interface CreateOperation {
+  op: 'create'
+  body: TaskCreate
+}
+
+export interface UpdateOperation {
+  op: 'update'
+  id: number
+  /** Only if the task still has this revision */
+  if_match?: number | undefined
+  body: TaskUpdate
+}
+
+export interface CompleteOperation {
+  op: 'complete'
+  id: number
+  /** Only if the task still has this revision */
+  if_match?: number | undefined
+  /** `true` if it is left out */
+  completed?: boolean | undefined
+}
+
+export interface DeleteOperation {
+  op: 'delete'
+  id: number
+  /** Only if the task still has this revision */
+  if_match?: number | undefined
+}
+
+export interface RestoreOperation {
+  op: 'restore'
+  id: number
+  /** Only if the task still has this revision */
+  if_match?: number | undefined
+}
+
+/** Takes one of `after`, `before` and `to` */
+export interface MoveOperation {
+  op: 'move'
+  id: number
+  /** Only if the task still has this revision */
+  if_match?: number | undefined
+  after?: number | undefined
+  before?: number | undefined
+  to?: 'first' | 'last' | undefined
+}
+
+/** One change of a batch */
 export type Operation =
-  | {
-      op: 'create'
-      body: TaskCreate
-    }
-  | {
-      op: 'update'
-      id: number
-      /** Only if the task still has this revision */
-      if_match?: number | undefined
-      body: TaskUpdate
-    }
-  | {
-      op: 'complete'
-      id: number
-      /** Only if the task still has this revision */
-      if_match?: number | undefined
-      completed?: boolean | undefined
-    }
-  | {
-      op: 'delete'
-      id: number
-      /** Only if the task still has this revision */
-      if_match?: number | undefined
-    }
-  | {
-      op: 'restore'
-      id: number
-      /** Only if the task still has this revision */
-      if_match?: number | undefined
-    }
-  | {
-      op: 'move'
-      id: number
-      /** Only if the task still has this revision */
-      if_match?: number | undefined
-      after?: number | undefined
-      before?: number | undefined
-      to?: 'first' | 'last' | undefined
-    }
+  | CreateOperation
+  | UpdateOperation
+  | CompleteOperation
+  | DeleteOperation
+  | RestoreOperation
+  | MoveOperation
 
 /** Operations that are done in their order, all or none */
 export interface Batch {

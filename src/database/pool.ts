@@ -18,12 +18,6 @@ const TYPES = {
   time: typeOf(1083, (text) => text.slice(0, 5)),
 }
 
-/**
- * A statement that waits for a lock would hold up those sent behind it on the same connection, so none is. Apart, because the
- * driver's types do not know the option.
- */
-const NO_PIPELINE = { max_pipeline: 0 }
-
 export interface PoolOptions {
   /** `DATABASE_URL`, or what `readAddress` made of it, so that certificate files are read only once. */
   url: string | DatabaseAddress
@@ -39,6 +33,11 @@ export interface PoolOptions {
   connectTimeout?: number
   /** True for a question now and then: an idle connection is closed, and no parameter may be an array. */
   isProbe?: boolean
+  /**
+   * How many statements wait on one connection behind the one that runs. By default none: it may wait for a lock, and would
+   * hold up users who have nothing to do with it.
+   */
+  pipeline?: number
   /** Called when a connection has ended, or could not be made. */
   onClose?: () => void
 }
@@ -56,6 +55,7 @@ export function openPool({
   serverSettings = {},
   connectTimeout = Number.POSITIVE_INFINITY,
   isProbe = false,
+  pipeline = 0,
   onClose,
 }: PoolOptions) {
   const address = typeof url === 'string' ? readAddress(url) : url
@@ -69,7 +69,8 @@ export function openPool({
     ...(isProbe && { idle_timeout: 30 }),
     // the default waits up to 20 s after an outage
     backoff: () => 0.25,
-    ...NO_PIPELINE,
+    // apart, because the driver's types do not know it
+    ...{ max_pipeline: pipeline },
     types: TYPES,
     connection: {
       application_name: applicationName,

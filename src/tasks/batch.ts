@@ -1,7 +1,7 @@
 /** Several operations in one request: all of them are done, or none. */
 import { t } from 'elysia'
 import { type FieldError, Problem } from '../http/problems'
-import { component, Id, namedObject, nullable, strict } from '../http/schemas'
+import { component, Id, namedObject, nullable } from '../http/schemas'
 import { type Draft, reserve } from './draft'
 import { content } from './fields'
 import { MOVE_RULE, type Move, Task, TaskCreate, type TaskRow, TaskUpdate, targets, toTask } from './model'
@@ -14,22 +14,37 @@ const target = {
   if_match: t.Optional({ ...Id, description: 'Only if the task still has this revision' }),
 }
 
+const operations = [
+  namedObject('CreateOperation', { op: t.Literal('create'), body: TaskCreate }),
+  namedObject('UpdateOperation', { op: t.Literal('update'), ...target, body: TaskUpdate }),
+  namedObject('CompleteOperation', {
+    op: t.Literal('complete'),
+    ...target,
+    completed: t.Optional({ ...content.completed, description: '`true` if it is left out' }),
+  }),
+  namedObject('DeleteOperation', { op: t.Literal('delete'), ...target }),
+  namedObject('RestoreOperation', { op: t.Literal('restore'), ...target }),
+  namedObject(
+    'MoveOperation',
+    { op: t.Literal('move'), ...target, ...t.Partial(t.Object(targets)).properties },
+    { description: 'Takes one of `after`, `before` and `to`' },
+  ),
+] as const
+
 const Operation = component(
   'Operation',
-  t.Union(
-    [
-      t.Object({ op: t.Literal('create'), body: TaskCreate }, strict),
-      t.Object({ op: t.Literal('update'), ...target, body: TaskUpdate }, strict),
-      t.Object({ op: t.Literal('complete'), ...target, completed: t.Optional(content.completed) }, strict),
-      t.Object({ op: t.Literal('delete'), ...target }, strict),
-      t.Object({ op: t.Literal('restore'), ...target }, strict),
-      t.Object({ op: t.Literal('move'), ...target, ...t.Partial(t.Object(targets)).properties }, strict),
-    ],
-    {
-      discriminator: { propertyName: 'op' },
-      description: 'One change of a batch; `move` takes one of `after`, `before` and `to`',
+  t.Union([...operations], {
+    description: 'One change of a batch',
+    discriminator: {
+      propertyName: 'op',
+      mapping: Object.fromEntries(
+        operations.map(({ properties, component }) => [
+          properties.op.const,
+          `#/components/schemas/${component}`,
+        ]),
+      ),
     },
-  ),
+  }),
 )
 export type Operation = typeof Operation.static
 

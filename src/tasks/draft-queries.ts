@@ -58,9 +58,12 @@ export async function hasList(sql: Sql, owner: string, id: number): Promise<bool
 export async function findSpellings(sql: Sql, owner: string, names: readonly string[]): Promise<string[]> {
   const rows = await sql<{ name: string }[]>`
     -- findSpellings
-    select distinct on (key) name from task_tags
-    where user_id = ${owner} and key = any (array(select tag_key(each) from unnest(${names}::text[]) as each))
-    order by key, task_id`
+    select stored.name from unnest(${names}::text[]) as given,
+      lateral (
+        select name from task_tags where user_id = ${owner} and key = tag_key(given)
+        -- so that the planner takes the index even if it expects many
+        order by user_id, key, task_id limit 1
+      ) as stored`
   return rows.map(({ name }) => name)
 }
 
@@ -128,6 +131,7 @@ export async function writeDraft(
   { expected, revision, rows, idempotency, answer }: Writing,
 ): Promise<'written' | 'stale' | 'key used'> {
   const { key, fingerprint } = idempotency ?? { key: null, fingerprint: null }
+  const ids = rows.map(({ id }) => id)
   const written = await sql<{ id: string }[]>`
     -- writeDraft
     with expired as (
@@ -154,7 +158,8 @@ export async function writeDraft(
         content.updated_at, content.revision
       )
       from content
-      where tasks.user_id = ${owner} and tasks.id = content.id
+      -- the ids once more, or the planner may go through all tasks of the user
+      where tasks.user_id = ${owner} and tasks.id = content.id and tasks.id = any (${ids}::bigint[])
       returning tasks.id
     ), created as (
       insert into tasks (
@@ -167,7 +172,10 @@ export async function writeDraft(
         overdue_at, reminders, remind_at, repeat, repeat_from, next_id, tags, list_id, parent_id, has_steps, position,
         deleted_at, deleted_with_parent, ended, created_at, updated_at, revision
       from content
-      where not exists (select from tasks where tasks.user_id = ${owner} and tasks.id = content.id)
+      where not exists (
+        select from tasks
+        where tasks.user_id = ${owner} and tasks.id = content.id and tasks.id = any (${ids}::bigint[])
+      )
       returning id
     ), claimed as (
       -- if the key has been used, also by a concurrent request, this fails and undoes the whole statement

@@ -46,7 +46,7 @@ export async function createTask(
       select user_id, ${key}, ${fingerprint},
         -- in the form that the previous version answers, which may run beside this one
         (to_jsonb(task) - 'deleted_at' - 'ended' - 'folded' || jsonb_build_object(
-          'created_at', rfc3339(created_at), 'updated_at', rfc3339(updated_at)
+          'completed_at', rfc3339(completed_at), 'created_at', rfc3339(created_at), 'updated_at', rfc3339(updated_at)
         ))::json
       from task
       where ${key}::text is not null

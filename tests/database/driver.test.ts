@@ -23,7 +23,8 @@ interface Numbered {
 }
 
 async function withPool(options: Partial<PoolOptions>, use: (pool: Pool) => Promise<void>): Promise<void> {
-  const pool = openPool({ url, poolSize: 1, ...options })
+  // the driver's own number of statements behind one another
+  const pool = openPool({ url, poolSize: 1, pipeline: 100, ...options })
   try {
     await use(pool)
   } finally {

@@ -7,8 +7,17 @@ import { findUsers, isDeleted } from '../../src/auth/queries'
 import type { Sql } from '../../src/database/sql'
 import { purgeTickets } from '../../src/sync/purge'
 import * as sync from '../../src/sync/queries'
-import { NO_FILTER, type Order } from '../../src/tasks/filters'
-import { countTasks, countTrash, listTasks, listTrash, type Part } from '../../src/tasks/list-queries'
+import * as drafts from '../../src/tasks/draft-queries'
+import { type Filter, NO_FILTER, type Order } from '../../src/tasks/filters'
+import {
+  countFound,
+  countTasks,
+  countTrash,
+  listTasks,
+  listTrash,
+  type Part,
+  searchTasks,
+} from '../../src/tasks/list-queries'
 import * as taskPurge from '../../src/tasks/purge'
 import * as tasks from '../../src/tasks/queries'
 import { fill, PASSWORD_HASH, type Subject, subject, TIDY, WITHOUT_ACCOUNT } from '../support/crowd'
@@ -165,12 +174,55 @@ const findUsersOf =
       together(caller, others).map(({ id }) => id),
     )
 
+const SEARCHES: Filter[] = [
+  NO_FILTER,
+  { completed: false, tags: ['Home'], priorities: ['high'], words: ['a'] },
+]
+const search = (read: (sql: Sql, subject: Subject, filter: Filter) => Promise<unknown>): Calls =>
+  Object.fromEntries(
+    SEARCHES.map((filter, n): [string, Call] => [`search ${n}`, (sql, of) => read(sql, of, filter)]),
+  )
+const neighbours =
+  (place: string, idUpTo: number): Call =>
+  (sql, { caller }) =>
+    drafts.findNeighbours(sql, caller.id, { place, idUpTo, isTaken: false }, [1])
+const writeDraft =
+  (key?: string): Call =>
+  (sql, { caller, taskId, row, revision: expected }) => {
+    const idempotency = key === undefined ? undefined : { key, fingerprint: Buffer.alloc(32) }
+    const rows = row ? [row, { ...row, id: taskId + 1_000_000 }] : []
+    return drafts.writeDraft(sql, caller, {
+      expected,
+      revision: expected + 1,
+      rows,
+      idempotency,
+      answer: '1',
+    })
+  }
+
 /** By the name of their statement. */
 const STATEMENTS: Record<string, Calls> = {
   listTasks: Object.assign({}, ...ORDERS.map(orderCalls)),
   countTasks: {
     all: (sql, { caller }) => countTasks(sql, caller, NO_FILTER),
     'of completed': (sql, { caller }) => countTasks(sql, caller, { ...NO_FILTER, completed: true }),
+  },
+  searchTasks: search((sql, { caller }, filter) => searchTasks(sql, caller, filter, 'due asc', FIRST)),
+  countFound: search((sql, { caller }, filter) => countFound(sql, caller, filter)),
+  readTasks: plain((sql, { caller, taskId }) => drafts.readTasks(sql, caller.id, [taskId])),
+  reserveIds: plain((sql) => drafts.reserveIds(sql, 3)),
+  hasList: plain((sql, { caller }) => drafts.hasList(sql, caller.id, 1)),
+  findSpellings: plain((sql, { caller }) => drafts.findSpellings(sql, caller.id, ['Home', 'work'])),
+  findNeighbours: {
+    'of the first': neighbours('', 0),
+    'of the last': neighbours('~', Number.MAX_SAFE_INTEGER),
+    'in the middle': (sql, of) =>
+      neighbours(`p${String(of.middle.number).padStart(16, '0')}`, of.middle.number)(sql, of),
+  },
+  writeDraft: {
+    plain: writeDraft(),
+    'with a key': writeDraft('new'),
+    'with an expired key': writeDraft('26'),
   },
   countTrash: plain((sql, { caller }) => countTrash(sql, caller)),
   listTrash: listCalls((sql, { caller }, _, part) => listTrash(sql, caller, part), byRevision, 500),
@@ -264,6 +316,13 @@ const FIRST_RUNS = 'until the generic plan is used, what is left of this user ma
 /** What is as it should be, or as good as it can be. */
 const EXCEPTIONS: Exception[] = [
   { of: ['countTasks', 'countTrash'], in: /^/, kind: 'reads many', reason: 'to count is to go through' },
+  {
+    of: ['searchTasks', 'countFound'],
+    in: /^/,
+    kind: 'reads many',
+    reason: 'goes through all tasks of this user',
+  },
+  { of: ['searchTasks'], in: /^/, kind: 'sorts many', reason: 'sorts all tasks of this user that are found' },
   { of: ['listTasks'], in: /completed/, kind: 'reads many', reason: 'goes past the others of this user' },
   {
     of: LISTS,

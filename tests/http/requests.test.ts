@@ -101,7 +101,7 @@ describe('a request has one line in the log', async () => {
       `${TODOS}/1`,
       `${TODOS}/:id`,
       'ann',
-      ['writeTask', 'isDeleted', 'findAnyTask'],
+      ['writeTask', 'readTasks'],
       { as: 'ann', headers: stale },
     ],
     [422, 'GET', `${TODOS}/0`, `${TODOS}/:id`, 'ann', [], { as: 'ann' }],

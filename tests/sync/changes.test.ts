@@ -3,6 +3,7 @@ import type { Change } from '../../src/sync/model'
 import type { Task } from '../../src/tasks/model'
 import { purgeTombstones } from '../../src/tasks/purge'
 import { testApp } from '../support/app'
+import { storedTasks } from '../support/stored-tasks'
 
 const { call, sql } = await testApp()
 const TODOS = '/api/v1/todos'
@@ -51,11 +52,9 @@ async function pull(as: string, device: Device, limit?: number): Promise<boolean
 }
 
 async function expectSame(as: string, { tasks }: Device): Promise<void> {
-  const rows = await sql<Task[]>`
-    select id, user_id, title, description, completed, rfc3339(created_at) as created_at,
-      rfc3339(updated_at) as updated_at, revision
-    from tasks where user_id = ${as} and deleted_at is null order by id`
-  expect([...tasks.values()].toSorted((a, b) => a.id - b.id)).toEqual([...rows])
+  const live = (await storedTasks(sql, as)).filter(({ is_deleted }) => !is_deleted)
+  const stored = live.map(({ is_deleted, ended, ...task }) => task)
+  expect([...tasks.values()].toSorted((a, b) => a.revision - b.revision)).toEqual(stored)
 }
 
 const EXPIRED = { status: 410, body: { error_code: 'CURSOR_EXPIRED' } }

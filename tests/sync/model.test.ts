@@ -5,6 +5,7 @@ import type { Change } from '../../src/sync/model'
 import type { Task } from '../../src/tasks/model'
 import { purgeIdempotencyKeys, purgeTombstones } from '../../src/tasks/purge'
 import { type Answer, type TestApp, testApp } from '../support/app'
+import { storedTasks } from '../support/stored-tasks'
 
 /** How many games are played; `FC_RUNS=20000` plays more. */
 const RUNS = Number(process.env['FC_RUNS'] ?? 1500)
@@ -42,7 +43,7 @@ const send = ({ call }: TestApp, { op, as, base, id, body, headers }: Write): Pr
 }
 
 /** The fields of a task that the server has to keep; other tests check times. */
-type Known = Omit<Task, 'updated_at'>
+type Known = Omit<Task, 'updated_at' | 'completed_at'>
 interface Row {
   task: Known
   state: 'live' | 'trash' | 'ended'
@@ -110,7 +111,7 @@ class Model {
   }
   /** Takes a new task from its answer, because the server chooses its id and times. */
   made(task: Task, key: string | undefined): void {
-    const { updated_at: _, ...known } = task
+    const { updated_at: _, completed_at: __, ...known } = task
     expect(task.id).toBeGreaterThan(this.ids.at(-1) ?? 0)
     this.ids.push(task.id)
     this.rows.set(task.id, { task: known, state: 'live', hours: 0 })
@@ -157,10 +158,7 @@ function take(tasks: Map<number, Task>, changes: Change[]): void {
 }
 
 async function table(sql: Pool, owner: string) {
-  const rows = await sql<(Task & { is_deleted: boolean; ended: boolean })[]>`
-    select id, user_id, title, description, completed, rfc3339(created_at) as created_at,
-      rfc3339(updated_at) as updated_at, revision, deleted_at is not null as is_deleted, ended
-    from tasks where user_id = ${owner} order by revision`
+  const rows = await storedTasks(sql, owner)
   const live = rows.filter((row) => !row.is_deleted).map(({ is_deleted, ended, ...task }) => task)
   return { rows, live }
 }

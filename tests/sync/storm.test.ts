@@ -9,6 +9,7 @@ import type { Change } from '../../src/sync/model'
 import type { Task } from '../../src/tasks/model'
 import { SECRET, testSettings, UNLIMITED } from '../support/app'
 import { testDatabase } from '../support/database'
+import { storedTasks } from '../support/stored-tasks'
 
 const database = await testDatabase()
 const folder = await mkdtemp(join(tmpdir(), 'taskwell-storm-'))
@@ -220,11 +221,8 @@ async function storm(env: Record<string, string>, kills: number[], open: () => P
   while (await device.page());
 
   const sql = open()
-  const rows = await sql<(Task & { is_deleted: boolean })[]>`
-    select id, user_id, title, description, completed, rfc3339(created_at) as created_at,
-      rfc3339(updated_at) as updated_at, revision, deleted_at is not null as is_deleted
-    from tasks where user_id = 'ann' order by id`
-  const live = rows.filter((row) => !row.is_deleted).map(({ is_deleted, ...task }) => task)
+  const rows = (await storedTasks(sql, 'ann')).toSorted((a, b) => a.id - b.id)
+  const live = rows.filter((row) => !row.is_deleted).map(({ is_deleted, ended, ...task }) => task)
   const ids = (tasks: { id: number }[]) => tasks.map(({ id }) => id).sort((a, b) => a - b)
 
   expect(server.lost()).toBeGreaterThanOrEqual(kills.length)
