@@ -100,7 +100,7 @@ export async function runBatch(draft: Draft, { operations }: Batch): Promise<Bat
   return { results }
 }
 
-function run(draft: Draft, operation: Operation): Promise<TaskRow | null> {
+async function run(draft: Draft, operation: Operation): Promise<TaskRow | null> {
   if (operation.op === 'create') return rules.create(draft, operation.body)
   const { id, if_match } = operation
   const ifMatch = if_match === undefined ? null : [if_match]

@@ -3,8 +3,9 @@
 /** Whether the text is a day `YYYY-MM-DD` that the calendar has, from 1900 to 9999. */
 export function isDay(text: string): boolean {
   if (!/^(?:19|[2-9]\d)\d\d-\d\d-\d\d$/.test(text)) return false
-  const [year, month, day] = text.split('-').map(Number)
-  return new Date(`${text}T00:00:00Z`).getTime() === Date.UTC(Number(year), Number(month) - 1, day)
+  const date = new Date(`${text}T00:00:00Z`)
+  // `Date` takes 30 February for 2 March
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text)
 }
 
 /** Whether the text is the name of a zone in the IANA database; an offset is none. */

@@ -43,7 +43,7 @@ export async function wrongQueries({ api }: Client): Promise<void> {
   // @ts-expect-error a status that tasks do not have
   await api.v1.todos.get({ query: { status: 'done' } })
   // @ts-expect-error an order that lists do not have
-  await api.v1.todos.get({ query: { sort: 'updated' } })
+  await api.v1.todos.get({ query: { sort: 'color' } })
   // @ts-expect-error text for a boolean
   await api.v1.todos.get({ query: { count: 'true' } })
   // @ts-expect-error text for a number
@@ -73,7 +73,7 @@ export async function wrongAnswers({ api }: Client): Promise<unknown[]> {
   const unchecked = data.title
   if (error === null) {
     // @ts-expect-error a field that tasks do not have
-    const missing = data.priority
+    const missing = data.colour
     // @ts-expect-error times are text
     const year = data.created_at.getFullYear()
     return [missing, year]
@@ -96,7 +96,7 @@ export async function wrongWalks(client: Client): Promise<void> {
   allTasks(client, { skip: 100 })
   for await (const task of allTasks(client)) {
     // @ts-expect-error a field that tasks do not have
-    task.priority
+    task.colour
   }
 }
 

@@ -56,7 +56,7 @@ describe('a task storage', () => {
     await kept.close()
     expect(written).toEqual(['after 10', 'after 20', 'after 25'])
     const tasks = Array.from({ length: 25 }, (_, n) => task(n + 1))
-    expect(stored(storage)).toEqual({ version: 1, cursor: 'after 25', revision: 25, tasks })
+    expect(stored(storage)).toEqual({ version: 2, cursor: 'after 25', revision: 25, tasks })
     expect(jest.getTimerCount()).toBe(0)
   })
 

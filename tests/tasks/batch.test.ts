@@ -1,0 +1,182 @@
+/** Several operations in one request. */
+import { describe, expect, test } from 'bun:test'
+import type { Task } from '../../src/tasks/model'
+import { testApp } from '../support/app'
+
+const { call, sql } = await testApp()
+const limited = await testApp({ RATE_LIMIT_PER_MINUTE: '20' })
+const TODOS = '/api/v1/todos'
+
+async function create(as: string, fields: object = {}): Promise<Task> {
+  return (await call('POST', TODOS, { as, body: { title: 'x', ...fields } })).body
+}
+const batch = (as: string, operations: object[], headers = {}) =>
+  call('POST', `${TODOS}/batch`, { as, body: { operations }, headers })
+const revisionOf = async (as: string) => {
+  const [user] = await sql<{ revision: number }[]>`select revision from users where id = ${as}`
+  return user?.revision ?? 0
+}
+
+test('each kind is done, in order, and answers its task', async () => {
+  const as = crypto.randomUUID()
+  const [a, b, c] = [await create(as), await create(as), await create(as)]
+  await call('DELETE', `${TODOS}/${c.id}`, { as })
+  const { status, body } = await batch(as, [
+    { op: 'create', body: { title: 'new', tags: ['Home'] } },
+    { op: 'update', id: a.id, body: { title: 'changed', tags: ['HOME'] } },
+    { op: 'complete', id: a.id },
+    { op: 'complete', id: b.id, completed: false },
+    { op: 'restore', id: c.id },
+    { op: 'move', id: c.id, to: 'first' },
+    { op: 'delete', id: b.id, if_match: 6 },
+  ])
+  expect({ status, body }).toMatchObject({ status: 412 })
+  const done = await batch(as, [
+    { op: 'create', body: { title: 'new', tags: ['Home'] } },
+    { op: 'update', id: a.id, body: { title: 'changed', tags: ['HOME'] } },
+    { op: 'complete', id: a.id },
+    { op: 'complete', id: b.id, completed: false },
+    { op: 'restore', id: c.id },
+    { op: 'move', id: c.id, to: 'first' },
+    { op: 'delete', id: b.id },
+  ])
+  expect(done.status).toBe(200)
+  const { results } = done.body
+  expect(results).toMatchObject([
+    { title: 'new', tags: ['Home'] },
+    { id: a.id, title: 'changed', tags: ['Home'], completed: false },
+    { id: a.id, completed: true },
+    { id: b.id, completed: false },
+    { id: c.id },
+    { id: c.id },
+    null,
+  ])
+  const stored = (await call('GET', `${TODOS}?sort=position`, { as })).body
+  expect(stored.map(({ id }: Task) => id)).toEqual([c.id, a.id, results[0].id])
+  expect(stored[1]).toEqual(results[2])
+  const { changes } = (await call('GET', `${TODOS}/changes`, { as })).body
+  expect(new Set(changes.map(({ revision }: Task) => revision)).size).toBe(changes.length)
+  expect(Math.max(...changes.map(({ revision }: Task) => revision))).toBeLessThanOrEqual(await revisionOf(as))
+})
+
+describe('the first problem', () => {
+  test.each([
+    [{ op: 'update', id: 2 ** 40, body: { title: 'y' } }, 404, 'TASK_NOT_FOUND', '/operations/1'],
+    [
+      { op: 'create', body: { title: 'y', due_time: '09:00' } },
+      422,
+      'VALIDATION_ERROR',
+      '/operations/1/body/due_time',
+    ],
+    [{ op: 'create', body: { title: '' } }, 422, 'VALIDATION_ERROR', '/operations/1/body/title'],
+    [{ op: 'create', body: {} }, 422, 'VALIDATION_ERROR', '/operations/1/body/title'],
+    [
+      { op: 'create', body: { title: 'x', list_id: 2 ** 40 } },
+      422,
+      'VALIDATION_ERROR',
+      '/operations/1/body/list_id',
+    ],
+    [{ op: 'update', id: 1, body: {} }, 422, 'VALIDATION_ERROR', '/operations/1/body'],
+    [{ op: 'update', id: '1', body: { title: 'y' } }, 422, 'VALIDATION_ERROR', '/operations/1/id'],
+    [{ op: 'complete', id: 1, body: {} }, 422, 'VALIDATION_ERROR', '/operations/1/body'],
+    [{ op: 'erase', id: 1 }, 422, 'VALIDATION_ERROR', '/operations/1'],
+    [{ id: 1 }, 422, 'VALIDATION_ERROR', '/operations/1'],
+    [7, 422, 'VALIDATION_ERROR', '/operations/1'],
+  ])('of %j is answered, and nothing is done', async (wrong, status, code, pointer) => {
+    const as = crypto.randomUUID()
+    const { id } = await create(as)
+    const before = (await call('GET', TODOS, { as })).body
+    const good = { op: 'update', id, body: { title: 'changed' } }
+    const answer = await batch(as, [good, wrong as object, good])
+    expect([answer.status, answer.body.error_code]).toEqual([status, code])
+    expect(answer.body.errors.map((each: { pointer: string }) => each.pointer)).toEqual([pointer])
+    expect((await call('GET', TODOS, { as })).body).toEqual(before)
+    expect(await revisionOf(as)).toBe(1)
+  })
+
+  test('of a move names it', async () => {
+    const as = crypto.randomUUID()
+    const { id } = await create(as)
+    const pointersOf = async (operation: object) =>
+      (await batch(as, [{ op: 'move', id, ...operation }])).body.errors.map(
+        (each: { pointer: string }) => each.pointer,
+      )
+    expect(await pointersOf({ after: 2 ** 40 })).toEqual(['/operations/0/after'])
+    expect(await pointersOf({})).toEqual(['/operations/0'])
+    expect(await pointersOf({ after: 1, to: 'first' })).toEqual(['/operations/0'])
+  })
+
+  test('of If-Match has the task as it is', async () => {
+    const as = crypto.randomUUID()
+    const task = await create(as)
+    const answer = await batch(as, [
+      { op: 'complete', id: task.id },
+      { op: 'update', id: task.id, body: { title: 'y' }, if_match: 9 },
+    ])
+    expect([answer.status, answer.body.error_code]).toEqual([412, 'PRECONDITION_FAILED'])
+    expect(answer.body.errors[0].pointer).toBe('/operations/1')
+    expect(answer.body.current.id).toBe(task.id)
+  })
+})
+
+test.each([[[]], [Array.from({ length: 101 }, () => ({ op: 'create', body: { title: 'x' } }))]])(
+  'takes 1 to 100 operations',
+  async (operations) => {
+    const answer = await batch('ann', operations)
+    expect([answer.status, answer.body.errors[0].pointer]).toEqual([422, '/operations'])
+  },
+)
+
+test('with a key is done once, and answered again', async () => {
+  const as = crypto.randomUUID()
+  const { id } = await create(as)
+  const operations = [
+    { op: 'create', body: { title: 'new' } },
+    { op: 'delete', id },
+  ]
+  const headers = { 'idempotency-key': 'k' }
+  const answers = await Promise.all(Array.from({ length: 8 }, () => batch(as, operations, headers)))
+  const [first] = answers
+  for (const answer of answers) expect([answer.status, answer.body]).toEqual([200, first?.body])
+  expect(answers.filter(({ headers }) => headers.get('idempotency-replayed') === 'true')).toHaveLength(7)
+  expect((await call('GET', TODOS, { as })).body).toHaveLength(1)
+  expect((await batch(as, [{ op: 'create', body: { title: 'other' } }], headers)).status).toBe(422)
+})
+
+test('a hundred operations of a new user count as a hundred revisions', async () => {
+  const as = crypto.randomUUID()
+  const operations = Array.from({ length: 100 }, (_, n) => ({ op: 'create', body: { title: String(n) } }))
+  const { status, body } = await batch(as, operations)
+  expect(status).toBe(200)
+  expect(body.results.map(({ revision }: Task) => revision)).toEqual(operations.map((_, n) => n + 1))
+  expect((await call('GET', `${TODOS}?limit=200`, { as })).body).toHaveLength(100)
+})
+
+test('batches at once are all done', async () => {
+  const as = crypto.randomUUID()
+  const { id } = await create(as)
+  const answers = await Promise.all(
+    Array.from({ length: 20 }, (_, n) =>
+      n % 2
+        ? call('POST', TODOS, { as, body: { title: `plain ${n}` } })
+        : batch(as, [
+            { op: 'create', body: { title: `one of ${n}` } },
+            { op: 'update', id, body: { title: `changed by ${n}` } },
+          ]),
+    ),
+  )
+  expect(answers.every(({ status }) => status < 300)).toBe(true)
+  const { changes } = (await call('GET', `${TODOS}/changes`, { as })).body
+  expect(changes).toHaveLength(21)
+  expect(new Set(changes.map(({ revision }: Task) => revision)).size).toBe(21)
+})
+
+test('counts as its number of operations', async () => {
+  const operations = Array.from({ length: 15 }, () => ({ op: 'create', body: { title: 'x' } }))
+  const send = () => limited.call('POST', `${TODOS}/batch`, { as: 'bob', body: { operations } })
+  const first = await send()
+  expect([first.status, first.headers.get('ratelimit')?.split(';')[1]]).toEqual([200, 'r=5'])
+  expect((await send()).status).toBe(429)
+  const listed = await limited.call('GET', TODOS, { as: 'carl' })
+  expect(listed.status).toBe(200)
+})
