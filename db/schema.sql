@@ -140,6 +140,33 @@ CREATE OR REPLACE FUNCTION public.tag_key(name text)
  IMMUTABLE PARALLEL SAFE STRICT
 RETURN NORMALIZE(upper((lower((NORMALIZE(name, NFC) COLLATE "und-x-icu")) COLLATE "und-x-icu")), NFC);
 
+CREATE TABLE task_tags (
+  user_id text NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  task_id bigint NOT NULL,
+  name text NOT NULL,
+  CONSTRAINT task_tags_pkey PRIMARY KEY (user_id, key, task_id),
+  CONSTRAINT task_tags_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE,
+  CONSTRAINT task_tags_key_is_of_name CHECK (key = tag_key(name)),
+  CONSTRAINT task_tags_name_has_no_comma CHECK (name !~ ','::text),
+  CONSTRAINT task_tags_name_length CHECK (char_length(name) >= 1 AND char_length(name) <= 50)
+);
+
+CREATE INDEX task_tags_by_task ON task_tags USING btree (task_id);
+
+COMMENT ON TABLE public.task_tags IS 'Which tasks have a tag, those in the trash too';
+
+CREATE OR REPLACE FUNCTION public.check_parent()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  if not exists (select from tasks where user_id = new.user_id and id = new.parent_id) then
+    raise foreign_key_violation using constraint = 'tasks_parent_id_exists', message = 'The parent does not exist';
+  end if;
+  return null;
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.complete_task_row()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -175,6 +202,18 @@ begin
     then fold(concat_ws(e'\n', new.title, new.description))
   end;
   return new;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.forget_tasks()
+ RETURNS trigger
+ LANGUAGE plpgsql
+AS $function$
+begin
+  delete from task_tags using gone
+  where gone.tags <> '{}' and task_tags.user_id = gone.user_id and task_tags.task_id = gone.id;
+  update tasks set parent_id = null from gone
+  where gone.has_steps and tasks.user_id = gone.user_id and tasks.parent_id = gone.id;
+  return null;
 end $function$;
 
 CREATE OR REPLACE FUNCTION public.index_tags()
@@ -220,7 +259,6 @@ CREATE TABLE tasks (
   folded text,
   CONSTRAINT tasks_pkey PRIMARY KEY (user_id, id),
   CONSTRAINT tasks_list_id_fkey FOREIGN KEY (user_id, list_id) REFERENCES lists(user_id, id) ON DELETE SET NULL (list_id),
-  CONSTRAINT tasks_parent_id_fkey FOREIGN KEY (user_id, parent_id) REFERENCES tasks(user_id, id) ON DELETE SET NULL (parent_id),
   CONSTRAINT tasks_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE,
   CONSTRAINT tasks_description_length CHECK (char_length(description) <= 1000),
   CONSTRAINT tasks_due_at_is_of_due_time CHECK ((due_at IS NULL) = (due_time IS NULL)),
@@ -255,8 +293,10 @@ CREATE INDEX tasks_live ON tasks USING btree (user_id, id) INCLUDE (completed) W
 
 CREATE TRIGGER tasks_complete_changed_row BEFORE UPDATE ON tasks FOR EACH ROW WHEN (new.completed <> old.completed OR new.ended <> old.ended OR new.title <> old.title OR new.description IS DISTINCT FROM old.description) EXECUTE FUNCTION complete_task_row();
 CREATE TRIGGER tasks_complete_new_row BEFORE INSERT ON tasks FOR EACH ROW WHEN (new.completed OR new.ended OR octet_length(new.title) <> char_length(new.title) OR octet_length(new.description) <> char_length(new.description)) EXECUTE FUNCTION complete_task_row();
-CREATE TRIGGER tasks_index_changed_tags AFTER UPDATE ON tasks FOR EACH ROW WHEN (new.tags <> old.tags) EXECUTE FUNCTION index_tags();
+CREATE TRIGGER tasks_forget AFTER DELETE ON tasks REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION forget_tasks();
+CREATE TRIGGER tasks_index_changed_tags AFTER UPDATE ON tasks FOR EACH ROW WHEN (new.tags <> old.tags AND current_setting('taskwell.writes_task_tags'::text, true) IS DISTINCT FROM 'on'::text) EXECUTE FUNCTION index_tags();
 CREATE TRIGGER tasks_index_new_tags AFTER INSERT ON tasks FOR EACH ROW WHEN (new.tags <> '{}'::text[]) EXECUTE FUNCTION index_tags();
+CREATE CONSTRAINT TRIGGER tasks_parent_id_exists AFTER INSERT OR UPDATE OF parent_id ON tasks NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW WHEN (new.parent_id IS NOT NULL) EXECUTE FUNCTION check_parent();
 
 COMMENT ON TABLE public.tasks IS 'Tasks and the tombstones of deleted ones';
 COMMENT ON COLUMN public.tasks."position" IS 'Where the user has put the task; null: by its id';
@@ -269,22 +309,6 @@ COMMENT ON COLUMN public.tasks.next_id IS 'The task that followed this one when 
 COMMENT ON COLUMN public.tasks.overdue_at IS 'due_at, or the end of due_date in the time zone (UTC without one)';
 COMMENT ON COLUMN public.tasks.remind_at IS 'When the next reminder falls due';
 COMMENT ON COLUMN public.tasks.revision IS 'users.revision when this row last changed';
-
-CREATE TABLE task_tags (
-  user_id text NOT NULL,
-  key text COLLATE "C" NOT NULL,
-  task_id bigint NOT NULL,
-  name text NOT NULL,
-  CONSTRAINT task_tags_pkey PRIMARY KEY (user_id, key, task_id),
-  CONSTRAINT task_tags_task_id_fkey FOREIGN KEY (user_id, task_id) REFERENCES tasks(user_id, id) ON DELETE CASCADE,
-  CONSTRAINT task_tags_key_is_of_name CHECK (key = tag_key(name)),
-  CONSTRAINT task_tags_name_has_no_comma CHECK (name !~ ','::text),
-  CONSTRAINT task_tags_name_length CHECK (char_length(name) >= 1 AND char_length(name) <= 50)
-);
-
-CREATE INDEX task_tags_by_task ON task_tags USING btree (task_id);
-
-COMMENT ON TABLE public.task_tags IS 'Which tasks have a tag, those in the trash too';
 
 CREATE OR REPLACE FUNCTION public.end_sessions(account_id text, kept_session_id uuid)
  RETURNS bigint

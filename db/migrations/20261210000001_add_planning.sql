@@ -74,9 +74,7 @@ alter table tasks
     ) = 10 and tags = '{}'
   ) not valid,
   add constraint tasks_list_id_fkey foreign key (user_id, list_id) references lists (user_id, id)
-    on delete set null (list_id) not valid,
-  add constraint tasks_parent_id_fkey foreign key (user_id, parent_id) references tasks (user_id, id)
-    on delete set null (parent_id) not valid;
+    on delete set null (list_id) not valid;
 
 comment on column tasks.overdue_at is 'due_at, or the end of due_date in the time zone (UTC without one)';
 comment on column tasks.remind_at is 'When the next reminder falls due';
@@ -98,13 +96,13 @@ create table task_tags (
   task_id bigint not null,
   name text not null,
   constraint task_tags_pkey primary key (user_id, key, task_id),
-  constraint task_tags_task_id_fkey foreign key (user_id, task_id) references tasks (user_id, id) on delete cascade,
+  constraint task_tags_user_id_fkey foreign key (user_id) references users (id) on delete cascade,
   constraint task_tags_name_length check (char_length(name) between 1 and 50),
   constraint task_tags_name_has_no_comma check (name !~ ','),
   constraint task_tags_key_is_of_name check (key = tag_key(name))
 );
 
--- For the foreign key and the trigger. Without the owner, so that it is not taken for a look-up by name.
+-- For the triggers. Without the owner, so that it is not taken for a look-up by name.
 create index task_tags_by_task on task_tags (task_id);
 
 comment on table task_tags is 'Which tasks have a tag, those in the trash too';
@@ -117,10 +115,40 @@ begin
   return null;
 end $$;
 
+-- What belongs to tasks that are deleted, all at once. Foreign keys would look for it task by task, also for tasks that have
+-- none; a user with 50,000 tasks then took thirty times as long to delete.
+create function forget_tasks() returns trigger language plpgsql as $$
+begin
+  delete from task_tags using gone
+  where gone.tags <> '{}' and task_tags.user_id = gone.user_id and task_tags.task_id = gone.id;
+  update tasks set parent_id = null from gone
+  where gone.has_steps and tasks.user_id = gone.user_id and tasks.parent_id = gone.id;
+  return null;
+end $$;
+
+create trigger tasks_forget after delete on tasks
+  referencing old table as gone for each statement execute function forget_tasks();
+
+-- The other half of that foreign key.
+create function check_parent() returns trigger language plpgsql as $$
+begin
+  if not exists (select from tasks where user_id = new.user_id and id = new.parent_id) then
+    raise foreign_key_violation using constraint = 'tasks_parent_id_exists', message = 'The parent does not exist';
+  end if;
+  return null;
+end $$;
+
+create constraint trigger tasks_parent_id_exists after insert or update of parent_id on tasks
+  for each row when (new.parent_id is not null) execute function check_parent();
+
 create trigger tasks_index_new_tags after insert on tasks
   for each row when (new.tags <> '{}') execute function index_tags();
+-- A statement that writes a tag of many tasks writes `task_tags` itself, in one go, and says so with this setting, which ends
+-- with its transaction. Row by row it would take several times as long as all the rest.
 create trigger tasks_index_changed_tags after update on tasks
-  for each row when (new.tags <> old.tags) execute function index_tags();
+  for each row when (
+    new.tags <> old.tags and current_setting('taskwell.writes_task_tags', true) is distinct from 'on'
+  ) execute function index_tags();
 
 -- What sorts tasks and lists as the user has arranged them. `positions.ts` makes the same text of an id.
 create function position_of("position" text, id bigint) returns text
@@ -249,6 +277,10 @@ drop function position_of(text, bigint);
 drop trigger tasks_index_changed_tags on tasks;
 drop trigger tasks_index_new_tags on tasks;
 drop function index_tags();
+drop trigger tasks_parent_id_exists on tasks;
+drop function check_parent();
+drop trigger tasks_forget on tasks;
+drop function forget_tasks();
 drop table task_tags;
 drop function tag_key(text);
 alter table tasks

@@ -17,8 +17,7 @@ alter table tasks
   validate constraint tasks_position_length,
   validate constraint tasks_is_not_its_own_parent,
   validate constraint tasks_ended_has_no_content,
-  validate constraint tasks_list_id_fkey,
-  validate constraint tasks_parent_id_fkey;
+  validate constraint tasks_list_id_fkey;
 
 -- migrate:down
 

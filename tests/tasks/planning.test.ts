@@ -126,7 +126,7 @@ describe('what a field needs', () => {
     )
     expect(await insert({ repeat: 'FREQ=DAILY' })).toBe('tasks_repeat_needs_day')
     expect(await insert({ list_id: 2 ** 40 })).toBe('tasks_list_id_fkey')
-    expect(await insert({ parent_id: 2 ** 40 })).toBe('tasks_parent_id_fkey')
+    expect(await insert({ parent_id: 2 ** 40 })).toBe('tasks_parent_id_exists')
   })
 })
 
