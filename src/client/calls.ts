@@ -117,6 +117,9 @@ async function* eventsOf({ body }: Response): Events {
   // few apps read events themselves
   const { readEvents } = await import('./event-stream')
   for await (const events of readEvents(body)) {
-    for (const { id, data } of events) yield { ...(id !== undefined && { id }), data: JSON.parse(data) }
+    for (const { id, event, data } of events) {
+      // an event with a name is no change
+      if (!event) yield { ...(id !== undefined && { id }), data: JSON.parse(data) }
+    }
   }
 }

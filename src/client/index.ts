@@ -30,7 +30,7 @@ export type { Page, TaskQuery } from './page'
 export type { Change, Task, TaskCreate, TaskUpdate, TrashedTask, User } from './schemas'
 export type { EndReason, Session, SessionState } from './session-state'
 export type { KeyValueStorage } from './storage'
-export type { Sync, SyncOptions, SyncStatus, TaskStore } from './sync-handle'
+export type { Reminder, Sync, SyncOptions, SyncStatus, TaskStore } from './sync-handle'
 
 /** A call for every route, and what signs users in and keeps tasks up to date. */
 export type Client = Calls & {

@@ -34,7 +34,7 @@ const WHY_ENDED = {
 export async function startSync(
   { url, todos, storage: own, session }: SyncClient,
   store: TaskStore,
-  { storage = own, cursor, onChange = () => {} }: SyncOptions,
+  { storage = own, cursor, onChange = () => {}, onReminder }: SyncOptions,
   control: SyncControl,
   endedBy?: EndReason,
 ): Promise<void> {
@@ -74,7 +74,13 @@ export async function startSync(
     }
     const share = shareBetweenTabs(() => nameOfTabs(url, own, session))
     try {
-      await keepUp(changeSource(url, todos), store, control, { onChange, share, kept, signal: ending.signal })
+      await keepUp(changeSource(url, todos), store, control, {
+        onChange,
+        onReminder,
+        share,
+        kept,
+        signal: ending.signal,
+      })
     } finally {
       control.signal.removeEventListener('abort', stop)
       if (!hasSignedOut) await kept?.close()

@@ -18,6 +18,13 @@ export interface TaskStore {
  */
 export type SyncStatus = 'connecting' | 'live' | 'offline' | 'ended'
 
+/** A task is due in so many minutes. */
+export interface Reminder {
+  task_id: number
+  due_at: string
+  minutes: number
+}
+
 export interface SyncOptions {
   /**
    * Keeps the tasks when the page is loaded again, so that they are there at once, also without a connection, and only
@@ -39,6 +46,11 @@ export interface SyncOptions {
    * @param error why it is `offline` or `ended`; undefined after `stop` and after the user has signed out
    */
   onStatus?: ((status: SyncStatus, error?: Error) => void) | undefined
+  /**
+   * Called when the server reminds of a task that is due soon; in every tab, so a notification needs a `tag` to be shown
+   * once. What the server tells while there is no connection does not arrive later.
+   */
+  onReminder?: ((reminder: Reminder) => void) | undefined
 }
 
 export interface Sync {

@@ -4,12 +4,12 @@ import { RequestError } from './errors'
 import { readEvents } from './event-stream'
 import { onPage, pageIsHidden } from './page-events'
 import type { Change } from './schemas'
-import type { SyncControl, SyncOptions, TaskStore } from './sync-handle'
+import type { Reminder, SyncControl, SyncOptions, TaskStore } from './sync-handle'
 import type { Snapshot, TaskStorage } from './task-storage'
 import { backoff, pause } from './wait'
 
-/** Changes that came together, and the cursor after them; or 'gap' if changes may have been missed and have to be read. */
-export type ChangeEvent = { changes: Change[]; cursor: string } | 'gap'
+/** What came together, and the cursor after the changes; or 'gap' if changes may have been missed and have to be read. */
+export type ChangeEvent = { changes: Change[]; cursor: string; reminders?: Reminder[] } | 'gap'
 
 /** Opens a stream of this tab's own, which begins at the store's cursor; 'open' tells that it has begun. */
 export type OpenEvents = (signal: AbortSignal) => AsyncIterable<ChangeEvent | 'open'>
@@ -25,7 +25,7 @@ export type Share = (
   heard: () => void,
 ) => AsyncIterable<ChangeEvent | 'open'>
 
-export interface KeepUpOptions extends Pick<SyncOptions, 'onChange'> {
+export interface KeepUpOptions extends Pick<SyncOptions, 'onChange' | 'onReminder'> {
   /** Left out: the store has a stream of its own. */
   share?: Share
   /** Left out: nothing is kept. */
@@ -54,6 +54,7 @@ export async function keepUp(
   control: SyncControl,
   {
     onChange = () => {},
+    onReminder = () => {},
     share = (open, signal) => open(signal),
     kept,
     signal: stopping = control.signal,
@@ -156,6 +157,7 @@ export async function keepUp(
         // an event of another tab may be older than the cursor: without a revision to compare, ask the server
         else if (event === 'gap' || revision === 0) await catchUp()
         else takeEvent(event.changes, event.cursor)
+        remindOf(event)
       }
     })
   }
@@ -165,6 +167,9 @@ export async function keepUp(
     if (revision > known) moveTo(cursor)
     tell(news)
     isLive()
+  }
+  function remindOf(event: ChangeEvent | 'open'): void {
+    if (typeof event === 'object') for (const each of event.reminders ?? []) call(() => onReminder(each))
   }
   async function* readStream(signal: AbortSignal, heard: () => void): AsyncGenerator<ChangeEvent | 'open'> {
     if (control.cursor === undefined) return
@@ -286,9 +291,13 @@ export async function keepUp(
   }
 }
 
-/** All changes that come together in a stream are told together. */
+/** All that comes together in a stream is told together. Events that have other names belong to newer servers. */
 async function* changesOf(body: ReadableStream<Uint8Array>, heard: () => void): AsyncGenerator<ChangeEvent> {
   for await (const events of readEvents(body, heard)) {
-    yield { changes: events.map(({ data }) => JSON.parse(data)), cursor: events.at(-1)?.id ?? '' }
+    const unnamed = events.filter(({ event }) => !event)
+    const reminders = events.filter(({ event }) => event === 'reminder').map(({ data }) => JSON.parse(data))
+    if (unnamed.length + reminders.length === 0) continue
+    const changes = unnamed.map(({ data }) => JSON.parse(data))
+    yield { changes, cursor: unnamed.at(-1)?.id ?? '', ...(reminders.length > 0 && { reminders }) }
   }
 }

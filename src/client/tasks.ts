@@ -28,6 +28,10 @@ export async function updateTask(
   }
 }
 
-function isLike(task: Task, wanted: TaskUpdate): boolean {
-  return Object.entries(wanted).every(([field, value]) => task[field as keyof TaskUpdate] === value)
+/** Whether a task has these values. A field that is left out may have any. */
+export function isLike(task: Task, wanted: TaskUpdate): boolean {
+  // some fields are lists
+  const hasValue = (field: string, value: unknown) =>
+    JSON.stringify(task[field as keyof TaskUpdate]) === JSON.stringify(value)
+  return Object.entries(wanted).every(([field, value]) => value === undefined || hasValue(field, value))
 }

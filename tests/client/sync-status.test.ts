@@ -290,6 +290,41 @@ describe('changes', () => {
   })
 })
 
+test('events with a name change neither the map nor the cursor, and reminders are told', async () => {
+  const events = [
+    'event: reminder\ndata: {"task_id":7,"due_at":"2030-01-01T10:00:00Z","minutes":10}',
+    'id: after 2\ndata: {"id":1,"revision":2,"deleted":true}',
+    'event: of a later version\ndata: {"id":1}',
+  ]
+  const told: unknown[] = []
+  const sync = followSource(
+    {
+      read: async () => ({
+        changes: [{ id: 1, revision: 1, deleted: true }],
+        cursor: 'begin',
+        has_more: false,
+      }),
+      open: async (_, signal) =>
+        new ReadableStream<Uint8Array>({
+          start(controller) {
+            for (const event of events) controller.enqueue(new TextEncoder().encode(`${event}\n\n`))
+            signal.addEventListener('abort', () => controller.error(signal.reason))
+          },
+        }),
+    },
+    new Map(),
+    { onChange: (changes) => told.push(...changes), onReminder: (reminder) => told.push(reminder) },
+  )
+  stops.add(sync.stop)
+  await until(() => sync.cursor === 'after 2')
+  expect(told).toEqual([
+    { id: 1, revision: 1, deleted: true },
+    { task_id: 7, due_at: '2030-01-01T10:00:00Z', minutes: 10 },
+    { id: 1, revision: 2, deleted: true },
+  ])
+  expect(sync.status).toBe('live')
+})
+
 describe('with a storage', () => {
   test('the tasks are there at once on the next page, without a connection, and only changes are read', async () => {
     const storage = memoryStorage()

@@ -419,6 +419,17 @@ describe('on the channel', () => {
     expect(batches).toEqual([[1], [2, 3]])
   })
 
+  test('a reminder reaches every tab', async () => {
+    const reminder = { task_id: 1, due_at: '2030-01-01T10:00:00Z', minutes: 10 }
+    const reminders: unknown[] = []
+    const { say, sync } = meet(nothing, { onReminder: (each) => reminders.push(each) })
+    await settled()
+    await say({ kind: 'beat', from: '0', count: 0 })
+    const event = { changes: [], cursor: '', reminders: [reminder] }
+    await say({ kind: 'event', from: '0', count: 1, event })
+    expect([reminders, sync.cursor]).toEqual([[reminder], 'begin'])
+  })
+
   test('a reader that answers stays the reader, however long it has no events', async () => {
     const { heard, streams, say, pass } = meet(nothing)
     await settled()

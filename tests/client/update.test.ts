@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import { signAccessToken } from '../../src/auth/token'
 import { type ClientOptions, createClient, type Task, type TaskUpdate } from '../../src/client/index'
+import { isLike } from '../../src/client/tasks'
 import { testApp } from '../support/app'
 
 const { app, settings } = await testApp()
@@ -140,4 +141,15 @@ test.each<[string, TaskUpdate | ((task: Task) => TaskUpdate)]>([
 ])('%s that is not valid is 422', async (_, change) => {
   const { task, here } = await taskOnTwoDevices()
   expect((await here.update(task, change)).error?.status as number).toBe(422)
+})
+
+test('a task has wanted values if its lists have the same elements in the same order', async () => {
+  const { task } = await taskOnTwoDevices()
+  // fields of later versions are lists
+  const tagged = { ...task, tags: ['home', 'shop'] }
+  const wanted = (tags: string[] | undefined) => ({ title: task.title, tags }) as TaskUpdate
+  const alike = [['home', 'shop'], ['shop', 'home'], ['home'], undefined].map((tags) =>
+    isLike(tagged, wanted(tags)),
+  )
+  expect(alike).toEqual([true, false, false, true])
 })

@@ -7,11 +7,11 @@ export function followSource(
   source: ChangeSource,
   store: TaskStore = new Map(),
   options: SyncOptions = {},
-  more: Omit<KeepUpOptions, 'onChange'> = {},
+  more: Omit<KeepUpOptions, 'onChange' | 'onReminder'> = {},
 ): Sync {
-  const { onChange } = options
+  const { onChange = () => {}, onReminder = () => {} } = options
   return createSync(
-    async () => (control) => keepUp(source, store, control, { ...more, ...(onChange && { onChange }) }),
+    async () => (control) => keepUp(source, store, control, { ...more, onChange, onReminder }),
     options,
   )
 }
