@@ -18,7 +18,7 @@ import { forOneUser, type Send, withNoAnswer, withToken } from './send'
 import { createSession } from './session'
 import type { EndReason, Session } from './session-state'
 import { type KeyValueStorage, removeQuietly } from './storage'
-import { createSync, type Sync, type SyncOptions, type TaskStore, tasksKey } from './sync-handle'
+import { createSync, type Sync, type SyncOptions, type TaskStore, tasksKey, writesKey } from './sync-handle'
 import { updateTask } from './tasks'
 
 export { allTasks } from './all-tasks'
@@ -26,6 +26,7 @@ export type { Answer, ErrorCode, FieldError, NoAnswer, Problem } from './answer'
 export { type BetterAuthClient, betterAuthToken } from './better-auth'
 export { RequestError, unwrap } from './errors'
 export type { StorageName } from './open-storage'
+export type { Operation } from './operations'
 export type { Page, TaskQuery } from './page'
 export type { Change, Task, TaskCreate, TaskUpdate, TrashedTask, User } from './schemas'
 export type { EndReason, Session, SessionState } from './session-state'
@@ -151,7 +152,11 @@ export function createClient(
   const left = new Set<string>()
   // also if no `sync` is running then
   const forget = (userKey: string) =>
-    Promise.all([...keptIn].map((each) => each && removeQuietly(each, tasksKey(url, userKey))))
+    Promise.all(
+      [...keptIn].flatMap((each) =>
+        [tasksKey, writesKey].map((keyOf) => each && removeQuietly(each, keyOf(url, userKey))),
+      ),
+    )
   session.onEnd((reason, userKey) => (reason === 'signed-out' ? forget(userKey) : left.add(userKey)))
   const { signUp, signIn, signOut } = accountCalls(auth, own, foreign?.end)
   return withFunctions(calls, {

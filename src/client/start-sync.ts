@@ -1,12 +1,14 @@
 /** The code that `sync` loads when it is first called. */
 import type { TasksCalls } from './calls'
 import { changeSource } from './change-source'
+import { createOverlay } from './overlay'
 import type { EndReason, SessionEnds } from './session'
 import type { KeyValueStorage } from './storage'
 import { keepUp } from './sync'
-import { type SyncControl, type SyncOptions, type TaskStore, tasksKey } from './sync-handle'
+import { type SyncControl, type SyncOptions, type TaskStore, tasksKey, writesKey } from './sync-handle'
+import { createWrites } from './sync-writes'
 import { nameOfTabs, shareBetweenTabs } from './tabs'
-import { createTaskStorage, type TaskStorage } from './task-storage'
+import { createTaskStorage } from './task-storage'
 
 /** What `sync` needs of its client. */
 export interface SyncClient {
@@ -24,7 +26,7 @@ const WHY_ENDED = {
 }
 
 /**
- * Keeps a store up to date until it is stopped or the session ends.
+ * Keeps a store up to date, and sends what the user changes in it, until it is stopped or the session ends.
  *
  * When the user signs out, the store is emptied, and what is kept is removed. When the session has expired or another
  * user has signed in, both stay: the app decides what its page shows then, and what is kept is named after the user.
@@ -32,18 +34,18 @@ const WHY_ENDED = {
  * @param endedBy how the session has ended while this code was loaded
  */
 export async function startSync(
-  { url, todos, storage: own, session }: SyncClient,
+  client: SyncClient,
   store: TaskStore,
-  { storage = own, cursor, onChange = () => {}, onReminder }: SyncOptions,
+  options: SyncOptions,
   control: SyncControl,
   endedBy?: EndReason,
 ): Promise<void> {
+  const { session } = client
   const ending = new AbortController()
   const stop = () => ending.abort()
   control.signal.addEventListener('abort', stop)
   let reason: EndReason | undefined
   let hasSignedOut = false
-  let kept: TaskStorage | undefined
   let fault: { error: unknown } | undefined
 
   const stopListening = session.onEnd((why) => {
@@ -52,13 +54,17 @@ export async function startSync(
     if (!ending.signal.aborted) end(why)
     return finished.catch(() => {})
   })
+  function fail(error: unknown): void {
+    fault ??= { error }
+    stop()
+  }
   function end(why: EndReason): void {
     stop()
     reason = why
     try {
-      if (why === 'signed-out') empty(store, onChange)
+      if (why === 'signed-out') empty(store, options.onChange)
     } catch (error) {
-      fault = { error }
+      fail(error)
     }
   }
   async function follow(): Promise<void> {
@@ -68,24 +74,27 @@ export async function startSync(
     // a token function may take its time
     const userKey = await Promise.race([session.userKey(), stopped])
     if (ending.signal.aborted) return
-    if (storage && userKey !== undefined && cursor === undefined) {
-      const isCurrent = async () => (await session.userKey()) === userKey
-      kept = createTaskStorage(storage, tasksKey(url, userKey), isCurrent)
-    }
-    const share = shareBetweenTabs(() => nameOfTabs(url, own, session))
+    const { kept, writes, keep } = partsOf(client, store, options, userKey, {
+      control,
+      signal: ending.signal,
+      fail,
+    })
+    let sending = Promise.resolve()
     try {
-      await keepUp(changeSource(url, todos), store, control, {
-        onChange,
-        onReminder,
-        share,
-        kept,
-        signal: ending.signal,
-      })
+      await writes.load()
+      control.open(writes.write)
+      sending = writes.send().catch(fail)
+      await keep()
     } finally {
       control.signal.removeEventListener('abort', stop)
-      if (!hasSignedOut) await kept?.close()
-      // the user may have signed out while that was written
-      if (hasSignedOut) await kept?.remove()
+      stop()
+      await sending
+      for (const each of [kept, writes]) {
+        if (!hasSignedOut) await each?.close()
+        // the user may have signed out while that was written
+        if (hasSignedOut) await each?.remove()
+      }
+      if (hasSignedOut) control.pending = []
     }
   }
   async function work(): Promise<void> {
@@ -98,9 +107,60 @@ export async function startSync(
   return finished
 }
 
-function empty(store: TaskStore, onChange: NonNullable<SyncOptions['onChange']>): void {
+interface Ending {
+  control: SyncControl
+  signal: AbortSignal
+  fail: (error: unknown) => void
+}
+
+/** What keeps one user's store. @param userKey undefined: the user is not known, and nothing is kept */
+function partsOf(
+  { url, todos, storage: own, session }: SyncClient,
+  store: TaskStore,
+  { storage = own, cursor, onChange = () => {}, onReminder, onConflict, onPending }: SyncOptions,
+  userKey: string | undefined,
+  { control, signal, fail }: Ending,
+) {
+  const usable = userKey === undefined ? undefined : (storage ?? undefined)
+  const isCurrent = async () => (await session.userKey()) === userKey
+  const kept =
+    usable && userKey !== undefined && cursor === undefined
+      ? createTaskStorage(usable, tasksKey(url, userKey), isCurrent)
+      : undefined
+  const overlay = createOverlay(store, userKey ?? '', onChange)
+  const tabs = usable && nameOfTabs(url, own, userKey)
+  const writes = createWrites({
+    todos,
+    overlay,
+    key: writesKey(url, userKey ?? ''),
+    storage: usable,
+    tabs: tabs && `${tabs} writes`,
+    look: () => session.userKey().catch(() => undefined),
+    onConflict,
+    onPending(pending, error) {
+      control.pending = pending
+      onPending?.(pending, error)
+    },
+    signal,
+    fail,
+  })
+  const share = shareBetweenTabs(async () => nameOfTabs(url, own, await session.userKey()))
+  const { view, tell, reach } = overlay
+  const keep = () =>
+    keepUp(changeSource(url, todos), view, control, {
+      onChange: tell,
+      onReminder,
+      share,
+      kept,
+      reach,
+      signal,
+    })
+  return { kept, writes, keep }
+}
+
+function empty(store: TaskStore, onChange: SyncOptions['onChange']): void {
   const ids = [...store.keys()]
   const changes = ids.map((id) => ({ id, revision: store.get(id)?.revision ?? 0, deleted: true as const }))
   for (const id of ids) store.delete(id)
-  if (changes.length > 0) onChange(changes)
+  if (changes.length > 0) onChange?.(changes)
 }

@@ -1,4 +1,6 @@
 /** What `sync` gives at once: its code is loaded when it is first called, so that other apps need not load it. */
+import type { RequestError } from './errors'
+import type { Operation } from './operations'
 import type { Change, Task } from './schemas'
 import type { KeyValueStorage } from './storage'
 
@@ -51,7 +53,27 @@ export interface SyncOptions {
    * once. What the server tells while there is no connection does not arrive later.
    */
   onReminder?: ((reminder: Reminder) => void) | undefined
+  /**
+   * Called when the server refuses what was given to `write`, also if an earlier page has given it. Whatever waits behind
+   * it waits for the answer: an operation to be sent instead, or nothing to give the change up.
+   *
+   * @param current the task as it is now, if another device has changed it
+   */
+  onConflict?: ((operation: Operation, error: RequestError, current?: Task) => Replacement) | undefined
+  /**
+   * Called when something else waits to be sent than before.
+   *
+   * @param error why the newest changes are not kept in the storage: they are lost when the page is closed
+   */
+  onPending?: ((pending: readonly Operation[], error?: Error) => void) | undefined
 }
+
+/** What is sent instead of a refused operation; nothing gives it up. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a function that returns nothing gives the change up
+export type Replacement = Operation | undefined | void | Promise<Operation | undefined | void>
+
+/** Does an operation; see `Sync.write`. */
+export type Write = (operation: Operation) => Promise<Task | null>
 
 export interface Sync {
   /** Resolves once the store has all tasks that the server had; rejects if the synchronization ends before. */
@@ -68,6 +90,23 @@ export interface Sync {
   readonly status: SyncStatus
   /** Why it is `offline` or `ended`; undefined after `stop` and after the user has signed out. */
   readonly error: Error | undefined
+  /**
+   * Changes a task, also without a connection: the store shows it at once, and the server gets it when it can be reached,
+   * after what was written before. A new task has an id below zero until then. With a `storage`, what waits is kept when
+   * the page is loaded again; a sign-out removes it.
+   *
+   * What another device has changed since is not overwritten: if it has changed the same fields, or a task that is
+   * deleted here, `onConflict` decides.
+   *
+   *     const task = await sync.write({ op: 'create', body: { title: 'Buy milk' } })
+   *
+   * @returns once the server has answered: the task, or null after a `delete`
+   * @throws RequestError if the server refuses it and `onConflict` gives nothing to send instead; Error if the
+   *   synchronization ends before: then it may wait for the next one
+   */
+  write: Write
+  /** What the server has not answered yet, in order. */
+  readonly pending: readonly Operation[]
   /** @throws what `onStatus` throws */
   stop(): void
 }
@@ -77,7 +116,10 @@ export interface SyncControl {
   /** Aborted by `stop`. */
   readonly signal: AbortSignal
   cursor: string | undefined
+  pending: readonly Operation[]
   ready(): void
+  /** Takes what `write` does, once. */
+  open(write: Write): void
   /** @throws what `onStatus` throws */
   be(status: SyncStatus, error?: Error): void
 }
@@ -98,13 +140,19 @@ export function createSync(
   const ready = new Promise<void>((resolve, reject) => {
     settle = { ready: resolve, failed: reject }
   })
+  let open = (_: Write) => {}
+  const opened = new Promise<Write>((resolve) => {
+    open = resolve
+  })
   const stopped = new Promise<undefined>((resolve) => {
     stopping.signal.addEventListener('abort', () => resolve(undefined))
   })
   const control: SyncControl = {
     signal: stopping.signal,
     cursor,
+    pending: [],
     ready: () => settle?.ready(),
+    open,
     be(next, reason) {
       if (status === 'ended' || (next === status && reason?.message === error?.message)) return
       status = next
@@ -124,7 +172,11 @@ export function createSync(
         throw reason
       },
     )
-    .finally(() => settle?.failed(error ?? new Error('the synchronization has ended')))
+    .finally(() => {
+      const reason = error ?? new Error('the synchronization has ended')
+      settle?.failed(reason)
+      open(() => Promise.reject(reason))
+    })
   // a caller may ignore these promises: their rejection must not count as unhandled
   ready.catch(() => {})
   ended.catch(() => {})
@@ -139,6 +191,14 @@ export function createSync(
     },
     get error() {
       return error
+    },
+    get pending() {
+      return control.pending
+    },
+    write(operation) {
+      const written = opened.then((write) => write(operation))
+      written.catch(() => {})
+      return written
     },
     stop() {
       stopping.abort()
@@ -155,4 +215,9 @@ function refuseUnloaded(cause: unknown): never {
 /** @returns under which key the tasks of a user of that server are kept; see `task-storage.ts` */
 export function tasksKey(url: string, userKey: string): string {
   return `taskwell ${url} tasks ${userKey}`
+}
+
+/** @returns under which key the changes of that user wait to be sent; see `queue.ts` */
+export function writesKey(url: string, userKey: string): string {
+  return `taskwell ${url} writes ${userKey}`
 }

@@ -2,11 +2,12 @@
 import { type ChangeSource, Failure } from './change-source'
 import { RequestError } from './errors'
 import { readEvents } from './event-stream'
-import { onPage, pageIsHidden } from './page-events'
+import { onPage } from './page-events'
+import { rest } from './rest'
 import type { Change } from './schemas'
 import type { Reminder, SyncControl, SyncOptions, TaskStore } from './sync-handle'
 import type { Snapshot, TaskStorage } from './task-storage'
-import { backoff, pause } from './wait'
+import { backoff } from './wait'
 
 /** What came together, and the cursor after the changes; or 'gap' if changes may have been missed and have to be read. */
 export type ChangeEvent = { changes: Change[]; cursor: string; reminders?: Reminder[] } | 'gap'
@@ -30,6 +31,8 @@ export interface KeepUpOptions extends Pick<SyncOptions, 'onChange' | 'onReminde
   share?: Share
   /** Left out: nothing is kept. */
   kept?: TaskStorage | undefined
+  /** Called when all changes up to a revision are in the store. */
+  reach?: (revision: number) => void
   /** When to stop. Left out: that of `control`. */
   signal?: AbortSignal
 }
@@ -57,6 +60,7 @@ export async function keepUp(
     onReminder = () => {},
     share = (open, signal) => open(signal),
     kept,
+    reach = () => {},
     signal: stopping = control.signal,
   }: KeepUpOptions = {},
 ): Promise<void> {
@@ -67,7 +71,6 @@ export async function keepUp(
   let isPolling = false
   let failures = 0
   let fault: { error: unknown } | undefined
-  let wake = () => {}
 
   /** Remembers what the app's functions and its store throw, so that it does not count as a lost connection. */
   function call(work: () => unknown): void {
@@ -91,6 +94,7 @@ export async function keepUp(
     const changes: Change[] = tasks.filter((task) => put(task))
     for (const id of [...store.keys()]) if (!known.has(id) && isOlder(id)) changes.push(forget(id))
     revision = last
+    reach(last)
     control.cursor = cursor
     isRestored = true
     tell(changes)
@@ -129,7 +133,9 @@ export async function keepUp(
     return changes.filter((change) => {
       revision = Math.max(revision, change.revision)
       kept?.take(change)
-      return put(change, isNew)
+      const isPut = put(change, isNew)
+      reach(revision)
+      return isPut
     })
   }
   /**
@@ -180,18 +186,10 @@ export async function keepUp(
   }
   async function* poll(heard: () => void): AsyncGenerator<ChangeEvent> {
     for (isPolling = true; ; failures = 0) {
-      await rest(backoff(failures, POLL_DELAY, LONGEST_POLL_DELAY))
+      await rest(backoff(failures, POLL_DELAY, LONGEST_POLL_DELAY), stopping)
       heard()
       yield 'gap'
     }
-  }
-  /** Waits; the page ends that early when it comes online, or is shown again. */
-  async function rest(milliseconds: number): Promise<void> {
-    const waking = new AbortController()
-    wake = () => waking.abort()
-    stopping.addEventListener('abort', wake)
-    if (!stopping.aborted) await pause(milliseconds, waking.signal)
-    stopping.removeEventListener('abort', wake)
   }
   function refuseStopped(): void {
     // React Native has no `throwIfAborted`
@@ -276,19 +274,11 @@ export async function keepUp(
       // a connection that ends at once counts as a failure
       const hasLasted = !isPolling && performance.now() - begun > LONGEST_DELAY
       failures = hasLasted ? 0 : failures + 1
-      await rest(Math.max(asked, backoff(failures, FIRST_DELAY, LONGEST_DELAY)))
+      await rest(Math.max(asked, backoff(failures, FIRST_DELAY, LONGEST_DELAY)), stopping)
     }
   }
 
-  const stopListening = [
-    onPage('online', () => wake()),
-    onPage('visibilitychange', () => pageIsHidden() || wake()),
-  ]
-  try {
-    await run()
-  } finally {
-    for (const stop of stopListening) stop()
-  }
+  await run()
 }
 
 /** All that comes together in a stream is told together. Events that have other names belong to newer servers. */

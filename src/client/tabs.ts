@@ -16,7 +16,6 @@
  * accepted the tab's own token before the tab takes anything from another one.
  */
 import { webLocks } from './locks'
-import type { SessionEnds } from './session'
 import type { KeyValueStorage } from './storage'
 import type { ChangeEvent, OpenEvents, Share } from './sync'
 
@@ -193,13 +192,12 @@ function whileLocked(name: string, signal: AbortSignal, begin: () => void): void
 }
 
 /** @returns what names a client's tabs; undefined if there can be no other tabs, or the user is not known */
-export async function nameOfTabs(
+export function nameOfTabs(
   url: string,
   storage: KeyValueStorage | undefined,
-  session: SessionEnds,
-): Promise<string | undefined> {
+  userKey: string | undefined,
+): string | undefined {
   // a server that uses the client has neither a storage nor a document
   const hasTabs = typeof BroadcastChannel === 'function' && (storage || typeof document === 'object')
-  const userKey = hasTabs ? await session.userKey() : undefined
-  return userKey && `taskwell changes ${url} ${userKey}`
+  return hasTabs ? userKey && `taskwell changes ${url} ${userKey}` : undefined
 }

@@ -127,7 +127,7 @@ async function read(storage: KeyValueStorage, key: string): Promise<Snapshot | u
   return Array.isArray(tasks) && tasks.every(isTask) ? { tasks, cursor, revision } : undefined
 }
 
-function isTask(value: unknown): value is Task {
+export function isTask(value: unknown): value is Task {
   const { id, revision, title } = (value ?? {}) as Partial<Task>
   return typeof id === 'number' && typeof revision === 'number' && typeof title === 'string'
 }

@@ -1,0 +1,154 @@
+/** What can be done to tasks without a connection: how each operation is shown, sent, and compared with what others did. */
+import type { TasksCalls } from './calls'
+import type { RequestError } from './errors'
+import type { Task, TaskCreate, TaskUpdate } from './schemas'
+
+/** A change of one task. With `if_match` it is only made of that revision. */
+export type Operation =
+  | { op: 'create'; body: TaskCreate }
+  | { op: 'update'; id: number; body: TaskUpdate; if_match?: number | undefined }
+  /** `completed` is true if it is left out. */
+  | { op: 'complete'; id: number; completed?: boolean | undefined; if_match?: number | undefined }
+  | { op: 'delete'; id: number; if_match?: number | undefined }
+  | { op: 'restore'; id: number; if_match?: number | undefined }
+
+/** An operation that the server has not answered yet. */
+export interface Waiting {
+  /** Names it in all tabs. */
+  key: string
+  operation: Operation
+  /** The task's. A new task has one below zero until the server has given it one. */
+  id: number
+  /** When the user did it. */
+  at: string
+  /** The newest revision that was known then: what the operation makes is newer. */
+  newest: number
+  /** The revision of the task that the user saw; undefined if the server has not told of the task. */
+  seen?: number | undefined
+  /** What the user saw in the fields that the operation sets. */
+  before?: TaskUpdate | undefined
+  /** How many times the app has replaced it after a refusal. */
+  conflicts: number
+}
+
+/** What the user sees, and what a `restore` would bring back. */
+export interface Shown {
+  task: Task | undefined
+  trashed: Task | undefined
+}
+
+interface Sending {
+  /** Sends a create once. */
+  key: string
+  /** The only revision that may be changed; undefined: any. */
+  revision: number | undefined
+  signal: AbortSignal
+}
+
+type Sent = Promise<{ data: Task | '' | null; error: RequestError | null; response: Response }>
+
+interface Kind<Op> {
+  send(todos: TasksCalls, operation: Op, options: ReturnType<typeof optionsOf>): Sent
+  show(shown: Shown, operation: Op, made: { id: number; owner: string; at: string }): Shown
+  /** The fields that it sets: another device's change of other fields is no conflict. Left out: any change is one. */
+  fields?(operation: Op): TaskUpdate
+  /** It does no harm to what another device has done. */
+  isHarmless?: boolean
+}
+
+type Kinds = { [Op in Operation['op']]: Kind<Extract<Operation, { op: Op }>> }
+
+/** Another operation needs its place in `Operation`, and here. */
+const KINDS: Kinds = {
+  create: {
+    send: (todos, { body }, options) => todos.post(body, options),
+    show: ({ trashed }, { body }, { id, owner, at }) => ({
+      task: {
+        id,
+        user_id: owner,
+        title: body.title,
+        description: body.description ?? null,
+        completed: body.completed ?? false,
+        created_at: at,
+        updated_at: at,
+        revision: 0,
+      },
+      trashed,
+    }),
+    fields: ({ body }) => body,
+  },
+  update: {
+    send: (todos, { id, body }, options) => todos({ id }).patch(body, options),
+    show: (shown, { body }) => withFields(shown, body),
+    fields: ({ body }) => body,
+  },
+  complete: {
+    send: (todos, { id, completed = true }, options) => todos({ id }).complete.patch({ completed }, options),
+    show: (shown, { completed = true }) => withFields(shown, { completed }),
+    fields: ({ completed = true }) => ({ completed }),
+  },
+  delete: {
+    send: (todos, { id }, options) => todos({ id }).delete(undefined, options),
+    show: ({ task, trashed }) => ({ task: undefined, trashed: task ?? trashed }),
+  },
+  restore: {
+    send: (todos, { id }, options) => todos({ id }).restore.post(undefined, options),
+    show: ({ task, trashed }) => ({ task: task ?? trashed, trashed: undefined }),
+    isHarmless: true,
+  },
+}
+
+/** The table has for each operation what takes that operation, which the compiler cannot follow. */
+function kindOf<Op extends Operation>({ op }: Op): Kind<Op> {
+  return KINDS[op] as unknown as Kind<Op>
+}
+
+/** Sends a waiting operation. */
+export function send(
+  todos: TasksCalls,
+  { operation, key, seen, conflicts }: Waiting,
+  signal: AbortSignal,
+): Sent {
+  const isGuarded = !kindOf(operation).isHarmless || ifMatchOf(operation) !== undefined
+  const options = optionsOf({
+    // what the app sends instead of a refused create is another request
+    key: conflicts > 0 ? `${key}-${conflicts}` : key,
+    revision: isGuarded ? seen : undefined,
+    signal,
+  })
+  return kindOf(operation).send(todos, operation, options)
+}
+
+function optionsOf({ key, revision, signal }: Sending) {
+  const ifMatch = revision === undefined ? undefined : `"${revision}"`
+  return { headers: { 'idempotency-key': key, 'if-match': ifMatch }, fetch: { signal } }
+}
+
+/** What the user sees after an operation. */
+export function show(shown: Shown, { operation, id, at }: Waiting, owner: string): Shown {
+  return kindOf(operation).show(shown, operation, { id, owner, at })
+}
+
+/** @returns the fields that an operation sets; undefined if it sets none */
+export function fieldsOf(operation: Operation): TaskUpdate | undefined {
+  return kindOf(operation).fields?.(operation)
+}
+
+export function ifMatchOf(operation: Operation): number | undefined {
+  return operation.op === 'create' ? undefined : operation.if_match
+}
+
+/** The same operation on the task's own id. */
+export function withId(operation: Operation, id: number): Operation {
+  return operation.op === 'create' ? operation : { ...operation, id }
+}
+
+export function isOperation(value: unknown): value is Operation {
+  const { op } = (value ?? {}) as { op?: unknown }
+  return typeof op === 'string' && Object.hasOwn(KINDS, op)
+}
+
+function withFields({ task, trashed }: Shown, fields: TaskUpdate): Shown {
+  // fields are never undefined: an operation is kept as JSON
+  return { task: task && ({ ...task, ...fields } as Task), trashed }
+}

@@ -1,0 +1,396 @@
+import { afterAll, afterEach, describe, expect, test } from 'bun:test'
+import { signAccessToken } from '../../src/auth/token'
+import { type Change, createClient, type Operation, RequestError, type Task } from '../../src/client/index'
+import type { SyncOptions } from '../../src/client/sync-handle'
+import { testApp } from '../support/app'
+import { startFaultProxy } from '../support/fault-proxy'
+import { memoryStorage } from '../support/memory-storage'
+import { until } from '../support/time'
+
+const { app, settings } = await testApp()
+app.listen({ port: 0, hostname: '127.0.0.1' })
+const proxy = await startFaultProxy(() => Number(app.server?.port))
+const url = `http://127.0.0.1:${proxy.port}`
+const stops = new Set<() => void>()
+afterEach(() => {
+  for (const stop of stops) stop()
+  stops.clear()
+})
+afterAll(async () => {
+  await proxy.close()
+  await app.stop(true)
+})
+
+type MemoryStorage = ReturnType<typeof memoryStorage>
+
+/** A user, with another device and a browser. */
+async function newUser() {
+  const storage = memoryStorage()
+  const account = { email: `${crypto.randomUUID()}@example.com`, password: 'correct horse battery' }
+  const { data } = await createClient(url, { storage }).signUp(account)
+  const id = String(data?.user.id)
+  const other = createClient(String(app.server?.url), { token: await signAccessToken(id, settings) })
+  const create = async (title: string) => (await other.api.v1.todos.post({ title })).data as Task
+  const listed = async () => (await other.api.v1.todos.get({ query: { order: 'asc' } })).data as Task[]
+  const titles = async () => (await listed()).map(({ title }) => title)
+  return { storage, account, id, other, create, listed, titles }
+}
+
+/** A page of the user whose tokens are in the storage, with a connection that can be cut. */
+function openPage(storage: MemoryStorage, options: SyncOptions = {}) {
+  const network = {
+    isDown: false,
+    /** What was sent of tasks, with the answers. */
+    sent: [] as string[],
+    /** Called before and after each request that writes. */
+    before: async () => {},
+    after: async () => {},
+  }
+  const client = createClient(url, {
+    storage,
+    async fetcher(requested, init) {
+      if (network.isDown) throw new TypeError('no connection')
+      const isWrite = init.method !== 'GET' && requested.includes('/todos')
+      if (!isWrite) return fetch(requested, init)
+      await network.before()
+      const response = await fetch(requested, init)
+      network.sent.push(`${init.method} ${response.status}`)
+      await network.after()
+      return response
+    },
+  })
+  const store = new Map<number, Task>()
+  const changes: Change[] = []
+  const sync = client.sync(store, { onChange: (batch) => changes.push(...batch), ...options })
+  stops.add(sync.stop)
+  const shown = () => [...store.values()].map(({ title }) => title)
+  return { client, network, store, changes, sync, shown }
+}
+
+const buy = (title: string): Operation => ({ op: 'create', body: { title } })
+const reasonOf = (promise: Promise<unknown>) =>
+  promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+const queueOf = ({ content }: MemoryStorage) =>
+  JSON.parse([...content].find(([key]) => /^taskwell \S+ writes \S+$/.test(key))?.[1] ?? '{"list":[]}')
+    .list as {
+    operation: Operation
+  }[]
+
+describe('with a connection', () => {
+  test('each operation is answered with its task, and the store is as the server has it', async () => {
+    const { storage, listed } = await newUser()
+    const { sync, store } = openPage(storage)
+    const made = await sync.write(buy('Buy milk'))
+    const id = made?.id ?? 0
+    expect(made).toMatchObject({ title: 'Buy milk', completed: false })
+    expect(await sync.write({ op: 'update', id, body: { title: 'Buy bread' } })).toMatchObject({
+      title: 'Buy bread',
+    })
+    expect(await sync.write({ op: 'complete', id })).toMatchObject({ completed: true })
+    expect(await sync.write({ op: 'complete', id, completed: false })).toMatchObject({ completed: false })
+    expect(await sync.write({ op: 'delete', id })).toBeNull()
+    expect([store.size, await listed()]).toEqual([0, []])
+    expect(await sync.write({ op: 'restore', id })).toMatchObject({ id, title: 'Buy bread' })
+    expect([...store.values()]).toEqual(await listed())
+    expect(sync.pending).toEqual([])
+    await until(() => queueOf(storage).length === 0)
+  })
+})
+
+describe('without a connection', () => {
+  test('changes are shown at once, and sent in order when it is back', async () => {
+    const { storage, create, titles, listed } = await newUser()
+    const old = await create('old')
+    const { sync, store, network, shown, changes } = openPage(storage)
+    await sync.ready
+    network.isDown = true
+    const writes = [
+      sync.write(buy('one')),
+      sync.write({ op: 'update', id: old.id, body: { title: 'older' } }),
+      sync.write(buy('two')),
+    ]
+    await until(() => sync.pending.length === 3)
+    expect(shown()).toEqual(['older', 'one', 'two'])
+    expect(changes.length).toBe(4)
+    const temporary = [...store.keys()].find((id) => store.get(id)?.title === 'one') ?? 0
+    expect(temporary).toBeLessThan(0)
+    writes.push(sync.write({ op: 'update', id: temporary, body: { description: 'of one' } }))
+    writes.push(sync.write({ op: 'complete', id: temporary }))
+    await until(() => store.get(temporary)?.completed === true)
+    expect(await titles()).toEqual(['old'])
+    network.isDown = false
+    dispatchEvent(new Event('online'))
+    await Promise.all(writes)
+    expect(network.sent).toEqual(['POST 201', 'PATCH 200', 'POST 201', 'PATCH 200', 'PATCH 200'])
+    expect(await listed()).toMatchObject([
+      { title: 'older' },
+      { title: 'one', description: 'of one', completed: true },
+      { title: 'two' },
+    ])
+    expect([...store.values()].sort((a, b) => a.id - b.id)).toEqual(await listed())
+  })
+
+  test('what was changed is shown by the next page, and sent by it', async () => {
+    const { storage, titles } = await newUser()
+    const first = openPage(storage)
+    await first.sync.ready
+    first.network.isDown = true
+    const lost = first.sync.write(buy('Buy milk'))
+    await until(() => queueOf(storage).length === 1)
+    first.sync.stop()
+    expect(await reasonOf(lost)).toEqual(
+      new Error('The synchronization has ended before the change was sent'),
+    )
+    const second = openPage(storage)
+    second.network.isDown = true
+    await until(() => second.sync.pending.length === 1)
+    expect(second.shown()).toEqual(['Buy milk'])
+    second.network.isDown = false
+    dispatchEvent(new Event('online'))
+    await until(() => second.sync.pending.length === 0)
+    expect(await titles()).toEqual(['Buy milk'])
+    expect([...second.store.keys()].every((id) => id > 0)).toBe(true)
+    await until(() => queueOf(storage).length === 0)
+  })
+})
+
+describe('sent once', () => {
+  /** Answers that are lost on the way. */
+  const losing = (network: ReturnType<typeof openPage>['network'], times: number) => {
+    let left = times
+    network.after = async () => {
+      if (left-- > 0) throw new Error('lost')
+    }
+  }
+
+  test('are operations whose answers are lost', async () => {
+    const { storage, listed, titles } = await newUser()
+    const { sync, network, store } = openPage(storage)
+    await sync.ready
+    losing(network, 1)
+    const made = await sync.write(buy('Buy milk'))
+    expect(await titles()).toEqual(['Buy milk'])
+    const id = made?.id ?? 0
+    losing(network, 1)
+    const updated = sync.write({ op: 'update', id, body: { title: 'Buy bread' } })
+    const completed = sync.write({ op: 'complete', id })
+    expect(await updated).toMatchObject({ title: 'Buy bread' })
+    expect(await completed).toMatchObject({ title: 'Buy bread', completed: true })
+    losing(network, 1)
+    expect(await sync.write({ op: 'delete', id })).toBeNull()
+    expect([store.size, await listed()]).toEqual([0, []])
+    expect(network.sent.slice(0, 4)).toEqual(['POST 201', 'POST 201', 'PATCH 200', 'PATCH 412'])
+    expect(network.sent.slice(-2)).toEqual(['DELETE 204', 'DELETE 404'])
+  })
+
+  test('is a create whose connection is cut before the answer, and whose page is gone', async () => {
+    const { storage, titles } = await newUser()
+    const { sync, network } = openPage(storage)
+    await sync.ready
+    network.before = async () => proxy.loseAnswers('Buy milk', 1)
+    const requests = proxy.count('POST /api/v1/todos')
+    void sync.write(buy('Buy milk'))
+    await until(() => requests() === 1)
+    network.isDown = true
+    sync.stop()
+    await sync.ended
+    const next = openPage(storage)
+    await until(() => next.sync.status === 'live' && next.sync.pending.length === 0)
+    expect(await titles()).toEqual(['Buy milk'])
+    expect(next.shown()).toEqual(['Buy milk'])
+  })
+
+  test('the task of a create whose answer is lost is not shown twice', async () => {
+    const { storage, create } = await newUser()
+    const { sync, network, store, changes } = openPage(storage)
+    await sync.ready
+    network.after = async () => {
+      network.after = async () => {}
+      // the stream brings the task, and another one after it
+      await create('Buy bread')
+      await until(() => [...store.values()].some(({ title }) => title === 'Buy bread'))
+      expect([...store.values()].map(({ title }) => title)).toEqual(['Buy milk', 'Buy bread'])
+      throw new Error('lost')
+    }
+    const made = await sync.write(buy('Buy milk'))
+    expect([...store.keys()].sort()).toEqual([...store.values()].map(({ id }) => id).sort())
+    expect(store.get(made?.id ?? 0)).toEqual(made as Task)
+    expect(store.size).toBe(2)
+    expect(changes.map((change) => ('deleted' in change ? 'deleted' : change.title))).toEqual([
+      'Buy milk',
+      'Buy bread',
+      'deleted',
+      'Buy milk',
+    ])
+  })
+})
+
+describe('a change of another device', () => {
+  test('of other fields is kept, and no conflict', async () => {
+    const { storage, create, other, listed } = await newUser()
+    const task = await create('Buy milk')
+    const { sync, network } = openPage(storage)
+    await sync.ready
+    network.isDown = true
+    const written = sync.write({ op: 'update', id: task.id, body: { title: 'Buy bread' } })
+    await until(() => sync.pending.length === 1)
+    await other.api.v1.todos({ id: task.id }).patch({ description: 'theirs' })
+    network.isDown = false
+    dispatchEvent(new Event('online'))
+    expect(await written).toMatchObject({ title: 'Buy bread', description: 'theirs' })
+    expect(network.sent).toEqual(['PATCH 412', 'PATCH 200'])
+    expect(await listed()).toMatchObject([{ title: 'Buy bread', description: 'theirs' }])
+  })
+
+  test.each<[string, (id: number, revision: number) => Operation]>([
+    ['of the same field', (id) => ({ op: 'update', id, body: { title: 'mine' } })],
+    ['before a delete', (id) => ({ op: 'delete', id })],
+    ['since `if_match`', (id, if_match) => ({ op: 'complete', id, if_match })],
+  ])('%s is a conflict, and the store shows what the server has', async (_, operation) => {
+    const { storage, create, other, listed } = await newUser()
+    const task = await create('Buy milk')
+    const conflicts: unknown[] = []
+    const { sync, network, store } = openPage(storage, {
+      onConflict: (refused, error, current) => void conflicts.push([refused, error.code, current?.title]),
+    })
+    await sync.ready
+    network.isDown = true
+    const given = operation(task.id, task.revision)
+    const written = sync.write(given)
+    await until(() => sync.pending.length === 1)
+    await other.api.v1.todos({ id: task.id }).patch({ title: 'theirs' })
+    network.isDown = false
+    dispatchEvent(new Event('online'))
+    const reason = await reasonOf(written)
+    expect(reason).toBeInstanceOf(RequestError)
+    expect(reason).toMatchObject({ status: 412, code: 'PRECONDITION_FAILED' })
+    expect(conflicts).toEqual([[given, 'PRECONDITION_FAILED', 'theirs']])
+    expect([...store.values()]).toEqual(await listed())
+    expect(store.get(task.id)?.title).toBe('theirs')
+    expect(sync.pending).toEqual([])
+  })
+
+  test('is overwritten if `onConflict` says so, and what waits behind it follows', async () => {
+    const { storage, create, other, listed } = await newUser()
+    const task = await create('Buy milk')
+    const { sync, network } = openPage(storage, {
+      onConflict: async (refused, _, current) =>
+        refused.op === 'update' ? { ...refused, body: { title: `${current?.title}, mine` } } : undefined,
+    })
+    await sync.ready
+    network.isDown = true
+    const written = sync.write({ op: 'update', id: task.id, body: { title: 'mine' } })
+    const completed = sync.write({ op: 'complete', id: task.id })
+    await until(() => sync.pending.length === 2)
+    await other.api.v1.todos({ id: task.id }).patch({ title: 'theirs' })
+    network.isDown = false
+    dispatchEvent(new Event('online'))
+    expect(await written).toMatchObject({ title: 'theirs, mine' })
+    expect(await completed).toMatchObject({ title: 'theirs, mine', completed: true })
+    expect(await listed()).toMatchObject([{ title: 'theirs, mine', completed: true }])
+  })
+
+  test('that deletes the task is told, and a delete of it is no conflict', async () => {
+    const { storage, create, other } = await newUser()
+    const [one, two] = [await create('one'), await create('two')]
+    const conflicts: unknown[] = []
+    const { sync, network, store } = openPage(storage, {
+      onConflict: (refused, error) => void conflicts.push([refused.op, error.status]),
+    })
+    await sync.ready
+    network.isDown = true
+    const updated = reasonOf(sync.write({ op: 'update', id: one.id, body: { title: 'mine' } }))
+    const deleted = sync.write({ op: 'delete', id: two.id })
+    await until(() => sync.pending.length === 2)
+    for (const { id } of [one, two]) await other.api.v1.todos({ id }).delete()
+    network.isDown = false
+    dispatchEvent(new Event('online'))
+    expect([await updated, await deleted]).toMatchObject([{ status: 404 }, null])
+    expect(conflicts).toEqual([['update', 404]])
+    await until(() => store.size === 0)
+  })
+
+  test('does not make what waits flicker', async () => {
+    const { storage, create, other } = await newUser()
+    const [task, gone] = [await create('Buy milk'), await create('gone')]
+    const { sync, network, store, changes } = openPage(storage)
+    await sync.ready
+    const held = Promise.withResolvers<void>()
+    network.before = () => held.promise
+    const update = sync.write({ op: 'update', id: task.id, body: { title: 'mine' } })
+    const deletion = sync.write({ op: 'delete', id: gone.id })
+    await until(() => sync.pending.length === 2)
+    await other.api.v1.todos({ id: task.id }).patch({ completed: true })
+    await until(() => store.get(task.id)?.completed === true)
+    expect(store.get(task.id)).toMatchObject({ title: 'mine', completed: true })
+    held.resolve()
+    await Promise.all([update, deletion])
+    const after = await create('after')
+    await until(() => store.has(after.id))
+    const shown = changes.filter(({ id }) => id === task.id).slice(1)
+    expect(shown.every((change) => !('deleted' in change) && change.title === 'mine')).toBe(true)
+    expect(changes.filter(({ id }) => id === gone.id).map((change) => 'deleted' in change)).toEqual([
+      false,
+      true,
+      true,
+    ])
+    expect(store.has(gone.id)).toBe(false)
+  })
+})
+
+describe('a refused create', () => {
+  test('takes what waits behind it along, and all of it is told', async () => {
+    const { storage, titles } = await newUser()
+    const conflicts: [string, number][] = []
+    const { sync, network, store } = openPage(storage, {
+      onConflict: (refused, error) => void conflicts.push([refused.op, error.status]),
+    })
+    await sync.ready
+    network.isDown = true
+    const created = sync.write(buy(' '))
+    await until(() => store.size === 1)
+    const [id = 0] = store.keys()
+    const updated = sync.write({ op: 'update', id, body: { description: 'x' } })
+    const next = sync.write(buy('next'))
+    await until(() => sync.pending.length === 3)
+    network.isDown = false
+    dispatchEvent(new Event('online'))
+    const reasons = await Promise.all([reasonOf(created), reasonOf(updated)])
+    expect(reasons).toMatchObject([{ status: 422 }, { status: 422 }])
+    expect(await next).toMatchObject({ title: 'next' })
+    expect(conflicts).toEqual([
+      ['create', 422],
+      ['update', 422],
+    ])
+    expect([network.sent, await titles()]).toEqual([['POST 422', 'POST 201'], ['next']])
+    expect(await reasonOf(sync.write({ op: 'complete', id }))).toMatchObject({ status: 404 })
+  })
+
+  test('can be mended, and what waits behind it follows', async () => {
+    const { storage, listed } = await newUser()
+    const { sync, store } = openPage(storage, { onConflict: () => buy('untitled') })
+    const created = sync.write(buy(' '))
+    await until(() => store.size === 1)
+    const [id = 0] = store.keys()
+    const updated = sync.write({ op: 'update', id, body: { description: 'x' } })
+    expect(await created).toMatchObject({ title: 'untitled' })
+    expect(await updated).toMatchObject({ title: 'untitled', description: 'x' })
+    expect(await listed()).toMatchObject([{ title: 'untitled', description: 'x' }])
+  })
+
+  test('is given up after ten refusals of what `onConflict` gives', async () => {
+    const { storage } = await newUser()
+    let asked = 0
+    const { sync, network } = openPage(storage, {
+      onConflict(refused) {
+        asked++
+        return refused
+      },
+    })
+    expect(await reasonOf(sync.write(buy(' ')))).toMatchObject({ status: 422 })
+    expect([asked, network.sent.length]).toEqual([11, 11])
+  })
+})
