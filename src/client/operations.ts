@@ -25,7 +25,7 @@ export interface Waiting {
   newest: number
   /** The revision of the task that the user saw; undefined if the server has not told of the task. */
   seen?: number | undefined
-  /** What the user saw in the fields that the operation sets. */
+  /** What the user saw of what counts for the operation; see `relevantOf`. */
   before?: TaskUpdate | undefined
   /** How many times the app has replaced it after a refusal. */
   conflicts: number
@@ -50,7 +50,7 @@ type Sent = Promise<{ data: Task | '' | null; error: RequestError | null; respon
 interface Kind<Op> {
   send(todos: TasksCalls, operation: Op, options: ReturnType<typeof optionsOf>): Sent
   show(shown: Shown, operation: Op, made: { id: number; owner: string; at: string }): Shown
-  /** The fields that it sets: another device's change of other fields is no conflict. Left out: any change is one. */
+  /** The fields that it sets: another device's change of other fields is no conflict. Left out: of any field it is one. */
   fields?(operation: Op): TaskUpdate
   /** It does no harm to what another device has done. */
   isHarmless?: boolean
@@ -98,6 +98,9 @@ const KINDS: Kinds = {
   },
 }
 
+/** Fields that no operation sets. */
+const BY_SERVER = new Set(['id', 'user_id', 'created_at', 'updated_at', 'revision'])
+
 /** The table has for each operation what takes that operation, which the compiler cannot follow. */
 function kindOf<Op extends Operation>({ op }: Op): Kind<Op> {
   return KINDS[op] as unknown as Kind<Op>
@@ -132,6 +135,12 @@ export function show(shown: Shown, { operation, id, at }: Waiting, owner: string
 /** @returns the fields that an operation sets; undefined if it sets none */
 export function fieldsOf(operation: Operation): TaskUpdate | undefined {
   return kindOf(operation).fields?.(operation)
+}
+
+/** @returns the values that another device must not have changed: of the fields that the operation sets, or else of all */
+export function relevantOf(operation: Operation, task: Task): TaskUpdate {
+  const fields = Object.keys(fieldsOf(operation) ?? task).filter((field) => !BY_SERVER.has(field))
+  return Object.fromEntries(fields.map((field) => [field, task[field as keyof TaskUpdate]]))
 }
 
 export function ifMatchOf(operation: Operation): number | undefined {

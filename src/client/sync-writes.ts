@@ -3,11 +3,11 @@ import { attempt, neverCreated, type Verdict } from './attempt'
 import type { TasksCalls } from './calls'
 import { RequestError } from './errors'
 import { withLock } from './locks'
-import { fieldsOf, ifMatchOf, type Operation, type Waiting, withId } from './operations'
+import { ifMatchOf, type Operation, relevantOf, type Waiting, withId } from './operations'
 import type { Overlay, Told } from './overlay'
 import { createQueue, type Outcome, type Queue, type QueueOptions } from './queue'
 import { rest } from './rest'
-import type { Task, TaskUpdate } from './schemas'
+import type { Task } from './schemas'
 import type { SyncOptions } from './sync-handle'
 import { uuid } from './uuid'
 import { backoff } from './wait'
@@ -88,7 +88,6 @@ export function createWrites(options: WritesOptions): Writes {
     const id = copy.op === 'create' ? temporaryId() : (ids.get(copy.id) ?? copy.id)
     const operation = withId(copy, id)
     const shown = current ?? overlay.shown(id)
-    const fields = fieldsOf(operation)
     return {
       key: uuid(),
       operation,
@@ -96,7 +95,7 @@ export function createWrites(options: WritesOptions): Writes {
       at: new Date().toISOString(),
       newest: overlay.newest,
       seen: ifMatchOf(operation) ?? (current ?? overlay.base(id))?.revision,
-      before: shown && fields && pick(shown, fields),
+      before: shown && relevantOf(operation, shown),
       conflicts: 0,
     }
   }
@@ -243,10 +242,6 @@ function follow(waiting: Waiting, done: Waiting, task: Task | null, isSeen: bool
   // the done operation has raised the revision; what the user has not seen still counts as a change of others
   const seen = isSeen && waiting.seen === done.seen ? task.revision : waiting.seen
   return { ...waiting, id: task.id, operation: withId(waiting.operation, task.id), seen }
-}
-
-function pick(task: Task, fields: TaskUpdate): TaskUpdate {
-  return Object.fromEntries(Object.keys(fields).map((field) => [field, task[field as keyof TaskUpdate]]))
 }
 
 let lastId = 0

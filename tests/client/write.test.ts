@@ -179,10 +179,20 @@ describe('sent once', () => {
     const completed = sync.write({ op: 'complete', id })
     expect(await updated).toMatchObject({ title: 'Buy bread' })
     expect(await completed).toMatchObject({ title: 'Buy bread', completed: true })
+    expect(network.sent).toEqual([
+      ...['POST 201', 'POST 201'],
+      ...['PATCH 200', 'PATCH 412'],
+      ...['PATCH 412', 'PATCH 200'],
+    ])
+    losing(network, 1)
+    const restored = sync.write({ op: 'complete', id, completed: false })
+    const deleted = sync.write({ op: 'delete', id })
+    expect([(await restored)?.completed, await deleted]).toEqual([false, null])
+    losing(network, 1)
+    await sync.write({ op: 'restore', id })
     losing(network, 1)
     expect(await sync.write({ op: 'delete', id })).toBeNull()
     expect([store.size, await listed()]).toEqual([0, []])
-    expect(network.sent.slice(0, 4)).toEqual(['POST 201', 'POST 201', 'PATCH 200', 'PATCH 412'])
     expect(network.sent.slice(-2)).toEqual(['DELETE 204', 'DELETE 404'])
   })
 
@@ -394,3 +404,239 @@ describe('a refused create', () => {
     expect([asked, network.sent.length]).toEqual([11, 11])
   })
 })
+
+describe('tabs', () => {
+  const inTabs = (count: number, storage: MemoryStorage) =>
+    Array.from({ length: count }, () => openPage(storage))
+
+  test('show what waits in any of them, and send it once', async () => {
+    const { storage, titles } = await newUser()
+    const tabs = inTabs(3, storage)
+    await Promise.all(tabs.map(({ sync }) => sync.ready))
+    for (const { network } of tabs) network.isDown = true
+    const writes = tabs.flatMap(({ sync }, n) => [sync.write(buy(`a${n}`)), sync.write(buy(`b${n}`))])
+    await until(() => tabs.every(({ store }) => store.size === 6))
+    const [first, second] = tabs
+    // a new task of another tab
+    const id = [...(first?.store ?? [])].find(([, { title }]) => title === 'a1')?.[0] ?? 0
+    const completed = first?.sync.write({ op: 'complete', id })
+    await until(() => tabs.every(({ store }) => store.get(id)?.completed === true))
+    for (const { network } of tabs) network.isDown = false
+    dispatchEvent(new Event('online'))
+    await Promise.all(writes)
+    expect(await completed).toMatchObject({ title: 'a1', completed: true })
+    await until(() => tabs.every(({ sync }) => sync.pending.length === 0))
+    const sent = tabs.flatMap(({ network }) => network.sent)
+    expect(sent.filter((each) => each === 'POST 201').length).toBe(6)
+    expect(sent.length).toBe(7)
+    const all = await titles()
+    expect(all.toSorted()).toEqual(['a0', 'a1', 'a2', 'b0', 'b1', 'b2'])
+    // what one tab has written is in order
+    for (const n of [0, 1, 2]) expect(all.indexOf(`a${n}`)).toBeLessThan(all.indexOf(`b${n}`))
+    for (const { store } of tabs)
+      expect([...store.values()].map(({ title }) => title).sort()).toEqual(all.sort())
+    expect(second?.store.has(id)).toBe(false)
+  })
+
+  test('learn of a refusal in another tab', async () => {
+    const { storage, create, other } = await newUser()
+    const task = await create('Buy milk')
+    const [here, there] = inTabs(2, storage)
+    if (!here || !there) throw new Error('no tabs')
+    await Promise.all([here.sync.ready, there.sync.ready])
+    await other.api.v1.todos({ id: task.id }).delete()
+    here.network.isDown = true
+    there.network.isDown = true
+    const refused = reasonOf(here.sync.write({ op: 'complete', id: task.id }))
+    await until(() => there.sync.pending.length === 1)
+    here.sync.stop()
+    expect(await refused).toEqual(new Error('The synchronization has ended before the change was sent'))
+    const again = reasonOf(there.sync.write({ op: 'complete', id: task.id }))
+    there.network.isDown = false
+    dispatchEvent(new Event('online'))
+    expect(await again).toMatchObject({ status: 404, code: 'TASK_NOT_FOUND' })
+    expect(there.network.sent).toEqual(['PATCH 404', 'PATCH 404'])
+  })
+
+  test('send what a tab has left that was closed', async () => {
+    const { storage, titles } = await newUser()
+    const [first, second] = inTabs(2, storage)
+    await Promise.all([first?.sync.ready, second?.sync.ready])
+    if (first) first.network.isDown = true
+    void first?.sync.write(buy('Buy milk'))
+    await until(() => second?.sync.pending.length === 1)
+    first?.sync.stop()
+    await until(() => second?.sync.pending.length === 0)
+    expect(await titles()).toEqual(['Buy milk'])
+  })
+})
+
+describe('the session', () => {
+  test('that ends with a sign-out leaves nothing that waits, also in other tabs', async () => {
+    const { storage, account, titles } = await newUser()
+    const [page, other] = [openPage(storage), openPage(storage)]
+    await Promise.all([page.sync.ready, other.sync.ready])
+    for (const { network } of [page, other]) network.isDown = true
+    const written = reasonOf(page.sync.write(buy('Buy milk')))
+    await until(() => other.sync.pending.length === 1 && queueOf(storage).length === 1)
+    await page.client.signOut()
+    expect(await written).toBeInstanceOf(Error)
+    await other.sync.ended
+    expect([page.store.size, page.sync.pending, other.store.size, other.sync.pending]).toEqual([0, [], 0, []])
+    expect([...storage.content.keys()].filter((key) => key.includes(' writes '))).toEqual([])
+    const next = openPage(storage)
+    await next.client.signIn(account)
+    await until(() => next.sync.status === 'ended')
+    const later = openPage(storage)
+    await later.sync.ready
+    expect([later.store.size, await titles()]).toEqual([0, []])
+  })
+
+  test('that ends with a sign-out while nothing runs leaves nothing that waits', async () => {
+    const { storage } = await newUser()
+    const { sync, network, client } = openPage(storage)
+    await sync.ready
+    network.isDown = true
+    void sync.write(buy('Buy milk'))
+    await until(() => queueOf(storage).length === 1)
+    sync.stop()
+    await sync.ended
+    await createClient(url, { storage }).signOut()
+    await until(() => client.session.status === 'signed-out')
+    expect([...storage.content.keys()]).toEqual([])
+  })
+
+  test('that has expired keeps what waits for the next sign-in of the same user', async () => {
+    const { storage, account, titles } = await newUser()
+    const refusal = (code: string) =>
+      Response.json({ error_code: code, status: 401, detail: code }, { status: 401 })
+    const isOver = { value: false }
+    const client = createClient(url, {
+      storage,
+      async fetcher(requested, init) {
+        if (!isOver.value) return fetch(requested, init)
+        return refusal(requested.endsWith('/refresh') ? 'TOKEN_INVALID' : 'TOKEN_EXPIRED')
+      },
+    })
+    const sync = client.sync(new Map())
+    await sync.ready
+    isOver.value = true
+    const written = reasonOf(sync.write(buy('Buy milk')))
+    expect(await reasonOf(sync.ended)).toEqual(new Error('The session has expired'))
+    expect(await written).toEqual(new Error('The synchronization has ended before the change was sent'))
+    expect(queueOf(storage).length).toBe(1)
+    isOver.value = false
+    // another user does not send it
+    await client.signUp({ email: `${crypto.randomUUID()}@example.com`, password: 'correct horse battery' })
+    const strange = openPage(storage)
+    await strange.sync.ready
+    expect(strange.sync.pending).toEqual([])
+    strange.sync.stop()
+    await client.signIn(account)
+    const next = openPage(storage)
+    await until(() => next.sync.status === 'live' && next.sync.pending.length === 0)
+    expect(await titles()).toEqual(['Buy milk'])
+  })
+
+  test('of a token that the server refuses ends the synchronization', async () => {
+    const sync = createClient(url, { token: 'a.b.c' }).sync(new Map())
+    const ended = new Error('The synchronization has ended before the change was sent')
+    expect(await reasonOf(sync.write(buy('Buy milk')))).toEqual(ended)
+    expect(await reasonOf(sync.ended)).toMatchObject({ status: 401 })
+    expect(await reasonOf(sync.write(buy('Buy milk')))).toEqual(ended)
+  })
+})
+
+describe('a storage', () => {
+  test('that is full is told, and what waits is sent nevertheless', async () => {
+    const { storage, titles } = await newUser()
+    const told: [number, string | undefined][] = []
+    const isFull = { value: true }
+    const tasks = memoryStorage()
+    const small = {
+      ...tasks,
+      setItem(key: string, text: string) {
+        if (isFull.value) throw new Error('full')
+        tasks.setItem(key, text)
+      },
+    }
+    const { sync, network, shown } = openPage(storage, {
+      storage: small,
+      onPending: (pending, error) => told.push([pending.length, error?.message]),
+    })
+    await sync.ready
+    network.isDown = true
+    const first = sync.write(buy('one'))
+    await until(() => told.length === 2)
+    expect(told).toEqual([
+      [1, undefined],
+      [1, 'full'],
+    ])
+    isFull.value = false
+    const second = sync.write(buy('two'))
+    await until(() => told.length === 4)
+    expect(told.slice(2)).toEqual([
+      [2, 'full'],
+      [2, undefined],
+    ])
+    expect(queueOf(tasks).length).toBe(2)
+    expect(shown()).toEqual(['one', 'two'])
+    network.isDown = false
+    dispatchEvent(new Event('online'))
+    await Promise.all([first, second])
+    expect(await titles()).toEqual(['one', 'two'])
+  })
+
+  test('that fails in everything does no harm', async () => {
+    const { storage, titles } = await newUser()
+    const fail = () => {
+      throw new Error('blocked')
+    }
+    const blocked = { getItem: fail, setItem: fail, removeItem: fail }
+    const errors: (string | undefined)[] = []
+    const { sync } = openPage(storage, {
+      storage: blocked,
+      onPending: (_, error) => errors.push(error?.message),
+    })
+    await sync.write(buy('Buy milk'))
+    expect([await titles(), errors.at(-1)]).toEqual([['Buy milk'], 'blocked'])
+  })
+
+  test('that is null, or none, keeps what waits in memory', async () => {
+    const { storage, id, titles } = await newUser()
+    const { sync } = openPage(storage, { storage: null })
+    await sync.write(buy('one'))
+    const token = await signAccessToken(id, settings)
+    await createClient(url, { token }).sync(new Map()).write(buy('two'))
+    expect(await titles()).toEqual(['one', 'two'])
+    expect([...storage.content.keys()].filter((key) => key.includes(' writes '))).toEqual([])
+  })
+
+  test.each([
+    'no JSON',
+    '{"version":0}',
+    '{"version":1,"number":1,"list":[{},{"key":"x","id":1,"operation":{"op":"no"}}]}',
+  ])('with what cannot be read has nothing that waits: %s', async (text) => {
+    const { storage, id } = await newUser()
+    storage.setItem(`taskwell ${url} writes ${id}`, text)
+    const { sync } = openPage(storage)
+    await sync.ready
+    expect(sync.pending).toEqual([])
+  })
+})
+
+test.each<[string, SyncOptions, Operation]>([
+  ['onConflict', { onConflict: () => fault() }, buy(' ')],
+  ['onPending', { onPending: () => fault() }, buy('Buy milk')],
+  ['onChange', { onChange: () => fault() }, buy('Buy milk')],
+])('what `%s` throws ends the synchronization', async (_, options, operation) => {
+  const { storage } = await newUser()
+  const { sync } = openPage(storage, options)
+  const written = reasonOf(sync.write(operation))
+  expect(await reasonOf(sync.ended)).toEqual(new Error('of the page'))
+  expect(await written).toBeInstanceOf(Error)
+})
+
+function fault(): never {
+  throw new Error('of the page')
+}
