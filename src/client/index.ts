@@ -18,7 +18,7 @@ import { forOneUser, type Send, withNoAnswer, withToken } from './send'
 import { createSession } from './session'
 import type { EndReason, Session } from './session-state'
 import { type KeyValueStorage, removeQuietly } from './storage'
-import { createSync, type Sync, type SyncOptions, type TaskStore, tasksKey, writesKey } from './sync-handle'
+import { createSync, keysOf, type Sync, type SyncOptions, type TaskStore } from './sync-handle'
 import { updateTask } from './tasks'
 
 export { allTasks } from './all-tasks'
@@ -153,9 +153,7 @@ export function createClient(
   // also if no `sync` is running then
   const forget = (userKey: string) =>
     Promise.all(
-      [...keptIn].flatMap((each) =>
-        [tasksKey, writesKey].map((keyOf) => each && removeQuietly(each, keyOf(url, userKey))),
-      ),
+      [...keptIn].flatMap((each) => each && keysOf(url, userKey).map((key) => removeQuietly(each, key))),
     )
   session.onEnd((reason, userKey) => (reason === 'signed-out' ? forget(userKey) : left.add(userKey)))
   const { signUp, signIn, signOut } = accountCalls(auth, own, foreign?.end)

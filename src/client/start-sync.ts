@@ -5,7 +5,7 @@ import { createOverlay } from './overlay'
 import type { EndReason, SessionEnds } from './session'
 import type { KeyValueStorage } from './storage'
 import { keepUp } from './sync'
-import { type SyncControl, type SyncOptions, type TaskStore, tasksKey, writesKey } from './sync-handle'
+import { keysOf, type SyncControl, type SyncOptions, type TaskStore } from './sync-handle'
 import { createWrites } from './sync-writes'
 import { nameOfTabs, shareBetweenTabs } from './tabs'
 import { createTaskStorage } from './task-storage'
@@ -121,18 +121,16 @@ function partsOf(
   userKey: string | undefined,
   { control, signal, fail }: Ending,
 ) {
+  const [tasksKey, writesKey] = keysOf(url, userKey ?? '')
   const usable = userKey === undefined ? undefined : (storage ?? undefined)
   const isCurrent = async () => (await session.userKey()) === userKey
-  const kept =
-    usable && userKey !== undefined && cursor === undefined
-      ? createTaskStorage(usable, tasksKey(url, userKey), isCurrent)
-      : undefined
+  const kept = usable && cursor === undefined ? createTaskStorage(usable, tasksKey, isCurrent) : undefined
   const overlay = createOverlay(store, userKey ?? '', onChange)
   const tabs = usable && nameOfTabs(url, own, userKey)
   const writes = createWrites({
     todos,
     overlay,
-    key: writesKey(url, userKey ?? ''),
+    key: writesKey,
     storage: usable,
     tabs: tabs && `${tabs} writes`,
     look: () => session.userKey().catch(() => undefined),

@@ -135,15 +135,8 @@ export function createSync(
   const stopping = new AbortController()
   let status: SyncStatus = 'connecting'
   let error: Error | undefined
-  let settle: { ready(): void; failed(reason: Error): void } | undefined
-  // React Native has no `Promise.withResolvers`
-  const ready = new Promise<void>((resolve, reject) => {
-    settle = { ready: resolve, failed: reject }
-  })
-  let open = (_: Write) => {}
-  const opened = new Promise<Write>((resolve) => {
-    open = resolve
-  })
+  const ready = deferred<void>()
+  const opened = deferred<Write>()
   const stopped = new Promise<undefined>((resolve) => {
     stopping.signal.addEventListener('abort', () => resolve(undefined))
   })
@@ -151,8 +144,8 @@ export function createSync(
     signal: stopping.signal,
     cursor,
     pending: [],
-    ready: () => settle?.ready(),
-    open,
+    ready: ready.resolve,
+    open: opened.resolve,
     be(next, reason) {
       if (status === 'ended' || (next === status && reason?.message === error?.message)) return
       status = next
@@ -174,14 +167,13 @@ export function createSync(
     )
     .finally(() => {
       const reason = error ?? new Error('the synchronization has ended')
-      settle?.failed(reason)
-      open(() => Promise.reject(reason))
+      ready.reject(reason)
+      opened.reject(reason)
     })
   // a caller may ignore these promises: their rejection must not count as unhandled
-  ready.catch(() => {})
-  ended.catch(() => {})
+  for (const each of [ready.promise, opened.promise, ended]) each.catch(() => {})
   return {
-    ready,
+    ready: ready.promise,
     ended,
     get cursor() {
       return control.cursor
@@ -196,7 +188,7 @@ export function createSync(
       return control.pending
     },
     write(operation) {
-      const written = opened.then((write) => write(operation))
+      const written = opened.promise.then((write) => write(operation))
       written.catch(() => {})
       return written
     },
@@ -212,12 +204,18 @@ function refuseUnloaded(cause: unknown): never {
   throw new Error(`The code of sync could not be loaded: ${reason}`, { cause })
 }
 
-/** @returns under which key the tasks of a user of that server are kept; see `task-storage.ts` */
-export function tasksKey(url: string, userKey: string): string {
-  return `taskwell ${url} tasks ${userKey}`
+/** React Native has no `Promise.withResolvers`. */
+function deferred<T>() {
+  let resolve = (_: T) => {}
+  let reject = (_: Error) => {}
+  const promise = new Promise<T>((...functions) => {
+    ;[resolve, reject] = functions
+  })
+  return { promise, resolve, reject }
 }
 
-/** @returns under which key the changes of that user wait to be sent; see `queue.ts` */
-export function writesKey(url: string, userKey: string): string {
-  return `taskwell ${url} writes ${userKey}`
+/** @returns under which keys a user's tasks are kept, and what waits to be sent; see `task-storage.ts` and `queue.ts` */
+export function keysOf(url: string, userKey: string): [tasks: string, writes: string] {
+  const key = `taskwell ${url} tasks ${userKey}`
+  return [key, `${key} writes`]
 }

@@ -74,8 +74,7 @@ const reasonOf = (promise: Promise<unknown>) =>
     (reason: unknown) => reason,
   )
 const queueOf = ({ content }: MemoryStorage) =>
-  JSON.parse([...content].find(([key]) => /^taskwell \S+ writes \S+$/.test(key))?.[1] ?? '{"list":[]}')
-    .list as {
+  JSON.parse([...content].find(([key]) => / writes$/.test(key))?.[1] ?? '{"list":[]}').list as {
     operation: Operation
   }[]
 
@@ -483,7 +482,7 @@ describe('the session', () => {
     expect(await written).toBeInstanceOf(Error)
     await other.sync.ended
     expect([page.store.size, page.sync.pending, other.store.size, other.sync.pending]).toEqual([0, [], 0, []])
-    expect([...storage.content.keys()].filter((key) => key.includes(' writes '))).toEqual([])
+    expect([...storage.content.keys()].filter((key) => key.includes(' writes'))).toEqual([])
     const next = openPage(storage)
     await next.client.signIn(account)
     await until(() => next.sync.status === 'ended')
@@ -609,7 +608,7 @@ describe('a storage', () => {
     const token = await signAccessToken(id, settings)
     await createClient(url, { token }).sync(new Map()).write(buy('two'))
     expect(await titles()).toEqual(['one', 'two'])
-    expect([...storage.content.keys()].filter((key) => key.includes(' writes '))).toEqual([])
+    expect([...storage.content.keys()].filter((key) => key.includes(' writes'))).toEqual([])
   })
 
   test.each([
@@ -618,7 +617,7 @@ describe('a storage', () => {
     '{"version":1,"number":1,"list":[{},{"key":"x","id":1,"operation":{"op":"no"}}]}',
   ])('with what cannot be read has nothing that waits: %s', async (text) => {
     const { storage, id } = await newUser()
-    storage.setItem(`taskwell ${url} writes ${id}`, text)
+    storage.setItem(`taskwell ${url} tasks ${id} writes`, text)
     const { sync } = openPage(storage)
     await sync.ready
     expect(sync.pending).toEqual([])

@@ -6,7 +6,7 @@ import { launchBrowser } from '../support/browser'
 import { run } from './command'
 
 /** In bytes, for all of the package, compressed. */
-const LIMIT = 15_000
+const LIMIT = 18_000
 /** It stands in the code of `sync` alone. */
 const SYNC_MARK = 'Another user has signed in'
 
