@@ -20,6 +20,8 @@ export interface Overlay {
   base(id: number): Task | undefined
   /** The task as the user sees it. */
   shown(id: number): Task | undefined
+  /** Takes out of the store what an earlier synchronization has shown there, and may not have sent. */
+  clean(): void
   /** Shows what waits now, after the server's answers to what waited. */
   show(waiting: readonly Waiting[], told?: readonly Told[]): void
 }
@@ -33,6 +35,10 @@ interface Entry {
    */
   hidden?: 'deleted' | 'twin' | undefined
 }
+
+/** What the server has told of tasks that are shown otherwise. */
+const bases = new WeakMap<Task, Task>()
+const baseOf = (shown: Task | undefined) => shown && bases.get(shown)
 
 /** @param store the app's @param owner the user's id, for new tasks */
 export function createOverlay(
@@ -54,6 +60,10 @@ export function createOverlay(
         operation.op === 'create' && task.revision > before && isLike(task, operation.body),
     )
   }
+  function mayBeTwin(id: number): boolean {
+    const { task, hidden } = entryOf(id)
+    return hidden === 'twin' || (!task && !waiting.has(id))
+  }
   function shownOf(id: number, { task, hidden }: Entry): Task | undefined {
     const shown: Shown = hidden ? { task: undefined, trashed: task } : { task, trashed: undefined }
     return (waiting.get(id) ?? []).reduce((before, each) => show(before, each, owner), shown).task
@@ -74,7 +84,9 @@ export function createOverlay(
     if (entry.hidden === 'twin' && entry.task && !isTwin(entry.task)) entry.hidden = undefined
     if (entry.hidden || waiting.has(id)) entries.set(id, entry)
     else entries.delete(id)
-    return put(id, shownOf(id, entry))
+    const shown = shownOf(id, entry)
+    if (shown && entry.task && shown !== entry.task) bases.set(shown, entry.task)
+    return put(id, shown)
   }
   /** Takes what an answer says, unless the stream has told more already. */
   function take(told: Told): void {
@@ -96,7 +108,7 @@ export function createOverlay(
       get: (id) => entryOf(id).task,
       set(id, task) {
         if (isPlain(id) && (store.get(id) || !isTwin(task))) store.set(id, task)
-        else refresh(id, { task, hidden: entryOf(id).task || waiting.has(id) ? undefined : 'twin' })
+        else refresh(id, { task, hidden: mayBeTwin(id) ? 'twin' : undefined })
       },
       delete(id) {
         if (isPlain(id)) store.delete(id)
@@ -121,6 +133,11 @@ export function createOverlay(
     },
     base: (id) => entryOf(id).task,
     shown: (id) => store.get(id),
+    clean() {
+      const left = [...store.keys()].filter((id) => id < 0 || baseOf(store.get(id)))
+      for (const id of left) put(id, baseOf(store.get(id)))
+      if (left.length > 0) onChange(left.map((id) => toChange(id, 0)))
+    },
     show(list, told = []) {
       const next = groupById(list)
       const twins = [...entries].filter(([, { hidden }]) => hidden === 'twin').map(([id]) => id)
@@ -129,7 +146,7 @@ export function createOverlay(
       for (const each of told) take(each)
       waiting = next
       creates = list.filter(({ operation }) => operation.op === 'create')
-      const changed = [...ids].filter((id) => refresh(id, entries.get(id) ?? before.get(id) ?? entryOf(id)))
+      const changed = [...ids].filter((id) => refresh(id, entries.get(id) ?? { task: before.get(id)?.task }))
       const changes = changed.map((id) => toChange(id, before.get(id)?.task?.revision ?? 0))
       if (changes.length > 0) onChange(changes)
     },

@@ -28,12 +28,11 @@ export interface Queue {
   readonly list: readonly Waiting[]
   /** Why the newest changes are in memory only. */
   readonly fault: Error | undefined
-  load(): Promise<void>
   /** Changes the queue for this tab at once. */
   edit(edit: Edit, outcomes?: readonly Outcome[]): void
   /** Resolves once an operation is in the storage, or all changes are, or the storage has failed to take them. */
   saved(key?: string): Promise<void>
-  /** Takes what the storage has; another tab's message may be late. */
+  /** Takes what the storage has: at first, and if another tab's message may be late. */
   look(): Promise<void>
   /** Writes what has not been written yet. */
   close(): Promise<void>
@@ -71,6 +70,8 @@ export function createQueue({ key, storage, tabs, look, heard }: QueueOptions): 
   /** What is not in the storage yet. */
   let edits: { edit: Edit; outcomes: readonly Outcome[] }[] = []
   let list: readonly Waiting[] = []
+  /** What the storage had when this tab last looked. */
+  let text: string | null | undefined
   let fault: Error | undefined
   let saving: Promise<void> | undefined
   let isOver = false
@@ -86,7 +87,11 @@ export function createQueue({ key, storage, tabs, look, heard }: QueueOptions): 
   /** @returns what the storage has, or what this tab knows if that is newer or the storage fails */
   async function read(): Promise<State> {
     try {
-      const stored = parse(await storage?.getItem(key))
+      const found = await storage?.getItem(key)
+      // tabs that wait for the lock look often
+      if (found === text) return state
+      text = found
+      const stored = parse(found)
       return stored.number > state.number ? stored : state
     } catch (error) {
       fail(error)
@@ -146,9 +151,6 @@ export function createQueue({ key, storage, tabs, look, heard }: QueueOptions): 
     },
     get fault() {
       return fault
-    },
-    async load() {
-      become(await read())
     },
     edit(edit, outcomes = []) {
       edits = [...edits, { edit, outcomes }]

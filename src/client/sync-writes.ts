@@ -211,7 +211,9 @@ export function createWrites(options: WritesOptions): Writes {
   return {
     write,
     async load() {
-      await queue.load()
+      await queue.look()
+      if (signal.aborted) return
+      overlay.clean()
       takeOutcomes([])
     },
     async send() {

@@ -156,6 +156,60 @@ describe('without a connection', () => {
   })
 })
 
+describe('a store that is synchronized again', () => {
+  test('shows what was not sent only if it still waits', async () => {
+    const { storage, create, listed } = await newUser()
+    const task = await create('Buy milk')
+    const store = new Map<number, Task>()
+    const follow = (options: SyncOptions) => {
+      const { client, network } = openPage(storage, { storage: null })
+      const sync = client.sync(store, options)
+      stops.add(sync.stop)
+      return { sync, network }
+    }
+    // without a storage, what waits is gone with the first synchronization
+    const first = follow({ storage: null })
+    await first.sync.ready
+    first.network.isDown = true
+    void first.sync.write({ op: 'update', id: task.id, body: { title: 'mine' } })
+    void first.sync.write(buy('Buy bread'))
+    await until(() => store.size === 2)
+    first.sync.stop()
+    await first.sync.ended
+    expect(store.get(task.id)?.title).toBe('mine')
+    const second = follow({ storage: null, cursor: first.sync.cursor })
+    await second.sync.ready
+    expect([...store.values()]).toEqual(await listed())
+  })
+})
+
+describe('a server that is busy', () => {
+  test('gets an operation when it has asked for it, and nothing before', async () => {
+    const { storage, titles } = await newUser()
+    const answers = [
+      new Response('', { status: 429, headers: { 'retry-after': '1' } }),
+      new Response('<!doctype html>', { headers: { 'content-type': 'text/html' } }),
+      Response.json({ status: 500, error_code: 'INTERNAL_ERROR' }, { status: 500 }),
+    ]
+    const at: number[] = []
+    const client = createClient(url, {
+      storage,
+      async fetcher(requested, init) {
+        if (init.method !== 'POST') return fetch(requested, init)
+        at.push(performance.now())
+        return answers.shift() ?? fetch(requested, init)
+      },
+    })
+    const sync = client.sync(new Map())
+    stops.add(sync.stop)
+    const [one, two] = [sync.write(buy('one')), sync.write(buy('two'))]
+    await Promise.all([one, two])
+    expect(await titles()).toEqual(['one', 'two'])
+    expect(at.length).toBe(5)
+    expect((at[1] ?? 0) - (at[0] ?? 0)).toBeGreaterThan(990)
+  })
+})
+
 describe('sent once', () => {
   /** Answers that are lost on the way. */
   const losing = (network: ReturnType<typeof openPage>['network'], times: number) => {
@@ -468,6 +522,32 @@ describe('tabs', () => {
     await until(() => second?.sync.pending.length === 0)
     expect(await titles()).toEqual(['Buy milk'])
   })
+})
+
+/** Web Locks, as browsers have them in secure contexts: https://www.w3.org/TR/web-locks/ */
+function withLocks() {
+  const held = new Map<string, Promise<unknown>>()
+  function request(name: string, ...given: [unknown, () => Promise<unknown>] | [() => Promise<unknown>]) {
+    const work = given.at(-1) as () => Promise<unknown>
+    const done = (held.get(name) ?? Promise.resolve()).then(work)
+    held.set(
+      name,
+      done.catch(() => {}),
+    )
+    return done
+  }
+  Object.defineProperty(navigator, 'locks', { value: { request }, configurable: true })
+  return { [Symbol.dispose]: () => void Reflect.deleteProperty(navigator, 'locks') }
+}
+
+test('with Web Locks, tabs send one after the other, and leave no lease behind', async () => {
+  using _ = withLocks()
+  const { storage, titles } = await newUser()
+  const tabs = [openPage(storage), openPage(storage)]
+  await Promise.all(tabs.flatMap(({ sync }, n) => ['a', 'b', 'c'].map((each) => sync.write(buy(each + n)))))
+  expect((await titles()).toSorted()).toEqual(['a0', 'a1', 'b0', 'b1', 'c0', 'c1'])
+  expect(tabs.flatMap(({ network }) => network.sent)).toEqual(Array(6).fill('POST 201'))
+  await until(() => [...storage.content.keys()].every((key) => !key.includes(' writes')))
 })
 
 describe('the session', () => {
