@@ -116,6 +116,7 @@ describe('without a connection', () => {
     expect(changes.length).toBe(4)
     const temporary = [...store.keys()].find((id) => store.get(id)?.title === 'one') ?? 0
     expect(temporary).toBeLessThan(0)
+    writes.push(sync.write({ op: 'update', id: old.id, body: { title: 'oldest' } }))
     writes.push(sync.write({ op: 'update', id: temporary, body: { description: 'of one' } }))
     writes.push(sync.write({ op: 'complete', id: temporary }))
     await until(() => store.get(temporary)?.completed === true)
@@ -123,9 +124,13 @@ describe('without a connection', () => {
     network.isDown = false
     dispatchEvent(new Event('online'))
     await Promise.all(writes)
-    expect(network.sent).toEqual(['POST 201', 'PATCH 200', 'POST 201', 'PATCH 200', 'PATCH 200'])
+    // a page may still know a new task by its first id
+    const again = await sync.write({ op: 'complete', id: temporary })
+    expect(again).toMatchObject({ title: 'one', completed: true })
+    network.sent.pop()
+    expect(network.sent).toEqual(['POST 201', 'PATCH 200', 'POST 201', ...Array(3).fill('PATCH 200')])
     expect(await listed()).toMatchObject([
-      { title: 'older' },
+      { title: 'oldest' },
       { title: 'one', description: 'of one', completed: true },
       { title: 'two' },
     ])
@@ -208,6 +213,33 @@ describe('a server that is busy', () => {
     expect(at.length).toBe(5)
     expect((at[1] ?? 0) - (at[0] ?? 0)).toBeGreaterThan(990)
   })
+})
+
+test('an operation is in the storage before it is sent', async () => {
+  const { storage } = await newUser()
+  const slow = memoryStorage()
+  const { promise: held, resolve: pass } = Promise.withResolvers<void>()
+  const log: string[] = []
+  const { sync, network } = openPage(storage, {
+    storage: {
+      ...slow,
+      async setItem(key, text) {
+        const isQueue = key.endsWith(' writes')
+        if (isQueue) await held
+        slow.setItem(key, text)
+        if (isQueue) log.push('stored')
+      },
+    },
+  })
+  network.before = async () => void log.push('sent')
+  const written = sync.write(buy('Buy milk'))
+  await sync.ready
+  // longer than a tab needs to begin to send
+  await Bun.sleep(150)
+  log.push('passed')
+  pass()
+  await written
+  expect(log.slice(0, 3)).toEqual(['passed', 'stored', 'sent'])
 })
 
 describe('sent once', () => {
@@ -374,6 +406,30 @@ describe('a change of another device', () => {
     expect([await updated, await deleted]).toMatchObject([{ status: 404 }, null])
     expect(conflicts).toEqual([['update', 404]])
     await until(() => store.size === 0)
+  })
+
+  test('that arrives before the answer to an earlier one stays', async () => {
+    const { storage, create, other } = await newUser()
+    const [task, gone] = [await create('Buy milk'), await create('gone')]
+    const { sync, network, store } = openPage(storage)
+    await sync.ready
+    network.after = async () => {
+      network.after = async () => {}
+      await other.api.v1.todos({ id: task.id }).patch({ title: 'theirs' })
+      await other.api.v1.todos({ id: gone.id }).delete()
+      const last = await create('last')
+      await until(() => store.has(last.id))
+    }
+    const updated = sync.write({ op: 'update', id: task.id, body: { description: 'mine' } })
+    expect(await updated).toMatchObject({ title: 'Buy milk', description: 'mine' })
+    expect([store.get(task.id)?.title, store.size]).toEqual(['theirs', 2])
+    network.after = async () => {
+      network.after = async () => {}
+      await other.api.v1.todos({ id: task.id }).delete()
+      await until(() => !store.has(task.id))
+    }
+    await sync.write({ op: 'complete', id: task.id })
+    expect(store.size).toBe(1)
   })
 
   test('does not make what waits flicker', async () => {
