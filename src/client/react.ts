@@ -1,6 +1,6 @@
 /** Hooks for React 18 and later. */
 import { useSyncExternalStore } from 'react'
-import type { Client, SessionState, Sync, SyncStatus, Task } from './index'
+import type { Client, Operation, SessionState, Sync, SyncStatus, Task } from './index'
 
 export interface Tasks {
   /** The newest first; another array after each change. */
@@ -9,10 +9,15 @@ export interface Tasks {
   status: SyncStatus
   /** Why it is `offline` or `ended`. */
   error: Error | undefined
+  /** Changes a task, also without a connection, as `write` of `client.sync`; always the same function. */
+  write: Sync['write']
+  /** What the server has not answered yet. */
+  pending: readonly Operation[]
 }
 
 const LOADING: SessionState = { status: 'loading', user: undefined, reason: undefined }
-const NO_TASKS: Tasks = { tasks: [], status: 'connecting', error: undefined }
+const refuse: Sync['write'] = () => Promise.reject(new Error('Nobody is signed in'))
+const NO_TASKS: Tasks = { tasks: [], status: 'connecting', error: undefined, write: refuse, pending: [] }
 /** In milliseconds: for so long after the last component the tasks are kept up to date, because another page may show them. */
 const LINGER = 5000
 
@@ -58,15 +63,18 @@ function liveTasksOf(client: Client): LiveTasks {
 function createLiveTasks(client: Client): LiveTasks {
   const store = new Map<number, Task>()
   const listeners = new Set<() => void>()
-  let current = NO_TASKS
+  const write: Sync['write'] = (operation) => (sync?.write ?? refuse)(operation)
+  const none: Tasks = { ...NO_TASKS, write }
+  let current = none
   let sync: Sync | undefined
   let userId: string | undefined
   let stopListening = () => {}
   let timer: ReturnType<typeof setTimeout> | undefined
 
   function show(status: SyncStatus, error?: Error): void {
-    const tasks = [...store.values()].sort((one, other) => other.id - one.id)
-    current = { tasks, status, error }
+    // new tasks have ids far below zero, the newest the lowest
+    const tasks = [...store.values()].sort((one, other) => Math.abs(other.id) - Math.abs(one.id))
+    current = { tasks, status, error, write, pending: sync?.pending ?? [] }
     for (const listener of listeners) listener()
   }
   function follow({ status, user }: SessionState): void {
@@ -79,8 +87,10 @@ function createLiveTasks(client: Client): LiveTasks {
     else show(status === 'loading' ? 'connecting' : 'ended')
   }
   function begin(): void {
+    const again = () => begun === sync && show(begun.status, begun.error)
     const begun = client.sync(store, {
-      onChange: () => begun === sync && show(begun.status, begun.error),
+      onChange: again,
+      onPending: again,
       onStatus: (next, error) => begun === sync && show(next, error),
     })
     sync = begun
@@ -101,7 +111,7 @@ function createLiveTasks(client: Client): LiveTasks {
     stop()
     // nobody listens any more to a sign-out
     store.clear()
-    current = NO_TASKS
+    current = none
   }
 
   return {
