@@ -139,9 +139,9 @@ export function createClient(
   const session = foreign ?? own
   const answered = withNoAnswer(fetcher)
   const send = withToken(url, foreign ? answered : withAccount(url, own, answered))
-  const connect = (milliseconds: number, times = retries) =>
+  const connect = (milliseconds: number, times = retries, user?: string) =>
     createCalls(url, (target, init) => {
-      const source = forOneUser(session)
+      const source = forOneUser(session, user)
       const attempt: Send = (...request) => send(source, ...request)
       return withRetries(attempt, { retries: times, timeoutMs: milliseconds, root: url })(target, init)
     })
@@ -178,7 +178,8 @@ export function createClient(
       })
       const sync = createSync(async () => {
         const { startSync } = await import('./start-sync')
-        const client = { url, todos: connect(timeoutMs, 0).api.v1.todos, storage, session }
+        const todosOf = (user?: string) => connect(timeoutMs, 0, user).api.v1.todos
+        const client = { url, todosOf, storage, session }
         return (control) => startSync(client, store, options, control, endedBy)
       }, options)
       sync.ended.then(stopListening, stopListening)

@@ -25,11 +25,15 @@ export function pathBelow(root: string, url: string): string {
   return url.slice(url.indexOf(withoutSlash) + withoutSlash.length)
 }
 
-/** One user's tokens: for the attempts of one call, which must not go on as another user's. */
-export function forOneUser({ accessToken, renew }: TokenSource): TokenSource {
-  let first: string | undefined
+/**
+ * One user's tokens: for the attempts of one call, which must not go on as another user's.
+ *
+ * @param wanted the user; left out: whose token is the first one
+ */
+export function forOneUser({ accessToken, renew }: TokenSource, wanted?: string): TokenSource {
+  let first = wanted
   function ofSameUser(token: Token): Token {
-    const user = subjectOf(token)
+    const user = subjectOf(token) ?? wanted
     first ??= user
     return user === first ? token : undefined
   }

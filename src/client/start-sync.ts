@@ -13,8 +13,8 @@ import { createTaskStorage } from './task-storage'
 /** What `sync` needs of its client. */
 export interface SyncClient {
   url: string
-  /** Calls that repeat nothing by themselves. */
-  todos: TasksCalls
+  /** Calls that repeat nothing by themselves, as that user only; left out: whoever is signed in. */
+  todosOf: (user?: string) => TasksCalls
   /** The client's own. */
   storage: KeyValueStorage | undefined
   session: SessionEnds
@@ -115,7 +115,7 @@ interface Ending {
 
 /** What keeps one user's store. @param userKey undefined: the user is not known, and nothing is kept */
 function partsOf(
-  { url, todos, storage: own, session }: SyncClient,
+  { url, todosOf, storage: own, session }: SyncClient,
   store: TaskStore,
   { storage = own, cursor, onChange = () => {}, onReminder, onConflict, onPending }: SyncOptions,
   userKey: string | undefined,
@@ -128,7 +128,7 @@ function partsOf(
   const overlay = createOverlay(store, userKey ?? '', onChange)
   const tabs = usable && nameOfTabs(url, own, userKey)
   const writes = createWrites({
-    todos,
+    todos: todosOf(userKey),
     overlay,
     key: writesKey,
     storage: usable,
@@ -145,7 +145,7 @@ function partsOf(
   const share = shareBetweenTabs(async () => nameOfTabs(url, own, await session.userKey()))
   const { view, tell, reach } = overlay
   const keep = () =>
-    keepUp(changeSource(url, todos), view, control, {
+    keepUp(changeSource(url, todosOf()), view, control, {
       onChange: tell,
       onReminder,
       share,

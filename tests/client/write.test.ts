@@ -673,6 +673,31 @@ describe('the session', () => {
     expect(await titles()).toEqual(['Buy milk'])
   })
 
+  test.each([1, 2, 3, 4, 5])(
+    'of a token function that gives the token of another user at its call %d sends that user nothing',
+    async (calls) => {
+      const [ann, bob] = [await newUser(), await newUser()]
+      const [hers, his] = await Promise.all([ann, bob].map(({ id }) => signAccessToken(id, settings)))
+      let left = Number.POSITIVE_INFINITY
+      const sentAsBob: string[] = []
+      const client = createClient(url, {
+        token: () => (left-- > 1 ? hers : his),
+        fetcher(requested, init) {
+          const isBobs = new Headers(init.headers).get('authorization') === `Bearer ${his}`
+          if (isBobs && init.method === 'POST') sentAsBob.push(requested)
+          return fetch(requested, init)
+        },
+      })
+      const sync = client.sync(new Map())
+      await until(() => sync.status === 'live')
+      left = calls
+      const written = reasonOf(sync.write(buy('of Ann')))
+      await sync.ended.catch(() => {})
+      await written
+      expect([sentAsBob, await bob.titles()]).toEqual([[], []])
+    },
+  )
+
   test('of a token that the server refuses ends the synchronization', async () => {
     const sync = createClient(url, { token: 'a.b.c' }).sync(new Map())
     const ended = new Error('The synchronization has ended before the change was sent')
