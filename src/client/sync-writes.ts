@@ -5,7 +5,8 @@ import { RequestError } from './errors'
 import { withLock } from './locks'
 import { ifMatchOf, type Operation, relevantOf, type Waiting, withId } from './operations'
 import type { Overlay, Told } from './overlay'
-import { createQueue, type Outcome, type Queue, type QueueOptions } from './queue'
+import { createQueue, type Edit, type Outcome, type Queue, type QueueOptions } from './queue'
+import { append, remove, replace, settle } from './queue-edits'
 import { rest } from './rest'
 import type { Task } from './schemas'
 import type { SyncOptions } from './sync-handle'
@@ -77,7 +78,7 @@ export function createWrites(options: WritesOptions): Writes {
     }
     wake()
   }
-  function edit(work: (list: readonly Waiting[]) => readonly Waiting[], outcomes: Outcome[] = []): void {
+  function edit(work: Edit, outcomes: Outcome[] = []): void {
     queue.edit(work, outcomes)
     takeOutcomes(outcomes)
   }
@@ -108,19 +109,15 @@ export function createWrites(options: WritesOptions): Writes {
     const answered = new Promise<Task | null>((resolve, reject) => {
       callers.set(waiting.key, { resolve, reject })
     })
-    edit((list) => (hasKey(list, waiting.key) ? list : [...list, waiting]))
+    edit(append(waiting))
     return answered.finally(() => callers.delete(waiting.key))
   }
 
-  function settle(waiting: Waiting, { task, isSeen }: Verdict & { kind: 'done' }): void {
+  function finish(waiting: Waiting, { task, isSeen }: Verdict & { kind: 'done' }): void {
     const { key, id, seen } = waiting
     const isDeleted = task === null && seen !== undefined
     const told: Told[] = task ? [{ task }] : isDeleted ? [{ id, deleted: seen }] : []
-    const goOn = (each: Waiting) => (each.id === id ? follow(each, waiting, task, isSeen) : each)
-    edit(
-      (list) => (hasKey(list, key) ? list.filter((each) => each.key !== key).map(goOn) : list),
-      [{ key, id, told, task }],
-    )
+    edit(settle(waiting, task, isSeen), [{ key, id, told, task }])
   }
   /** The operations on a new task go with it: without it they are nothing. */
   async function refuse(waiting: Waiting, error: RequestError, current?: Task): Promise<void> {
@@ -128,16 +125,13 @@ export function createWrites(options: WritesOptions): Writes {
     const replacement = await ask(waiting, error, current)
     if (replacement) {
       const next = toReplacement(waiting, replacement, current)
-      return edit(
-        (list) => list.map((each) => (each.key === waiting.key ? next : each)),
-        [{ key: waiting.key, id: waiting.id, told }],
-      )
+      return edit(replace(next), [{ key: waiting.key, id: waiting.id, told }])
     }
     const { status, value } = error
     const isNew = waiting.operation.op === 'create'
     const lost = queue.list.filter(({ key, id }) => key === waiting.key || (isNew && id === waiting.id))
     edit(
-      (list) => list.filter(({ key }) => !hasKey(lost, key)),
+      remove(lost),
       lost.map(({ key, id }) => ({ key, id, told, refusal: { status, value } })),
     )
     for (const each of lost) if (each.key !== waiting.key) await ask(each, error)
@@ -164,12 +158,9 @@ export function createWrites(options: WritesOptions): Writes {
       if (signal.aborted) return 0
       throw verdict.error
     }
-    if (verdict.kind === 'done') settle(waiting, verdict)
+    if (verdict.kind === 'done') finish(waiting, verdict)
     else if (verdict.kind === 'refused') await refuse(waiting, verdict.error, verdict.current)
-    else {
-      const next = { ...waiting, seen: verdict.current.revision }
-      edit((list) => list.map((each) => (each.key === waiting.key ? next : each)))
-    }
+    else edit(replace({ ...waiting, seen: verdict.current.revision }))
     return undefined
   }
   async function sendAll(): Promise<void> {
@@ -235,16 +226,6 @@ export function createWrites(options: WritesOptions): Writes {
 }
 
 const ENDED = 'The synchronization has ended before the change was sent'
-
-const hasKey = (list: readonly Waiting[], key: string) => list.some((each) => each.key === key)
-
-/** An operation that waits behind one that is done. */
-function follow(waiting: Waiting, done: Waiting, task: Task | null, isSeen: boolean): Waiting {
-  if (!task) return waiting
-  // the done operation has raised the revision; what the user has not seen still counts as a change of others
-  const seen = isSeen && waiting.seen === done.seen ? task.revision : waiting.seen
-  return { ...waiting, id: task.id, operation: withId(waiting.operation, task.id), seen }
-}
 
 let lastId = 0
 
