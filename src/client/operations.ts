@@ -1,16 +1,7 @@
 /** What can be done to tasks without a connection: how each operation is shown, sent, and compared with what others did. */
 import type { TasksCalls } from './calls'
 import type { RequestError } from './errors'
-import type { Task, TaskCreate, TaskUpdate } from './schemas'
-
-/** A change of one task. With `if_match` it is only made of that revision. */
-export type Operation =
-  | { op: 'create'; body: TaskCreate }
-  | { op: 'update'; id: number; body: TaskUpdate; if_match?: number | undefined }
-  /** `completed` is true if it is left out. */
-  | { op: 'complete'; id: number; completed?: boolean | undefined; if_match?: number | undefined }
-  | { op: 'delete'; id: number; if_match?: number | undefined }
-  | { op: 'restore'; id: number; if_match?: number | undefined }
+import type { Move, MoveOperation, Operation, Task, TaskUpdate } from './schemas'
 
 /** An operation that the server has not answered yet. */
 export interface Waiting {
@@ -58,20 +49,19 @@ interface Kind<Op> {
 
 type Kinds = { [Op in Operation['op']]: Kind<Extract<Operation, { op: Op }>> }
 
-/** Another operation needs its place in `Operation`, and here. */
+/** A new operation of the server needs its place here. */
 const KINDS: Kinds = {
   create: {
     send: (todos, { body }, options) => todos.post(body, options),
     show: ({ trashed }, { body }, { id, owner, at }) => ({
       task: {
+        ...NEW,
+        completed_at: body.completed ? at : null,
+        ...defined(body),
         id,
         user_id: owner,
-        title: body.title,
-        description: body.description ?? null,
-        completed: body.completed ?? false,
         created_at: at,
         updated_at: at,
-        revision: 0,
       },
       trashed,
     }),
@@ -84,7 +74,8 @@ const KINDS: Kinds = {
   },
   complete: {
     send: (todos, { id, completed = true }, options) => todos({ id }).complete.patch({ completed }, options),
-    show: (shown, { completed = true }) => withFields(shown, { completed }),
+    show: (shown, { completed = true }, { at }) =>
+      withFields(shown, { completed, completed_at: completed ? at : null }),
     fields: ({ completed = true }) => ({ completed }),
   },
   delete: {
@@ -96,6 +87,40 @@ const KINDS: Kinds = {
     show: ({ task, trashed }) => ({ task: task ?? trashed, trashed: undefined }),
     isHarmless: true,
   },
+  move: {
+    send: (todos, operation, options) => todos({ id: operation.id }).move.post(targetOf(operation), options),
+    // only the server knows the positions of all tasks
+    show: (shown) => shown,
+    isHarmless: true,
+  },
+}
+
+/** What a new task has until the server answers. */
+const NEW = {
+  description: null,
+  completed: false,
+  priority: null,
+  due_date: null,
+  due_time: null,
+  time_zone: null,
+  due_at: null,
+  reminders: [],
+  repeat: null,
+  repeat_from: 'due' as const,
+  tags: [],
+  list_id: null,
+  parent_id: null,
+  next_id: null,
+  // new tasks come last
+  position: '~',
+  revision: 0,
+} satisfies Partial<Task>
+
+type Defined<Fields> = { [Name in keyof Fields]: Exclude<Fields[Name], undefined> }
+
+/** Fields are never undefined: an operation is kept as JSON. */
+function defined<Fields extends object>(fields: Fields): Defined<Fields> {
+  return fields as Defined<Fields>
 }
 
 /** Fields that no operation sets. */
@@ -157,7 +182,12 @@ export function isOperation(value: unknown): value is Operation {
   return typeof op === 'string' && Object.hasOwn(KINDS, op)
 }
 
-function withFields({ task, trashed }: Shown, fields: TaskUpdate): Shown {
+/** The server refuses a move that names no place, or several. */
+function targetOf({ after, before, to }: MoveOperation): Move {
+  return defined({ after, before, to }) as Move
+}
+
+function withFields({ task, trashed }: Shown, fields: Partial<Task> | TaskUpdate): Shown {
   // fields are never undefined: an operation is kept as JSON
   return { task: task && ({ ...task, ...fields } as Task), trashed }
 }

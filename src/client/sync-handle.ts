@@ -1,7 +1,6 @@
 /** What `sync` gives at once: its code is loaded when it is first called, so that other apps need not load it. */
 import type { RequestError } from './errors'
-import type { Operation } from './operations'
-import type { Change, Task } from './schemas'
+import type { Change, Operation, Task } from './schemas'
 import type { KeyValueStorage } from './storage'
 
 /** A `Map`, or anything that behaves like one, such as the reactive maps of user interfaces. */

@@ -30,8 +30,13 @@ export async function updateTask(
 
 /** Whether a task has these values. A field that is left out may have any. */
 export function isLike(task: Task, wanted: TaskUpdate): boolean {
-  // some fields are lists
   const hasValue = (field: string, value: unknown) =>
-    JSON.stringify(task[field as keyof TaskUpdate]) === JSON.stringify(value)
+    comparable(task[field as keyof TaskUpdate]) === comparable(value)
   return Object.entries(wanted).every(([field, value]) => value === undefined || hasValue(field, value))
+}
+
+/** The server sorts tags, and keeps the first spelling. */
+function comparable(value: unknown): string {
+  const isNames = Array.isArray(value) && value.every((each) => typeof each === 'string')
+  return JSON.stringify(isNames ? value.map((name) => name.toLowerCase()).sort() : value)
 }

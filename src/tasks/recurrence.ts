@@ -8,6 +8,8 @@ const MAX_LENGTH = 200
 const CYCLE = { days: 146_097, years: 400 }
 const MILLISECONDS = 86_400_000
 const LAST = dayFrom('9999-12-31')
+const NEVER = Number.POSITIVE_INFINITY
+const COUNT = /(?<=COUNT=)\d+/i
 const FREQUENCIES = ['DAILY', 'WEEKLY', 'MONTHLY', 'YEARLY'] as const
 const WEEKDAYS = ['MO', 'TU', 'WE', 'TH', 'FR', 'SA', 'SU']
 const WEEKDAY = `(${WEEKDAYS.join('|')})`
@@ -15,54 +17,23 @@ const WEEKDAY = `(${WEEKDAYS.join('|')})`
 // RFC 5545: case does not matter
 const one = (item: string) => new RegExp(`^${item}$`, 'i')
 const list = (item: string) => one(`${item}(,${item})*`)
+const signed = (number: string) => list(`[+-]?(${number})`)
 
 /** The parts of a rule: the form of each, and what is said of a value of another form, after "must have". */
 const PARTS = new Map<string, [form: RegExp, instead: string]>([
   ['FREQ', [one(`(${FREQUENCIES.join('|')})`), 'a FREQ of DAILY, WEEKLY, MONTHLY or YEARLY']],
   ['INTERVAL', [one('(?!0+$)\\d{1,3}'), 'an INTERVAL of 1 to 999']],
   ['COUNT', [one('(?!0+$)\\d{1,4}'), 'a COUNT of 1 to 9999']],
-  [
-    'UNTIL',
-    [one('(?!0000)\\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\\d|3[01])'), 'an UNTIL that is a day such as 20271231'],
-  ],
+  ['UNTIL', [one('(?!0000)\\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\\d|3[01])'), 'an UNTIL such as 20271231']],
   ['WKST', [one(WEEKDAY), 'a WKST that is a weekday such as MO']],
   ['BYDAY', [list(`([+-]?(?!00?\\D)\\d{1,2})?${WEEKDAY}`), 'a BYDAY of weekdays such as MO,TH or -1FR']],
-  ['BYMONTHDAY', [list('[+-]?(0?[1-9]|[12]\\d|3[01])'), 'a BYMONTHDAY of 1 to 31 or -31 to -1']],
+  ['BYMONTHDAY', [signed('0?[1-9]|[12]\\d|3[01]'), 'a BYMONTHDAY of 1 to 31 or -31 to -1']],
   ['BYMONTH', [list('(0?[1-9]|1[0-2])'), 'a BYMONTH of 1 to 12']],
-  [
-    'BYSETPOS',
-    [list('[+-]?(?!0+\\b)([0-2]?\\d?\\d|3[0-5]\\d|36[0-6])'), 'a BYSETPOS of 1 to 366 or -366 to -1'],
-  ],
+  ['BYSETPOS', [signed('(?!0+\\b)[0-2]?\\d?\\d|3[0-5]\\d|36[0-6]'), 'a BYSETPOS of 1 to 366 or -366 to -1']],
 ])
 
-/** The number in a rule that has COUNT. */
-const COUNT = /(?<=(?:^|;)COUNT=)\d+/i
-
-/** What INTERVAL counts. Periods have numbers, without a gap. */
-interface Periods {
-  numberOf: (day: number, weekStart: number) => number
-  firstDay: (number: number, weekStart: number) => number
-}
-
-const PERIODS: Record<(typeof FREQUENCIES)[number], Periods> = {
-  DAILY: { numberOf: (day) => day, firstDay: (number) => number },
-  WEEKLY: {
-    // day -3 was a Monday
-    numberOf: (day, weekStart) => Math.floor((day + 3 - weekStart) / 7),
-    firstDay: (number, weekStart) => number * 7 - 3 + weekStart,
-  },
-  MONTHLY: {
-    numberOf: (day) => dateOf(day).getUTCFullYear() * 12 + dateOf(day).getUTCMonth(),
-    firstDay: (number) => firstOfMonth(0, number),
-  },
-  YEARLY: {
-    numberOf: (day) => dateOf(day).getUTCFullYear(),
-    firstDay: (number) => firstOfMonth(number, 0),
-  },
-}
-
 interface Rule {
-  frequency: keyof typeof PERIODS
+  frequency: (typeof FREQUENCIES)[number]
   interval: number
   /** The last day that is possible. */
   until: number
@@ -74,11 +45,29 @@ interface Rule {
   places: number[] | undefined
 }
 
+/** What INTERVAL counts. They have numbers, without a gap. */
+interface Periods {
+  /** How many are in 400 years. */
+  inCycle: number
+  /** How many days the longest one has. */
+  maxDays: number
+  numberOf: (day: number) => number
+  firstDay: (number: number) => number
+}
+
 /** Days from `first` to the one before `end`. */
 interface Span {
   first: number
   end: number
 }
+
+interface Month extends Span {
+  /** 1: January */
+  number: number
+}
+
+/** The next day that fits a rule, which may be the day itself. */
+type NextFit = (day: number) => number
 
 class Fault extends Error {}
 
@@ -113,65 +102,108 @@ export function ruleAfter(rule: string): string | undefined {
 }
 
 /**
- * As `nextDay`. The search is over after 400 years of the rule's periods: those that follow have the same months and weekdays.
- * @returns also how many days were looked at in vain: those of 400 years and of one period at most
+ * As `nextDay`. It goes to the next period that INTERVAL counts, and to the next day that fits the rule, by turns. It ends where
+ * everything comes again: at a period that is a multiple of 400 years later than the first one.
+ * @returns also how many periods it has looked at
  */
 export function search(
   text: string,
   begin: string,
   after: string,
-): { day: number | undefined; inVain: number } {
+): { day: number | undefined; looked: number } {
   const first = dayFrom(begin)
   const from = Math.max(first, dayFrom(after) + 1)
   const rule = completed(read(text), first)
-  const { interval, until, weekStart } = rule
-  const { numberOf, firstDay } = PERIODS[rule.frequency]
-  const start = numberOf(first, weekStart)
-  let number = start + Math.ceil((numberOf(from, weekStart) - start) / interval) * interval
-  let inVain = 0
-  while (inVain <= CYCLE.days && firstDay(number, weekStart) <= until) {
-    const period = { first: firstDay(number, weekStart), end: firstDay(number + 1, weekStart) }
-    const day = firstIn(period, rule, from)
-    if (day !== undefined) return { day: day <= until ? day : undefined, inVain }
-    inVain += period.end - period.first
-    number += interval
+  const { interval, until, places } = rule
+  const { inCycle, maxDays, numberOf, firstDay } = periodsOf(rule)
+  // otherwise all 146,097 days would be looked at
+  if (places?.every((place) => Math.abs(place) > maxDays)) return { day: undefined, looked: 0 }
+  const start = numberOf(first)
+  const counted = (number: number) => start + Math.ceil((number - start) / interval) * interval
+  let number = counted(numberOf(from))
+  const last = number + (interval * inCycle) / commonDivisor(interval, inCycle)
+  const nextFit = calendarOf(rule)
+  let looked = 0
+  for (; number <= last; looked++) {
+    const fit = nextFit(firstDay(number))
+    if (fit > until) break
+    const day = daysIn({ first: fit, end: firstDay(number + 1) }, nextFit, rule).find((each) => each >= from)
+    if (day !== undefined) return { day: day <= until ? day : undefined, looked }
+    number = counted(Math.max(number + 1, numberOf(fit)))
   }
-  return { day: undefined, inVain }
+  return { day: undefined, looked }
 }
 
-/** The first day of a rule in one of its periods, but none before `from`. */
-function firstIn(period: Span, rule: Rule, from: number): number | undefined {
-  const { places } = rule
-  const days = daysIn(period, rule)
-  if (!places) return days.find((day) => day >= from)
-  return days.find((day, index) => day >= from && hasEither(places, index + 1, index - days.length))
-}
-
-function daysIn(period: Span, rule: Rule): number[] {
-  const days: number[] = []
-  let day = period.first
-  while (day < period.end) {
-    const month = monthOf(day)
-    const end = Math.min(month.end, period.end)
-    if (!rule.months || rule.months.includes(month.number)) {
-      for (let each = day; each < end; each++) if (fits(each, month, period, rule)) days.push(each)
+function periodsOf({ frequency, weekStart }: Rule): Periods {
+  switch (frequency) {
+    case 'DAILY':
+      return { inCycle: CYCLE.days, maxDays: 1, numberOf: (day) => day, firstDay: (number) => number }
+    case 'WEEKLY': {
+      // day -3 was a Monday
+      const first = weekStart - 3
+      const numberOf = (day: number) => Math.floor((day - first) / 7)
+      return { inCycle: CYCLE.days / 7, maxDays: 7, numberOf, firstDay: (number) => number * 7 + first }
     }
-    day = end
+    case 'MONTHLY': {
+      const numberOf = (day: number) => yearOf(day) * 12 + dateOf(day).getUTCMonth()
+      const firstDay = (number: number) => firstOfMonth(0, number)
+      return { inCycle: CYCLE.years * 12, maxDays: 31, numberOf, firstDay }
+    }
+    case 'YEARLY': {
+      const firstDay = (number: number) => firstOfMonth(number, 0)
+      return { inCycle: CYCLE.years, maxDays: 366, numberOf: yearOf, firstDay }
+    }
   }
-  return days
 }
 
-function fits(day: number, month: Span, period: Span, { months, monthDays, weekdays }: Rule): boolean {
+function daysIn({ first, end }: Span, nextFit: NextFit, { places }: Rule): number[] {
+  const days: number[] = []
+  for (let day = nextFit(first); day < end; day = nextFit(day + 1)) days.push(day)
+  return places ? days.filter((_, index) => hasEither(places, index + 1, index - days.length)) : days
+}
+
+/** There are 14 kinds of years. What fits is found out once for each, because that takes long. */
+function calendarOf(rule: Rule): NextFit {
+  const kinds = new Map<number, number[]>()
+  let year: Span = { first: 0, end: 0 }
+  let fits: number[] = []
+  const turnTo = (day: number) => {
+    year = { first: firstOfMonth(yearOf(day), 0), end: firstOfMonth(yearOf(day), 12) }
+    const kind = (year.end - year.first) * 7 + weekdayOf(year.first)
+    fits = kinds.get(kind) ?? fitsIn(year, rule)
+    kinds.set(kind, fits)
+  }
+  return (from) => {
+    for (let day = from; day <= from + CYCLE.days; day = year.end) {
+      if (day < year.first || day >= year.end) turnTo(day)
+      const fit = fits[day - year.first] ?? NEVER
+      if (fit !== NEVER) return year.first + fit
+    }
+    return NEVER
+  }
+}
+
+/** @returns for each day of a year the next one that fits, both counted from 1 January */
+function fitsIn(year: Span, rule: Rule): number[] {
+  const next: number[] = []
+  let following = NEVER
+  let month = monthOf(year.end - 1)
+  for (let day = year.end - 1; day >= year.first; day--) {
+    if (day < month.first) month = monthOf(day)
+    if (isFit(day, month, year, rule)) following = day - year.first
+    next[day - year.first] = following
+  }
+  return next
+}
+
+function isFit(day: number, month: Month, year: Span, rule: Rule): boolean {
+  const { frequency, months, monthDays, weekdays } = rule
+  if (months && !months.includes(month.number)) return false
   if (monthDays && !hasEither(monthDays, day - month.first + 1, day - month.end)) return false
   if (!weekdays) return true
-  const today = weekdayOf(day)
-  const { first, end } = months ? month : period
-  const fromStart = Math.ceil((day - first + 1) / 7)
-  const fromEnd = Math.floor((day - end) / 7)
-  return weekdays.some(
-    ({ weekday, ordinal }) =>
-      weekday === today && (ordinal === 0 || ordinal === fromStart || ordinal === fromEnd),
-  )
+  const { first, end } = frequency === 'YEARLY' && !months ? year : month
+  const ordinals = [0, Math.ceil((day - first + 1) / 7), Math.floor((day - end) / 7)]
+  return weekdays.some(({ weekday, ordinal }) => weekday === weekdayOf(day) && ordinals.includes(ordinal))
 }
 
 /** Whether one of two places is listed: the place from the start (1, 2, …), or that from the end (-1, -2, …). */
@@ -179,7 +211,7 @@ function hasEither(places: number[], fromStart: number, fromEnd: number): boolea
   return places.includes(fromStart) || places.includes(fromEnd)
 }
 
-/** What a rule leaves open, its first day says. */
+/** What a rule leaves open, its first day says. BYMONTHDAY alone leaves nothing open: it means each month. */
 function completed(rule: Rule, first: number): Rule {
   const { frequency, months, monthDays, weekdays } = rule
   if (frequency === 'DAILY' || monthDays || weekdays) return rule
@@ -194,7 +226,10 @@ function read(text: string): Rule {
   const parts = partsOf(text)
   const frequency = FREQUENCIES.find((each) => each === parts.get('FREQ'))
   if (!frequency) throw new Fault('must have a FREQ')
-  const listed = (name: string) => parts.get(name)?.split(',')
+  const listed = (name: string) => {
+    const items = parts.get(name)?.split(',')
+    return items && [...new Set(items)]
+  }
   const rule = {
     frequency,
     interval: Number(parts.get('INTERVAL') ?? 1),
@@ -253,18 +288,17 @@ function untilFrom(value: string | undefined): number {
   return day
 }
 
-interface Month extends Span {
-  /** 1: January */
-  number: number
+function commonDivisor(a: number, b: number): number {
+  return b === 0 ? a : commonDivisor(b, a % b)
 }
 
 function monthOf(day: number): Month {
   const date = dateOf(day)
   const number = date.getUTCMonth() + 1
-  return { number, first: day - date.getUTCDate() + 1, end: firstOfMonth(date.getUTCFullYear(), number) }
+  return { number, first: day - date.getUTCDate() + 1, end: firstOfMonth(yearOf(day), number) }
 }
 
-/** @param month 0: January; 12 is January of the next year */
+/** @param month 0: January; 12: January of the next year */
 function firstOfMonth(year: number, month: number): number {
   // in another cycle, because Date.UTC takes the years 0 to 99 for 1900 to 1999
   return Date.UTC(year + CYCLE.years, month) / MILLISECONDS - CYCLE.days
@@ -273,6 +307,10 @@ function firstOfMonth(year: number, month: number): number {
 /** @returns 0 for Monday */
 function weekdayOf(day: number): number {
   return (((day + 3) % 7) + 7) % 7
+}
+
+function yearOf(day: number): number {
+  return dateOf(day).getUTCFullYear()
 }
 
 function dateOf(day: number): Date {
