@@ -8,12 +8,20 @@
  *     for await (const task of allTasks(client, { status: 'pending' })) console.log(task.title)
  */
 import { accountCalls, refreshTokens, withAccount } from './accounts'
-import { type Call, type Calls, createCalls, type SignInCalls, type TaskCalls, withFunctions } from './calls'
+import {
+  type Call,
+  type Calls,
+  createCalls,
+  type SignInCalls,
+  type TaskCalls,
+  type TasksCalls,
+  withFunctions,
+} from './calls'
 import { createGivenSession, type GivenToken } from './given-token'
 import { openStorage, type StorageName } from './open-storage'
 import { type Page, readPage, type TaskQuery } from './page'
 import { withRetries } from './retries'
-import type { Task, TaskUpdate } from './schemas'
+import type { Operation, Task, TaskUpdate } from './schemas'
 import { forOneUser, type Send, withNoAnswer, withToken } from './send'
 import { createSession } from './session'
 import type { EndReason, Session } from './session-state'
@@ -58,6 +66,11 @@ export type Client = Calls & {
    * now; a change that is not a function is answered with 412, with the task as it is now in the problem's `current`.
    */
   update(task: Task, change: TaskUpdate | ((current: Task) => TaskUpdate)): ReturnType<TaskCalls['patch']>
+  /**
+   * Does up to 100 operations, all or none, and answers as `api.v1.todos.batch.post`: `results` has the task after each of them,
+   * or null after a `delete`. If its answer is lost, the batch is sent again and done once.
+   */
+  batch(operations: Operation[]): ReturnType<TasksCalls['batch']['post']>
   /**
    * Keeps a map of all tasks up to date, also after lost connections and expired tokens, until `stop` or until the session
    * ends. With the client's `storage`, the tasks are there at once when the page is loaded again. The code is loaded at the
@@ -168,6 +181,7 @@ export function createClient(
     page: (query?: TaskQuery) => readPage(todos, query),
     update: (task: Task, change: TaskUpdate | ((current: Task) => TaskUpdate)) =>
       updateTask(todos, task, change),
+    batch: (operations: Operation[]) => todos.batch.post({ operations }),
     sync(store: TaskStore, options: SyncOptions = {}) {
       if (options.storage) keptIn.add(options.storage)
       // the session may end while the code is loaded
