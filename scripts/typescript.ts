@@ -13,7 +13,8 @@ export function typeOf(schema: TSchema, direction: Direction): string {
 export function declarationOf(name: string, schema: TSchema, direction: Direction): string {
   const { description } = schema
   const type = unnamedType(schema, direction)
-  const declaration = schema['type'] === 'object' ? `interface ${name} ${type}` : `type ${name} = ${type}`
+  const declaration =
+    schema['type'] === 'object' && !isChoice(schema) ? `interface ${name} ${type}` : `type ${name} = ${type}`
   return `${comment(description)}export ${declaration}\n`
 }
 
@@ -23,7 +24,7 @@ function unnamedType(schema: TSchema, direction: Direction): string {
   if (Array.isArray(schema['anyOf'])) return union(schema['anyOf'], direction)
   switch (schema['type']) {
     case 'object':
-      return objectType(schema, direction)
+      return isChoice(schema) ? choice(schema, direction) : objectType(schema, direction)
     case 'array':
       return arrayOf(typeOf(schema['items'], direction))
     case 'integer':
@@ -59,6 +60,18 @@ function objectType({ properties, required = [] }: TSchema, direction: Direction
     return `${comment(describe(schema))}${name}${isOptional ? '?' : ''}: ${type}\n`
   })
   return `{\n${members.join('')}}`
+}
+
+/** Whether it has exactly one of its members. */
+function isChoice({ minProperties, maxProperties }: TSchema): boolean {
+  return minProperties === 1 && maxProperties === 1
+}
+
+function choice(schema: TSchema, direction: Direction): string {
+  const forms = Object.entries<TSchema>(schema['properties']).map(([name, member]) =>
+    objectType({ ...schema, properties: { [name]: member }, required: [name] }, direction),
+  )
+  return forms.join(' | ')
 }
 
 function describe(schema: TSchema): string | undefined {

@@ -315,7 +315,7 @@ export interface TaskCompletion {
   completed: boolean
 }
 
-/** Behind or before another one, or to the first or last place */
+/** One of these: behind or before another one, or to the first or last place */
 export type Move =
   | {
       after: number

@@ -33,15 +33,25 @@ export async function readJson(request: Request): Promise<unknown> {
   if (isDeeperThan(MAX_DEPTH, value)) {
     throw invalid({ in: 'body', pointer: '', detail: `must not be nested deeper than ${MAX_DEPTH} levels` })
   }
-  forgetToString(value)
+  refuseToString(value)
   return value
 }
 
-/** Elysia trap 10 (docs/elysia.md). Below the root no schema takes an object. */
-function forgetToString(value: unknown, isRoot = true): void {
-  if (typeof value !== 'object' || value === null) return
-  if (!isRoot && Object.hasOwn(value, 'toString')) Reflect.deleteProperty(value, 'toString')
-  for (const each of Object.values(value)) forgetToString(each, false)
+/** Elysia trap 10 (docs/elysia.md). No schema knows such a field. @throws Problem VALIDATION_ERROR */
+function refuseToString(value: unknown): void {
+  const pointer = pointerToString(value)
+  if (pointer !== undefined) throw invalid({ in: 'body', pointer, detail: 'is not a known field' })
+}
+
+/** @returns the JSON pointer of the first field `toString`, at whatever depth */
+function pointerToString(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  if (Object.hasOwn(value, 'toString')) return '/toString'
+  for (const [key, each] of Object.entries(value)) {
+    const rest = pointerToString(each)
+    if (rest !== undefined) return `/${key.replaceAll('~', '~0').replaceAll('/', '~1')}${rest}`
+  }
+  return undefined
 }
 
 function parse(bytes: Uint8Array): unknown {

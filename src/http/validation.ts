@@ -61,7 +61,7 @@ function sentence(place: FieldError['in'], { type, schema, path }: ValueError): 
     case ValueErrorType.ObjectAdditionalProperties:
       return `is not a known ${PART[place]}`
     case ValueErrorType.ObjectMinProperties:
-      return 'must have at least one field'
+      return hasRule(schema) ? schema['rule'] : 'must have at least one field'
     case ValueErrorType.Object:
       return path === '' ? 'must be a JSON object' : 'must be an object'
     default:

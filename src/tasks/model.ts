@@ -155,22 +155,21 @@ export const targets = { after: Id, before: Id, to: oneOf(['first', 'last']) }
 export const MOVE_RULE = 'must have one of `after`, `before` (an id) and `to` (first or last)'
 
 /** Where a task or a list is moved. */
+export type Move = { after: number } | { before: number } | { to: 'first' | 'last' }
+// one object, not a union of three, so that an unknown member is named
 export const Move = component(
   'Move',
-  t.Union(
-    [
-      t.Object({ after: targets.after }, strict),
-      t.Object({ before: targets.before }, strict),
-      t.Object({ to: targets.to }, strict),
-    ],
-    {
+  t.Unsafe<Move>(
+    t.Object(t.Partial(t.Object(targets)).properties, {
+      ...strict,
+      minProperties: 1,
+      maxProperties: 1,
       rule: MOVE_RULE,
-      description: 'Behind or before another one, or to the first or last place',
+      description: 'One of these: behind or before another one, or to the first or last place',
       examples: [{ after: 41 }],
-    },
+    }),
   ),
 )
-export type Move = typeof Move.static
 
 export const OptionalTaskCompletion = optionalBody(TaskCompletion)
 

@@ -84,10 +84,41 @@ describe.each(withBody)('$method $path', (operation) => {
       for (const value of [inner, `[${inner}]`, `{"${name}":{"${name}":{"polluted":true}}}`]) {
         const answer = await send(operation, JSON.stringify({ [field]: 0 }).replace(':0', `:${value}`))
         expect(answer.status, value).toBe(422)
-        expect(JSON.stringify(answer.body.errors), value).toContain(`"/${field}"`)
+        const named = answer.body.errors.map(({ pointer }: { pointer: string }) => pointer)
+        expect(named, value).toContainEqual(expect.stringMatching(new RegExp(`^/${field}(?:/|$)`)))
         expect(JSON.stringify(answer.body), value).not.toContain('polluted')
       }
     }
+  })
+})
+
+/** Every object in a value, by the JSON pointer to it. */
+function objectsIn(value: unknown, pointer = ''): [pointer: string, object: object][] {
+  if (typeof value !== 'object' || value === null) return []
+  const inner = Object.entries(value).flatMap(([key, each]) => objectsIn(each, `${pointer}/${key}`))
+  return Array.isArray(value) ? inner : [[pointer, value], ...inner]
+}
+
+/** The same JSON, with one more member in one of its objects. */
+function withMember(body: unknown, object: object, name: string): string {
+  const member = `"${name}":${POLLUTION}`
+  const marked = JSON.stringify(body, (_, each) => (each === object ? { ...each, polluted: 1 } : each))
+  return marked.replace('"polluted":1', member)
+}
+
+describe.each(withBody)('in every form of its body, $method $path', (operation) => {
+  test.each(NAMES)('refuses %s as a field at every depth, and names it', async (name) => {
+    const before = await dump()
+    for (const body of openApi.bodiesOf(operation)) {
+      for (const [pointer, object] of objectsIn(body)) {
+        const sent = withMember(body, object, name)
+        const answer = await send(operation, sent)
+        expect(answer.status, sent).toBe(422)
+        const detail = 'is not a known field'
+        expect(answer.body.errors, sent).toContainEqual({ in: 'body', pointer: `${pointer}/${name}`, detail })
+      }
+    }
+    expect(await dump()).toEqual(before)
   })
 })
 

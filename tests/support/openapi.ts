@@ -13,6 +13,10 @@ export interface Schema {
   properties?: Record<string, Schema>
   required?: string[]
   minProperties?: number
+  maxProperties?: number
+  minItems?: number
+  maxItems?: number
+  uniqueItems?: boolean
   minLength?: number
   maxLength?: number
   minimum?: number
@@ -94,6 +98,31 @@ export class OpenApi {
   /** A body that fits, with every field; undefined where none is read. */
   bodyOf({ body }: Operation): unknown {
     return body && this.sampleOf(body.schema)
+  }
+
+  /** Bodies that have only what they must, and each optional field in turn: there is one for each form and each field. */
+  bodiesOf({ body }: Operation): unknown[] {
+    return body ? this.#variantsOf(body.schema) : []
+  }
+
+  #variantsOf(schema: Schema): unknown[] {
+    const {
+      anyOf,
+      type,
+      items = {},
+      properties = {},
+      required = [],
+      minProperties = 0,
+    } = this.resolve(schema)
+    if (anyOf) return anyOf.flatMap((each) => this.#variantsOf(each))
+    if (type === 'array') return this.#variantsOf(items).map((item) => [item])
+    if (type !== 'object') return [this.sampleOf(schema)]
+    const sample = (name: string) => [name, this.sampleOf(properties[name] ?? {})]
+    const least = Object.fromEntries(required.map(sample))
+    const others = Object.entries(properties).flatMap(([name, each]) =>
+      this.#variantsOf(each).map((value) => ({ ...least, [name]: value })),
+    )
+    return required.length < minProperties ? others : [least, ...others]
   }
 
   /** A value that fits: the schema's example, or else one that is made for it. */
