@@ -97,7 +97,7 @@ export async function searchTasks(
           )
           -- minutes, of which each day has one more for no time
           when 'due' then coalesce(
-            ((due_date - date '1900-01-01') * 1441
+            ((due_date - date '1900-01-01')::bigint * 1441
               + coalesce(1 + date_part('hour', due_time) * 60 + date_part('minute', due_time), 0))::bigint * ${sign}::integer,
             ${AFTER_EVERY_NUMBER}::bigint
           )
