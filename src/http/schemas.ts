@@ -164,7 +164,8 @@ export function idOrNone(description: string) {
   const rule = 'must be a positive whole number, or none'
   const documented = {
     anyOf: [
-      { type: 'integer', ...POSITIVE },
+      // no maximum: too large a number is the id of nothing
+      { type: 'integer', minimum: 1 },
       { type: 'string', enum: ['none'] },
     ],
     description,
