@@ -2,8 +2,8 @@
 import fc, { type Arbitrary } from 'fast-check'
 import type { Operation } from '../support/openapi'
 import type { Contract } from './contract'
-import { type Change, type Draft, encoded, headerText, kindOf } from './drafts'
-import { repeatParameter, rulesOf, setField, setParameter } from './rules'
+import { type Change, type Draft, encoded, headerText, kindInPath } from './drafts'
+import { repeatParameter, rulesOf, setField, setFieldWithin, setParameter } from './rules'
 
 const MAX_BODY = 64 * 1024
 
@@ -203,7 +203,7 @@ const ofPaths: Arbitrary<Change>[] = [
       const name = pickOf(Object.keys(draft.path), which) ?? ''
       const others = world.users.filter((each) => each !== draft.user)
       const other = pickOf(others, who) ?? draft.user
-      const value = name === 'user_id' ? other.id : world.valueOf(other, kindOf(draft.operation, name), n)
+      const value = name === 'user_id' ? other.id : world.valueOf(other, kindInPath(draft.operation, name), n)
       if (value === undefined) return
       draft.path[name] = encoded(value)
       draft.flaws.push(`somebody else's ${name}`)
@@ -234,8 +234,9 @@ function ofQueries({ parameters }: Operation): Arbitrary<Change>[] {
           apply: (draft, world) => {
             const others = world.users.filter((each) => each !== draft.user)
             const user = isCut ? draft.user : pickOf(others, who)
-            const value = user && world.valueOf(user, name, n)
-            if (value === undefined) return
+            const known = user && world.valueOf(user, name, n)
+            if (known === undefined) return
+            const value = String(known)
             setParameter(draft, name, isCut ? value.slice(0, n % value.length) : value)
             // a header of the same meaning wins
             delete draft.headers['Last-Event-ID']
@@ -261,6 +262,12 @@ function ofBodies(contract: Contract, operation: Operation): Arbitrary<Change>[]
     ),
     change('any value of a field', fc.tuple(field, anything), (draft, [name, value]) =>
       setField(draft, name, value),
+    ),
+    change('a field added somewhere', fc.tuple(pick, anyName, anything), (draft, [n, name, value]) =>
+      setFieldWithin(draft, n, () => name, value),
+    ),
+    change('any value somewhere', fc.tuple(pick, pick, anything), (draft, [n, which, value]) =>
+      setFieldWithin(draft, n, (names) => pickOf(names, which) ?? 'nope', value),
     ),
     change('any body', anything, (draft, value) => {
       draft.json = value

@@ -1,7 +1,8 @@
 /** Requests before they are sent: what an operation asks for, with values that are known to be there. */
 import fc, { type Arbitrary } from 'fast-check'
 import { collectionOf, type Operation, type Parameter } from '../support/openapi'
-import type { Contract } from './contract'
+import { type Contract, fewOf, type Guide } from './contract'
+import { GOOD, togetherGood } from './good'
 import type { User, World } from './world'
 
 /** A request as it will be sent. */
@@ -67,17 +68,37 @@ const KINDS = new Set([
   'since',
   'If-Match',
   'Last-Event-ID',
+  'parent_id',
 ])
+
+/** Names of ids, and what they are of; undefined: of what the path is about. */
+const IDS: Record<string, string | undefined> = {
+  id: undefined,
+  after: undefined,
+  before: undefined,
+  list_id: 'lists',
+}
 
 /** An id is of what its path is about. */
 export function kindOf({ path }: Operation, name: string): string {
-  if (name === 'id') return collectionOf(path)
+  if (name in IDS) return IDS[name] ?? collectionOf(path)
   if (name === 'If-None-Match') return path.includes('{id}') ? 'tag' : 'list tag'
   return name
 }
 
-function knownOr(operation: Operation, name: string, usual: Arbitrary<unknown>): Arbitrary<unknown> {
-  const kind = kindOf(operation, name)
+/** As `kindOf`, for a parameter of the path: also what has a name instead of an id is what the path is about. */
+export function kindInPath(operation: Operation, name: string): string {
+  return name === 'user_id' ? name : kindOf(operation, name === 'name' ? 'id' : name)
+}
+
+function knownOr(
+  operation: Operation,
+  name: string,
+  usual: Arbitrary<unknown>,
+  kind: string,
+): Arbitrary<unknown> {
+  const good = GOOD[name]
+  if (good) return fc.oneof({ weight: 9, arbitrary: good }, { weight: 1, arbitrary: usual })
   if (kind === name && !KINDS.has(name)) return usual
   // an address that nobody has yet
   if (name === 'email' && operation.operationId !== 'login') return usual
@@ -91,21 +112,22 @@ export function plansFor(
   operation: Operation,
   change: Arbitrary<Change | undefined>,
 ): Arbitrary<Plan> {
+  const guide: Guide = {
+    field: (name, usual) => knownOr(operation, name, usual, kindOf(operation, name)),
+    object: togetherGood,
+  }
   const parameters = (place: Parameter['in']) => {
     const here = operation.parameters.filter((each) => each.in === place)
+    const kind = place === 'path' ? kindInPath : kindOf
     const values = here.map(({ name, schema }): [string, Arbitrary<unknown>] => [
       name,
-      knownOr(operation, name, contract.arbitraryOf(schema)),
+      knownOr(operation, name, contract.arbitraryOf(schema), kind(operation, name)),
     ])
-    const requiredKeys = here.filter(({ required }) => required).map(({ name }) => name)
-    const all = fc.record(Object.fromEntries(values), { requiredKeys })
-    if (requiredKeys.length > 0) return all
-    return fc.oneof(fc.constant({}), all)
+    const required = here.filter(({ required }) => required).map(({ name }) => name)
+    return fewOf(Object.fromEntries(values), required)
   }
   const { body } = operation
-  const json = body
-    ? contract.arbitraryOf(body.schema, (name, usual) => knownOr(operation, name, usual))
-    : fc.constant(undefined)
+  const json = body ? contract.arbitraryOf(body.schema, guide) : fc.constant(undefined)
   return fc.record({
     operation: fc.constant(operation),
     who: fc.nat({ max: 999 }),

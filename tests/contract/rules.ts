@@ -1,9 +1,7 @@
 /** Every rule of an operation's schemas, broken and just not broken: each is tried, whatever chance does. */
 import type { Operation, Schema } from '../support/openapi'
-import type { Contract } from './contract'
+import type { Contract, Fields } from './contract'
 import type { Change, Draft } from './drafts'
-
-type Fields = Record<string, unknown>
 
 /** One change for each rule. */
 export function rulesOf(contract: Contract, operation: Operation): Change[] {
@@ -21,10 +19,12 @@ export function rulesOf(contract: Contract, operation: Operation): Change[] {
     ...(body ? [rule('an unknown field', (draft) => setField(draft, 'nope', 1))] : []),
     ...fields.flatMap(([name, schema]) => [
       rule('a field left out', (draft) => editFields(draft, ({ [name]: _, ...rest }) => rest)),
-      rule('a field of another type', (draft) => setField(draft, name, [])),
+      rule('a field of another type', (draft) =>
+        setField(draft, name, contract.limits(schema).type === 'array' ? {} : []),
+      ),
       rule('an empty field', (draft) => setField(draft, name, '')),
       ...(contract.limits(schema).type === 'string' ? withNul(name) : []),
-      ...limitsOf(contract.limits(schema)).map((value) =>
+      ...[...limitsOf(contract.limits(schema)), ...arraysOf(contract, contract.limits(schema))].map((value) =>
         rule('a field at its limit', (draft) => setField(draft, name, value)),
       ),
     ]),
@@ -62,6 +62,33 @@ export function setField(draft: Draft, name: string, value: unknown): void {
   editFields(draft, (fields) => Object.fromEntries([...Object.entries(fields), [name, value]]))
 }
 
+/** In one of the objects that the body holds, itself included. */
+export function setFieldWithin(
+  draft: Draft,
+  n: number,
+  nameOf: (names: string[]) => string,
+  value: unknown,
+): void {
+  const objects: Fields[] = []
+  JSON.stringify(draft.json, (_, each) => {
+    if (isFields(each)) objects.push(each)
+    return each
+  })
+  const chosen = objects[n % Math.max(1, objects.length)]
+  if (!chosen) return
+  const changed = Object.fromEntries([...Object.entries(chosen), [nameOf(Object.keys(chosen)), value]])
+  draft.json = withReplaced(draft.json, chosen, changed)
+}
+
+function withReplaced(value: unknown, old: Fields, changed: Fields): unknown {
+  if (value === old) return changed
+  if (Array.isArray(value)) return value.map((each) => withReplaced(each, old, changed))
+  if (!isFields(value)) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([name, each]) => [name, withReplaced(each, old, changed)]),
+  )
+}
+
 function editFields(draft: Draft, apply: (fields: Fields) => Fields): void {
   draft.json = apply(isFields(draft.json) ? draft.json : {})
   draft.headers['content-type'] ??= 'application/json'
@@ -77,6 +104,25 @@ function limitsOf({ minLength, maxLength, minimum, maximum }: Schema): (string |
   // one of two UTF-16 units is still one character
   const texts = lengths.flatMap((length) => ['x'.repeat(length), '𝒳'.repeat(length)])
   return [...texts, ...around(minimum, maximum)]
+}
+
+/** Arrays as long as they may be, or as short, and just beyond; and one with an item twice. */
+function arraysOf(
+  contract: Contract,
+  { type, items = {}, minItems, maxItems, uniqueItems }: Schema,
+): unknown[][] {
+  if (type !== 'array') return []
+  const { type: itemType, minimum = 0 } = contract.limits(items)
+  const itemAt = (n: number) => {
+    if (itemType === 'integer') return minimum + n
+    return itemType === 'string' ? `item ${n}` : contract.sampleOf(items)
+  }
+  const lengths = [
+    ...(minItems ? [minItems - 1, minItems] : []),
+    ...(maxItems ? [maxItems, maxItems + 1] : []),
+  ]
+  const arrays = lengths.map((length) => Array.from({ length }, (_, n) => itemAt(n)))
+  return uniqueItems ? [...arrays, [itemAt(0), itemAt(0)]] : arrays
 }
 
 function isFields(value: unknown): value is Fields {

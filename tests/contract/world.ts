@@ -5,7 +5,9 @@ import { type Answer, SECRET, type TestApp } from '../support/app'
 import { collectionOf, type Operation } from '../support/openapi'
 
 /** What a user has, by the name of the parameter or field that it is for; the newest last. */
-type Belongings = Record<string, string[]>
+type Belongings = Record<string, Value[]>
+/** As it was answered: an id of a task is a number. */
+export type Value = string | number
 
 export interface User {
   id: string
@@ -42,7 +44,7 @@ export class World {
   }
 
   /** A value of a user's; undefined if there is none. */
-  valueOf(user: User, kind: string, n: number): string | undefined {
+  valueOf(user: User, kind: string, n: number): Value | undefined {
     const values = this.#valuesOf(user, kind)
     return values.at(-1 - (n % Math.max(1, values.length)))
   }
@@ -56,6 +58,8 @@ export class World {
   ): Promise<void> {
     visit(body, (found) => {
       if ('revision' in found || 'last_used_at' in found) keep(user, collectionOf(path), found['id'])
+      if (found['parent_id'] === null && !('deleted_at' in found)) keep(user, 'parent_id', found['id'])
+      if (Array.isArray(found['tags'])) for (const tag of found['tags']) keep(user, 'tags', tag)
       this.#learnSession(found)
       keep(user, 'cursor', found['next_cursor'])
       keep(user, 'since', found['cursor'])
@@ -95,7 +99,7 @@ export class World {
     for (const { has } of this.users) has['refresh_token'] = without(has['refresh_token'], refreshToken)
   }
 
-  #valuesOf(user: User, kind: string): string[] {
+  #valuesOf(user: User, kind: string): Value[] {
     const [{ email, password } = { email: 'nobody@example.com', password: PASSWORD }] = [
       user,
       ...this.users,
@@ -137,11 +141,11 @@ function signed(subject: string, secret: string, seconds: number): Promise<strin
 }
 
 function keep({ has }: User, kind: string, value: unknown): void {
-  if (value === undefined || value === null) return
-  has[kind] = [...without(has[kind], String(value)), String(value)].slice(-KEPT)
+  if (typeof value !== 'string' && typeof value !== 'number') return
+  has[kind] = [...without(has[kind], value), value].slice(-KEPT)
 }
 
-function without(values: string[] = [], unwanted: string): string[] {
+function without(values: Value[] = [], unwanted: Value): Value[] {
   return values.filter((each) => each !== unwanted)
 }
 
