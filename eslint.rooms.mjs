@@ -14,7 +14,7 @@ const ROOMS = [
   ['limits'],
   ['auth'],
   ['tasks'],
-  ['sync', 'accounts', 'monitoring', 'docs'],
+  ['sync', 'lists', 'tags', 'accounts', 'monitoring', 'docs'],
   ['app', 'jobs'],
   ['server'],
   ['cli'],

@@ -16,12 +16,14 @@ import { requests } from './http/requests'
 import { createServerState, type ServerState } from './http/server-state'
 import { type Counter, createCounter } from './limits/counter'
 import { countUnrouted, createRateLimiter, limitAnonymous } from './limits/rate-limiter'
+import { listRoutes } from './lists/routes'
 import { health } from './monitoring/health'
 import { metricsRoute } from './monitoring/metrics'
 import type { Settings } from './settings'
 import { createLive, type Live } from './sync/live'
 import { syncRoutes } from './sync/routes'
 import { createStreamSlots, type StreamSlots } from './sync/stream-slots'
+import { tagRoutes } from './tags/routes'
 import { createPageCache } from './tasks/page-cache'
 import { taskRoutes } from './tasks/routes'
 import type { Metrics } from './telemetry/metrics'
@@ -60,7 +62,10 @@ export function createApp({
   const services = { database, verify: createVerify(settings), rateLimiter, serverState, metrics }
   const pageCache = createPageCache()
   const publicPath = createPublicPath(settings)
-  const tasks = taskRoutes(services, { cache: pageCache, onChange: live.changed })
+  const taskDeps = { cache: pageCache, onChange: live.changed }
+  const tasks = taskRoutes(services, taskDeps)
+  const lists = listRoutes(services, taskDeps)
+  const tags = tagRoutes(services, taskDeps)
   const sync = syncRoutes(services, live, slots)
 
   // a hook reaches only the routes after it, so the order is the way of a request (Elysia trap 1, docs/elysia.md)
@@ -86,6 +91,10 @@ export function createApp({
     .use(health({ database, serverState, rateLimiter }))
     .use(new Elysia({ prefix: '/api/v1/todos' }).use(tasks).use(sync))
     .use(new Elysia({ prefix: '/api/:user_id/tasks' }).use(tasks).use(sync))
+    .use(new Elysia({ prefix: '/api/v1/lists' }).use(lists))
+    .use(new Elysia({ prefix: '/api/:user_id/lists' }).use(lists))
+    .use(new Elysia({ prefix: '/api/v1/tags' }).use(tags))
+    .use(new Elysia({ prefix: '/api/:user_id/tags' }).use(tags))
     .use(new Elysia({ prefix: ME }).use(userRoutes(services, pageCache.forget)))
     .use(accounts(settings, services))
   const app = api

@@ -4,6 +4,12 @@
 export type Repeatable = 'always' | 'with-body' | 'with-key'
 
 export const REPEATABLE: readonly (readonly [method: string, pattern: string, repeatable: Repeatable])[] = [
+  ['POST', '/api/:user_id/lists', 'with-key'],
+  ['DELETE', '/api/:user_id/lists/:id', 'always'],
+  ['PATCH', '/api/:user_id/lists/:id', 'always'],
+  ['POST', '/api/:user_id/lists/:id/move', 'always'],
+  ['DELETE', '/api/:user_id/tags/:name', 'always'],
+  ['PATCH', '/api/:user_id/tags/:name', 'always'],
   ['POST', '/api/:user_id/tasks', 'with-key'],
   ['DELETE', '/api/:user_id/tasks/:id', 'always'],
   ['PATCH', '/api/:user_id/tasks/:id', 'always'],
@@ -13,6 +19,12 @@ export const REPEATABLE: readonly (readonly [method: string, pattern: string, re
   ['POST', '/api/:user_id/tasks/:id/restore', 'always'],
   ['POST', '/api/:user_id/tasks/batch', 'with-key'],
   ['POST', '/api/:user_id/tasks/events/ticket', 'always'],
+  ['POST', '/api/v1/lists', 'with-key'],
+  ['DELETE', '/api/v1/lists/:id', 'always'],
+  ['PATCH', '/api/v1/lists/:id', 'always'],
+  ['POST', '/api/v1/lists/:id/move', 'always'],
+  ['DELETE', '/api/v1/tags/:name', 'always'],
+  ['PATCH', '/api/v1/tags/:name', 'always'],
   ['POST', '/api/v1/todos', 'with-key'],
   ['DELETE', '/api/v1/todos/:id', 'always'],
   ['PATCH', '/api/v1/todos/:id', 'always'],

@@ -7,11 +7,15 @@ import type {
   BatchResults,
   Changes,
   Credentials,
+  DeleteListQuery,
   DeleteTaskQuery,
   EventTicket,
   Health,
+  List,
+  ListCreate,
   ListTasksQuery,
   ListTrashQuery,
+  ListUpdate,
   Move,
   PasswordChange,
   ReadChangesQuery,
@@ -20,6 +24,9 @@ import type {
   Registration,
   Session,
   StreamEventsQuery,
+  Tag,
+  TagChange,
+  TagRename,
   Task,
   TaskCompletion,
   TaskCreate,
@@ -372,6 +379,210 @@ export interface TodosCalls {
   >
 }
 
+export interface Move12Calls {
+  /** Move a list. Changes the `position` of this list alone. */
+  post(
+    body: Move,
+    options?: Options<undefined, 'if-match'>,
+  ): Reply<
+    List,
+    | 'MALFORMED_JSON'
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'OWNER_MISMATCH'
+    | 'LIST_NOT_FOUND'
+    | 'REQUEST_TIMEOUT'
+    | 'PRECONDITION_FAILED'
+    | 'PAYLOAD_TOO_LARGE'
+    | 'UNSUPPORTED_MEDIA_TYPE'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+}
+
+export interface ListsByIdCalls {
+  move: Move12Calls
+  /** Read a list. The list of another user gets the same answer as a list that does not exist. `open_count` is not part of the ETag. */
+  get(
+    options?: Options<undefined, never>,
+  ): Reply<
+    List,
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'OWNER_MISMATCH'
+    | 'LIST_NOT_FOUND'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+  /** Change a list. Changes only the fields that are sent; `null` clears the colour. */
+  patch(
+    body: ListUpdate,
+    options?: Options<undefined, 'if-match'>,
+  ): Reply<
+    List,
+    | 'MALFORMED_JSON'
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'OWNER_MISMATCH'
+    | 'LIST_NOT_FOUND'
+    | 'REQUEST_TIMEOUT'
+    | 'PRECONDITION_FAILED'
+    | 'PAYLOAD_TOO_LARGE'
+    | 'UNSUPPORTED_MEDIA_TYPE'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+  /** Delete a list. For good. Its tasks go to the inbox, or with `tasks=trash` to the trash, with their steps. A second `DELETE` answers 404. */
+  delete(
+    body?: undefined,
+    options?: Options<DeleteListQuery, 'if-match'>,
+  ): Reply<
+    '',
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'OWNER_MISMATCH'
+    | 'LIST_NOT_FOUND'
+    | 'PRECONDITION_FAILED'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+}
+
+export interface ListsCalls {
+  (params: { id: string | number }): ListsByIdCalls
+  /** List the lists. All of them, archived ones too, as the user has arranged them. */
+  get(
+    options?: Options<undefined, never>,
+  ): Reply<
+    List[],
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'OWNER_MISMATCH'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+  /** Create a list. A new list comes last. A user has at most 500. With an `Idempotency-Key`, the same request within 24 hours gets the first answer again. */
+  post(
+    body: ListCreate,
+    options?: Options<undefined, 'idempotency-key'>,
+  ): Reply<
+    List,
+    | 'MALFORMED_JSON'
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'OWNER_MISMATCH'
+    | 'REQUEST_TIMEOUT'
+    | 'TOO_MANY'
+    | 'PAYLOAD_TOO_LARGE'
+    | 'UNSUPPORTED_MEDIA_TYPE'
+    | 'VALIDATION_ERROR'
+    | 'IDEMPOTENCY_KEY_REUSED'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+}
+
+export interface TagsByNameCalls {
+  /** Rename a tag, or merge it into another one. Changes all tasks that have the tag, those in the trash too. The name in the path may be in any case. If there is a tag of the new name, its spelling stays; if only the case is another, the spelling changes. */
+  patch(
+    body: TagRename,
+    options?: Options<undefined, never>,
+  ): Reply<
+    TagChange,
+    | 'MALFORMED_JSON'
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'OWNER_MISMATCH'
+    | 'TAG_NOT_FOUND'
+    | 'REQUEST_TIMEOUT'
+    | 'PAYLOAD_TOO_LARGE'
+    | 'UNSUPPORTED_MEDIA_TYPE'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+  /** Take a tag from all tasks. Also from those in the trash. A second `DELETE` answers 404. */
+  delete(
+    body?: undefined,
+    options?: Options<undefined, never>,
+  ): Reply<
+    TagChange,
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'OWNER_MISMATCH'
+    | 'TAG_NOT_FOUND'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+}
+
+export interface TagsCalls {
+  (params: { name: string | number }): TagsByNameCalls
+  /** List tags. In alphabetical order: those of tasks that are not in the trash. */
+  get(
+    options?: Options<undefined, never>,
+  ): Reply<
+    Tag[],
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'OWNER_MISMATCH'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+}
+
 export interface PasswordCalls {
   /** Change the password. Ends all sessions except this one. */
   post(
@@ -618,12 +829,16 @@ export interface AuthCalls {
 
 export interface V1Calls {
   todos: TodosCalls
+  lists: ListsCalls
+  tags: TagsCalls
   users: UsersCalls
   auth: AuthCalls
 }
 
 export interface ApiByUserIdCalls {
   tasks: TodosCalls
+  lists: ListsCalls
+  tags: TagsCalls
 }
 
 export interface ApiCalls {

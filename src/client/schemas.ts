@@ -14,9 +14,12 @@ export interface StatusOf {
   ACCOUNT_NOT_FOUND: 404
   SESSION_NOT_FOUND: 404
   TASK_NOT_FOUND: 404
+  LIST_NOT_FOUND: 404
+  TAG_NOT_FOUND: 404
   NOT_FOUND: 404
   METHOD_NOT_ALLOWED: 405
   EMAIL_TAKEN: 409
+  TOO_MANY: 409
   REQUEST_TIMEOUT: 408
   CURSOR_EXPIRED: 410
   PRECONDITION_FAILED: 412
@@ -51,9 +54,12 @@ export interface Problem {
     | 'ACCOUNT_NOT_FOUND'
     | 'SESSION_NOT_FOUND'
     | 'TASK_NOT_FOUND'
+    | 'LIST_NOT_FOUND'
+    | 'TAG_NOT_FOUND'
     | 'NOT_FOUND'
     | 'METHOD_NOT_ALLOWED'
     | 'EMAIL_TAKEN'
+    | 'TOO_MANY'
     | 'REQUEST_TIMEOUT'
     | 'CURSOR_EXPIRED'
     | 'PAYLOAD_TOO_LARGE'
@@ -154,16 +160,6 @@ export interface Session {
   user_agent: string | null
   /** Whether this request belongs to the session */
   current: boolean
-}
-
-export interface Health {
-  status: 'healthy'
-  service: 'taskwell'
-  version: string
-}
-
-export interface Ready {
-  status: 'ready'
 }
 
 /** A task */
@@ -343,32 +339,6 @@ export interface TrashPage {
   next_cursor: string | null
 }
 
-/** A task was deleted */
-export interface Tombstone {
-  id: number
-  revision: number
-  deleted: true
-}
-
-/** A task as it is now, or the fact that it was deleted */
-export type Change = Task | Tombstone
-
-/** A page of changes, in their order */
-export interface Changes {
-  changes: Change[]
-  /** The `since` of the next request: for more pages now, or for new changes later */
-  cursor: string
-  has_more: boolean
-}
-
-/** A ticket for a stream of events */
-export interface EventTicket {
-  /** Opens one stream: `GET …/events?ticket=<ticket>` */
-  ticket: string
-  /** How long the ticket is valid, in seconds */
-  expires_in: number
-}
-
 export interface CreateOperation {
   op: 'create'
   body: TaskCreate
@@ -434,6 +404,119 @@ export interface Batch {
 export interface BatchResults {
   /** In the same order; `null` for what was deleted */
   results: (Task | null)[]
+}
+
+/** A list of tasks */
+export interface List {
+  id: number
+  /** The owner: the subject of the token */
+  user_id: string
+  /** Kept as sent, untrimmed */
+  name: string
+  /** Kept as sent; `null`: none */
+  color: string | null
+  archived: boolean
+  /** Sorts lists, byte by byte, as the user has arranged them */
+  position: string
+  /** How many of its tasks, steps too, are open and not in the trash; not part of the revision */
+  open_count: number
+  created_at: string
+  updated_at: string
+  /** The owner's count of changes when this list last changed */
+  revision: number
+}
+
+/** What went wrong (RFC 9457) */
+export interface ListChanged {
+  type: string
+  title: string
+  status: number
+  detail: string
+  error_code: 'PRECONDITION_FAILED'
+  /** Repeats `status` */
+  status_code: number
+  /** Repeats the header `X-Request-Id` */
+  request_id: string
+  /** One entry for each field at fault */
+  errors?: {
+    in: 'body' | 'query' | 'path' | 'header'
+    /** A JSON Pointer into the body, or the name of the parameter */
+    pointer: string
+    detail: string
+  }[]
+  current: List
+}
+
+/** A new list */
+export interface ListCreate {
+  /** Kept as sent, untrimmed */
+  name: string
+  /** Kept as sent; `null`: none */
+  color?: string | null | undefined
+  archived?: boolean | undefined
+}
+
+/** The fields to change; a field that is left out keeps its value */
+export interface ListUpdate {
+  /** Kept as sent, untrimmed */
+  name?: string | undefined
+  /** Kept as sent; `null`: none */
+  color?: string | null | undefined
+  archived?: boolean | undefined
+}
+
+export interface Health {
+  status: 'healthy'
+  service: 'taskwell'
+  version: string
+}
+
+export interface Ready {
+  status: 'ready'
+}
+
+/** A task was deleted */
+export interface Tombstone {
+  id: number
+  revision: number
+  deleted: true
+}
+
+/** A task as it is now, or the fact that it was deleted */
+export type Change = Task | Tombstone
+
+/** A page of changes, in their order */
+export interface Changes {
+  changes: Change[]
+  /** The `since` of the next request: for more pages now, or for new changes later */
+  cursor: string
+  has_more: boolean
+}
+
+/** A ticket for a stream of events */
+export interface EventTicket {
+  /** Opens one stream: `GET …/events?ticket=<ticket>` */
+  ticket: string
+  /** How long the ticket is valid, in seconds */
+  expires_in: number
+}
+
+/** A tag of tasks */
+export interface Tag {
+  name: string
+  /** How many tasks have it that are not in the trash */
+  count: number
+}
+
+/** The new name of a tag */
+export interface TagRename {
+  name: string
+}
+
+/** What came of it */
+export interface TagChange {
+  /** How many tasks were changed, those in the trash too */
+  changed: number
 }
 
 export interface ListTasksQuery {
@@ -503,4 +586,9 @@ export interface ReadChangesQuery {
   since?: string | undefined
   /** How many changes the answer has at most */
   limit?: number | undefined
+}
+
+export interface DeleteListQuery {
+  /** Where its tasks go: to the inbox (the default), or to the trash with their steps */
+  tasks?: 'inbox' | 'trash' | undefined
 }

@@ -30,6 +30,10 @@ const TAGS = [
   { name: 'Sign-in', description: 'For users without another issuer: e-mail and password for tokens' },
   { name: 'Tasks', description: "The caller's tasks" },
   { name: 'Tasks of a user', description: 'The same tasks and answers, with the owner in the path' },
+  { name: 'Lists', description: "The caller's lists of tasks" },
+  { name: 'Lists of a user', description: 'The same lists and answers, with the owner in the path' },
+  { name: 'Tags', description: "The tags of the caller's tasks" },
+  { name: 'Tags of a user', description: 'The same tags and answers, with the owner in the path' },
   { name: 'Account', description: 'The caller, and where they are signed in' },
   { name: 'Health', description: 'For operators' },
 ]

@@ -38,9 +38,12 @@ export const PROBLEMS = {
   ),
   SESSION_NOT_FOUND: entry(404, 'There is no such session'),
   TASK_NOT_FOUND: entry(404, 'There is no such task'),
+  LIST_NOT_FOUND: entry(404, 'There is no such list'),
+  TAG_NOT_FOUND: entry(404, 'No task has this tag'),
   NOT_FOUND: entry(404, 'There is nothing at this path'),
   METHOD_NOT_ALLOWED: entry(405, 'The header Allow has the methods of this path'),
   EMAIL_TAKEN: entry(409, 'There is an account with this e-mail address'),
+  TOO_MANY: entry(409, 'There are as many as there may be: delete one first'),
   // RFC 9110 section 15.5.9
   REQUEST_TIMEOUT: entry(408, 'The request did not arrive in time', { connection: 'close' }),
   CURSOR_EXPIRED: entry(410, 'Changes since this cursor have been purged: start anew, without one'),

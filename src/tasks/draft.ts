@@ -80,6 +80,24 @@ export async function saveDraftOnce<Answer>(
 
 const turns = new Map<string, Promise<unknown>>()
 
+/**
+ * Repeats a write that depends on what it has read, until nothing has come between the two.
+ *
+ * @param attempt reads and writes; gives `stale` if the owner's revision has changed in between
+ * @throws what the attempt throws
+ */
+export function untilWritten<Answer>(
+  owner: string,
+  attempt: () => Promise<Answer | 'stale'>,
+): Promise<Answer> {
+  return inTurn(owner, async () => {
+    for (;;) {
+      const answer = await attempt()
+      if (answer !== 'stale') return answer
+    }
+  })
+}
+
 /** Runs one work of a user after the other. */
 function inTurn<T>(owner: string, work: () => Promise<T>): Promise<T> {
   const before = turns.get(owner) ?? Promise.resolve()

@@ -212,7 +212,7 @@ export const TrashList = listOf(TrashedTask, TrashPage)
 export const writeTasks = { array: writer(t.Array(Task)), page: writer(TaskPage) }
 export const writeTrash = { array: writer(t.Array(TrashedTask)), page: writer(TrashPage) }
 
-const UserId = t.Optional(t.String({ description: "The token's subject, or `me`" }))
+export const UserId = t.Optional(t.String({ description: "The token's subject, or `me`" }))
 
 /** Only one of the two addresses has `user_id`; the guard has already compared it with the caller. */
 export const OwnerParams = t.Object({ user_id: UserId }, strict)

@@ -1,25 +1,30 @@
 /** The routes of tasks, which are mounted at both addresses. */
 import { Elysia } from 'elysia'
-import { type Services, signedInOwner } from '../auth/guard'
+import { type Services, type SignedIn, signedInOwner } from '../auth/guard'
 import { createHandlers } from './handlers'
 import * as operations from './operations'
 import type { PageCache } from './page-cache'
 
-interface TaskDeps {
+export interface TaskDeps {
   cache: PageCache
   /** Called after each change of a user's tasks. */
   onChange(userId: string): void
 }
 
-export function taskRoutes(services: Services, { cache, onChange }: TaskDeps) {
-  const handlers = createHandlers(services, cache)
+/** After a write, kept pages of the user are forgotten, and open streams are told. */
+export function afterWrites({ cache, onChange }: TaskDeps) {
+  return ({ request, caller }: Pick<SignedIn, 'request' | 'caller'>) => {
+    if (request.method === 'GET' || request.method === 'HEAD') return
+    cache.forget(caller.id)
+    onChange(caller.id)
+  }
+}
+
+export function taskRoutes(services: Services, deps: TaskDeps) {
+  const handlers = createHandlers(services, deps.cache)
   return new Elysia()
     .use(signedInOwner(services))
-    .onAfterHandle(({ request, caller }) => {
-      if (request.method === 'GET' || request.method === 'HEAD') return
-      cache.forget(caller.id)
-      onChange(caller.id)
-    })
+    .onAfterHandle(afterWrites(deps))
     .get('/', handlers.list, operations.listTasks)
     .get('/trash', handlers.listTrash, operations.listTrash)
     .post('/', handlers.create, operations.createTask)
