@@ -31,4 +31,8 @@ export const TagChange = namedObject(
 )
 export type TagChange = typeof TagChange.static
 
-export const TagParams = t.Object({ user_id: UserId, name: TagName }, strict)
+const NameInPath = {
+  ...TagName,
+  documented: { ...TagName['documented'], description: "The tag's name, in any case", examples: ['errands'] },
+}
+export const TagParams = t.Object({ user_id: UserId, name: NameInPath }, strict)

@@ -52,7 +52,7 @@ const KEY = 'key-of-ann'
 const kept = (await asAnn('POST', TODOS, { title: 'title of ann', description: 'description of ann' })).body
 const keyed = (await asAnn('POST', TODOS, { title: 'keyed title of ann' }, { 'idempotency-key': KEY })).body
 const trashed = (await asAnn('POST', TODOS, { title: 'trashed title of ann' })).body
-await asAnn('POST', TODOS, { title: 'last title of ann', completed: true })
+await asAnn('POST', TODOS, { title: 'last title of ann', completed: true, tags: ['tag of ann'] })
 for (const id of [trashed.id, keyed.id]) await asAnn('DELETE', `${TODOS}/${id}`)
 await asAnn('POST', `${TODOS}/events/ticket`)
 const cursorIn = ({ headers }: Answer) => /cursor=([^&>]+)/.exec(headers.get('link') ?? '')?.[1] ?? ''
@@ -87,7 +87,7 @@ afterEach(async () => {
 /** What names something of ann's, by what it names; and beside each what names nothing at all. */
 const TASKS = [kept.id, trashed.id, keyed.id].map(String)
 const NAMED = {
-  ids: [...TASKS, ...ann.sessions, ann.id, ann.email],
+  ids: [...TASKS, ...ann.sessions, ann.id, ann.email, 'tag of ann'],
   cursors: CURSORS,
   tags: [`"${kept.revision}"`, `W/"${kept.revision}-array"`, '*'],
   keys: [KEY],
@@ -99,6 +99,7 @@ const NOTHING: Record<string, string> = {
   [ann.id]: '00000000-0000-7000-8000-000000000000',
   [ann.email]: 'nobody.who.is.known@example.com',
   [KEY]: 'key-of-nobody',
+  'tag of ann': 'tag of nobody',
 }
 
 /** Whatever of hers could be in an answer to somebody else. */

@@ -200,7 +200,10 @@ const ofPaths: Arbitrary<Change>[] = [
   fc.tuple(pick, pick, pick).map(([which, who, n]) => ({
     name: "somebody else's",
     apply: (draft, world) => {
-      const name = pickOf(Object.keys(draft.path), which) ?? ''
+      // the name of a tag is nobody's
+      const names = Object.keys(draft.path).filter((each) => each !== 'name')
+      const name = pickOf(names, which)
+      if (name === undefined) return
       const others = world.users.filter((each) => each !== draft.user)
       const other = pickOf(others, who) ?? draft.user
       const value = name === 'user_id' ? other.id : world.valueOf(other, kindInPath(draft.operation, name), n)

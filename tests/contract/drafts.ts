@@ -81,6 +81,7 @@ const IDS: Record<string, string | undefined> = {
 
 /** An id is of what its path is about. */
 export function kindOf({ path }: Operation, name: string): string {
+  if (name === 'name' && path.includes('/tags/{name}')) return 'tag name'
   if (name in IDS) return IDS[name] ?? collectionOf(path)
   if (name === 'If-None-Match') return path.includes('{id}') ? 'tag' : 'list tag'
   return name

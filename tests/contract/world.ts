@@ -61,6 +61,7 @@ export class World {
       if (found['parent_id'] === null && !('deleted_at' in found)) keep(user, 'parent_id', found['id'])
       if (Array.isArray(found['tags'])) for (const tag of found['tags']) keep(user, 'tags', tag)
       this.#learnSession(found)
+      if (Array.isArray(found['tags'])) for (const name of found['tags']) keep(user, 'tag name', name)
       keep(user, 'cursor', found['next_cursor'])
       keep(user, 'since', found['cursor'])
     })
