@@ -40,11 +40,17 @@ export async function readTag(sql: Sql, owner: string, name: string, next: strin
         select coalesce(max(revision), 0) as revision, max(refuse_tokens_until) as refuse_tokens_until
         from users where id = ${owner}
       )
+      -- the order makes PostgreSQL look into the index, though it may expect to find a common tag anywhere
       select revision, extract(epoch from refuse_tokens_until)::double precision as refuse_tokens_until,
-        (select name from task_tags where user_id = ${owner} and key = tag_key(${name}) limit 1) as name,
         (
           select name from task_tags
-          where user_id = ${owner} and key = tag_key(${next}) and key <> tag_key(${name}) limit 1
+          where user_id = ${owner} and key = tag_key(${name})
+          order by task_id limit 1
+        ) as name,
+        (
+          select name from task_tags
+          where user_id = ${owner} and key = tag_key(${next}) and key <> tag_key(${name})
+          order by task_id limit 1
         ) as other
       from owner`,
   )

@@ -5,8 +5,10 @@ import * as accountPurge from '../../src/accounts/purge'
 import * as accounts from '../../src/accounts/queries'
 import { findUsers, isDeleted } from '../../src/auth/queries'
 import type { Sql } from '../../src/database/sql'
+import * as lists from '../../src/lists/queries'
 import { purgeTickets } from '../../src/sync/purge'
 import * as sync from '../../src/sync/queries'
+import * as tags from '../../src/tags/queries'
 import * as drafts from '../../src/tasks/draft-queries'
 import { type Filter, NO_FILTER, type Order } from '../../src/tasks/filters'
 import {
@@ -199,6 +201,18 @@ const writeDraft =
       answer: '1',
     })
   }
+const createList =
+  (key?: string): Call =>
+  (sql, { caller }) => {
+    const idempotency = key ? { key, fingerprint: Buffer.alloc(32) } : undefined
+    return lists.createList(sql, caller, { name: 'x' }, revisionOf(caller), idempotency)
+  }
+const deleteList =
+  (toTrash: boolean): Call =>
+  (sql, { caller, listId }) =>
+    lists.deleteList(sql, caller, listId, toTrash, revisionOf(caller))
+/** As the crowd has them. */
+const revisionOf = ({ id }: Subject['caller']) => ({ most: 20_000, [TIDY]: 20_000, nobody: 0 })[id] ?? 200
 
 /** By the name of their statement. */
 const STATEMENTS: Record<string, Calls> = {
@@ -241,6 +255,26 @@ const STATEMENTS: Record<string, Calls> = {
     ...writeCalls('delete', { from: ['lists'], to: 'trash', change: {} }, live),
     ...writeCalls('end', { from: ['lists', 'trash'], to: 'ended', change: {} }, live),
     ...writeCalls('restore', { from: ['trash'], to: 'lists', change: {} }, trashed),
+  },
+  readLists: plain((sql, { caller }) => lists.readLists(sql, caller.id)),
+  findList: plain((sql, { caller, listId }) => lists.findList(sql, caller, listId)),
+  readForWrite: plain((sql, { caller }) => lists.readForWrite(sql, caller.id)),
+  createList: {
+    plain: createList(),
+    'with a key': createList('new'),
+    'with an expired key': createList('26'),
+  },
+  updateList: plain((sql, { caller, listId }) =>
+    lists.updateList(sql, caller, listId, { name: 'y' }, [1, 200]),
+  ),
+  moveList: plain((sql, { caller, listId }) => lists.moveList(sql, caller, listId, 'p', revisionOf(caller))),
+  deleteList: { 'to the inbox': deleteList(false), 'to the trash': deleteList(true) },
+  readTags: plain((sql, { caller }) => tags.readTags(sql, caller.id)),
+  readTag: plain((sql, { caller }) => tags.readTag(sql, caller.id, 'TAG 7', 'tag 14')),
+  writeTag: {
+    rename: (sql, { caller }) => tags.writeTag(sql, caller, 'tag 7', 'tag x', revisionOf(caller)),
+    merge: (sql, { caller }) => tags.writeTag(sql, caller, 'tag 7', 'tag 14', revisionOf(caller)),
+    delete: (sql, { caller }) => tags.writeTag(sql, caller, 'tag 7', null, revisionOf(caller)),
   },
   isDeleted: plain((sql, { caller }) => isDeleted(sql, caller)),
   readChanges: {
@@ -323,6 +357,10 @@ const EXCEPTIONS: Exception[] = [
     reason: 'goes through all tasks of this user',
   },
   { of: ['searchTasks'], in: /^/, kind: 'sorts many', reason: 'sorts all tasks of this user that are found' },
+  { of: ['readLists', 'readTags'], in: /^/, kind: 'reads many', reason: 'to count is to go through' },
+  { of: ['readTags'], in: /^/, kind: 'sorts many', reason: 'puts together what has the same name' },
+  { of: ['writeTag'], in: /^/, kind: 'reads many', reason: 'writes all tasks that have the tag' },
+  { of: ['deleteList'], in: /^/, kind: 'sorts many', reason: 'numbers all tasks that it writes' },
   { of: ['listTasks'], in: /completed/, kind: 'reads many', reason: 'goes past the others of this user' },
   {
     of: LISTS,

@@ -45,31 +45,33 @@ export async function fill(sql: Pool, { users, busy, tasksEach, most, deleted }:
     union all select id, ${most}::bigint from unnest(array['most', ${TIDY}]) as id`
   await sql`
     insert into lists (user_id, name, created_at, updated_at, revision)
-    select id, 'List ' || n, now(), now(), n from users, generate_series(1, 2) as n
-    where revision > 1 order by md5(id)`
+    select id, 'list ' || n, now(), now(), 1
+    from users, generate_series(1, case when id = 'most' then 100 else 4 end) as n
+    where revision > 1
+    order by id, n`
   // in the order of time, not of users: that is how the rows of one of them come to lie
   await sql`
     insert into tasks (
-      user_id, title, description, completed, created_at, updated_at, revision, deleted_at, ended,
-      priority, due_date, overdue_at, tags, list_id, position
+      user_id, title, description, completed, created_at, updated_at, revision, deleted_at, ended, list_id, tags,
+      priority, due_date, overdue_at, position
     )
     select user_id, case when fate = 1 then '' else initcap(left(md5(user_id || n), 12)) || ' ' || n end,
       case when fate <> 1 then repeat('x', 100) end, n % 3 = 0, moment, moment, n,
       case when fate <= 1 then moment + n % 10 / 10.0 * (now() - moment) end, fate = 1,
+      case when fate <> 1 and n % 5 = 0 then first_list + n / 5 % list_count end,
+      case when fate <> 1 and n % 7 = 0 then array['tag ' || n % 20] else '{}' end,
       case when is_planned then 'high'::task_priority end, case when is_planned then moment::date end,
-      case when is_planned then moment end, case when is_planned then array['home'] else '{}' end, list_id,
-      case when is_planned then 'p' || lpad(n::text, 16, '0') || 'V' end
+      case when is_planned then moment end, case when is_planned then 'p' || lpad(n::text, 16, '0') || 'V' end
     from (
       select 'user-' || u as user_id, n, n::double precision / ${tasksEach} as done, (n + u) % 20 as fate
       from generate_series(1, ${busy}) as u, generate_series(1, ${tasksEach}) as n
       union all select 'most', n, n::double precision / ${most}, n % 20 from generate_series(1, ${most}) as n
       union all select ${TIDY}, n, n::double precision / ${deleted}, case when n % 100 = 0 then 2 else n % 2 end
       from generate_series(1, ${deleted}) as n
-    ) as task, lateral (select now() - (1 - done) * interval '60 days' as moment) as history,
+    ) as task
+    join (select user_id, min(id) as first_list, count(*) as list_count from lists group by user_id) as own using (user_id),
+      lateral (select now() - (1 - done) * interval '60 days' as moment) as history,
       lateral (select n % 10 = 3 and fate <> 1 as is_planned) as planning
-    left join lateral (
-      select min(id) as list_id from lists where lists.user_id = task.user_id
-    ) as list on is_planned
     order by done, user_id`
   await sql`
     insert into accounts (user_id, email, name, password_hash)
@@ -120,6 +122,7 @@ export interface Subject {
   /** The newest task, as it is stored. */
   row: TaskRow | undefined
   revision: number
+  listId: number
   email: string
   tokenHash: Buffer
   ticketHash: Buffer
@@ -135,6 +138,7 @@ export async function subject(sql: Pool, id: string): Promise<Subject> {
   const taskId = tasks.findLast(({ is_trashed }) => !is_trashed)?.id ?? 1
   const [row] = await sql<TaskRow[]>`select * from tasks where user_id = ${id} and id = ${taskId}`
   const [user] = await sql<{ revision: number }[]>`select revision from users where id = ${id}`
+  const [list] = await sql<{ id: number }[]>`select id from lists where user_id = ${id} order by id limit 1`
   const middle = tasks[Math.floor(tasks.length / 2)]
   const sessionId = session?.id ?? crypto.randomUUID()
   const token = `${sessionId} ${session?.generation ?? 1}`
@@ -145,6 +149,7 @@ export async function subject(sql: Pool, id: string): Promise<Subject> {
     revision: user?.revision ?? 0,
     middle: { number: middle?.id ?? 1, key: middle?.title ?? '' },
     trashed: tasks.findLast(({ is_trashed }) => is_trashed)?.id ?? 1,
+    listId: list?.id ?? 1,
     email: `${id}@example.com`,
     tokenHash: createHash('sha256').update(token).digest(),
     ticketHash: createHash('sha256').update(`ticket of ${id}`).digest(),
