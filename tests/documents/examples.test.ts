@@ -103,6 +103,8 @@ test('the commands of docs/api.md are answered as it says', async () => {
   const batch = [200]
   const lostUpdate = [200, 412]
   const lostAnswer = [201, 201]
+  const lists = [201, 200, 200]
+  const tags = [200, 200, 200, 200]
   const trash = [204, 200, 200, 204]
   const synchronization = [200, 200, 201, 200]
   const signingIn = [201, 200, 200, 200]
@@ -113,6 +115,8 @@ test('the commands of docs/api.md are answered as it says', async () => {
     ...batch,
     ...lostUpdate,
     ...lostAnswer,
+    ...lists,
+    ...tags,
     ...trash,
     ...synchronization,
     ...signingIn,
