@@ -14,6 +14,7 @@ const ROOMS = [
   ['limits'],
   ['auth'],
   ['tasks'],
+  ['reminders'],
   ['sync', 'lists', 'tags', 'accounts', 'monitoring', 'docs'],
   ['app', 'jobs'],
   ['server'],

@@ -6,6 +6,7 @@ import { openDatabase } from './database/database'
 import { provideDatabase } from './embedded/provide'
 import { createServerState } from './http/server-state'
 import { startPurging } from './jobs/purge'
+import { startReminding } from './jobs/remind'
 import { createCounter } from './limits/counter'
 import { createMetricsApp } from './monitoring/metrics'
 import type { Settings } from './settings'
@@ -58,10 +59,12 @@ export async function serve(settings: Settings, log: Logger, processes = 1): Pro
     requests: () => server.pendingRequests,
   })
   const stopPurging = startPurging(database.sql, log, settings)
+  const stopReminding = startReminding(database.sql, log)
   async function stop(): Promise<void> {
     const deadline = Bun.sleep(DRAIN_DEADLINE)
     serverState.isStopping = true
     stopPurging()
+    stopReminding()
     live.close()
     // kept-alive connections may bring another request
     const idleFor = performance.now() - serverState.lastRequestAt

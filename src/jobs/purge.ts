@@ -2,6 +2,7 @@
 import type { Logger } from 'pino'
 import { purgeRefreshTokens, purgeSessions } from '../accounts/purge'
 import type { Sql } from '../database/sql'
+import { purgeTold } from '../reminders/purge'
 import type { Settings } from '../settings'
 import { purgeTickets } from '../sync/purge'
 import { purgeIdempotencyKeys, purgeTombstones } from '../tasks/purge'
@@ -21,6 +22,7 @@ export function startPurging(sql: Sql, log: Logger, { trashDays }: Pick<Settings
     () => purgeIdempotencyKeys(sql),
     () => purgeTombstones(sql, trashDays),
     () => purgeTickets(sql),
+    () => purgeTold(sql),
   ]
   let isStopped = false
   async function purge(): Promise<void> {

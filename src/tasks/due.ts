@@ -52,6 +52,14 @@ const LAST_MOMENT = '9999-12-31T23:59:59.999Z'
 /**
  * A time that a clock skips moves forward by the gap; of one that occurs twice, the first counts: `compatible` in Temporal.
  *
+ * @returns the beginning of the day if there is no time
+ */
+export function dueMoment(day: string, time: string | null, zone: string | null): Temporal.ZonedDateTime {
+  const timeZone = zone ?? 'UTC'
+  return Temporal.PlainDate.from(day).toZonedDateTime({ timeZone, ...(time !== null && { plainTime: time }) })
+}
+
+/**
  * @param now reminders before it are dropped
  * @returns undefined if `due_at` is after the year 9999 in UTC
  */
@@ -60,9 +68,7 @@ export function momentsOf(
   now: string,
 ): DueMoments | undefined {
   if (due_date === null) return { due_at: null, overdue_at: null, remind_at: null }
-  const day = Temporal.PlainDate.from(due_date)
-  const timeZone = time_zone ?? 'UTC'
-  const begins = day.toZonedDateTime({ timeZone, ...(due_time !== null && { plainTime: due_time }) })
+  const begins = dueMoment(due_date, due_time, time_zone)
   const due = begins.toInstant().epochMilliseconds
   if (due > Date.parse(LAST_MOMENT)) return undefined
   const overdue = due_time === null ? begins.add({ days: 1 }).toInstant().epochMilliseconds : due
