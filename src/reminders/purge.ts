@@ -10,11 +10,12 @@ export async function purgeTold(sql: Sql): Promise<boolean> {
   const purged = await sql<{ id: number }[]>`
     -- purgeTold
     delete from told_reminders
-    where (user_id, id) in (
+    -- rows never change, so each stays where it is
+    where ctid = any (array(
       -- with now() PostgreSQL can use the index
-      select user_id, id from told_reminders where told_at < now() - interval '1 day' order by told_at limit ${PURGE_BATCH}
+      select ctid from told_reminders where told_at < now() - interval '1 day' order by told_at limit ${PURGE_BATCH}
       for update skip locked
-    )
+    ))
     returning id`
   return purged.length === PURGE_BATCH
 }

@@ -6,6 +6,8 @@ import * as accounts from '../../src/accounts/queries'
 import { findUsers, isDeleted } from '../../src/auth/queries'
 import type { Sql } from '../../src/database/sql'
 import * as lists from '../../src/lists/queries'
+import { purgeTold } from '../../src/reminders/purge'
+import * as reminders from '../../src/reminders/queries'
 import { purgeTickets } from '../../src/sync/purge'
 import * as sync from '../../src/sync/queries'
 import * as tags from '../../src/tags/queries'
@@ -144,6 +146,33 @@ const readNews =
     const others = Array.from({ length: users }, (_, n) => `user-${n + 2}`)
     return sync.readNews(sql, [caller.id, ...others], [100, ...others.map(() => 198)], NEWS_PAGE)
   }
+const readTold =
+  (users: number, isNew: boolean): Call =>
+  (sql, { caller }) => {
+    const ids = [caller.id, ...Array.from({ length: users }, (_, n) => `user-${n + 2}`)]
+    const known = isNew ? 0 : Number.MAX_SAFE_INTEGER
+    return reminders.readTold(
+      sql,
+      ids,
+      ids.map(() => known),
+      NEWS_PAGE,
+    )
+  }
+const tellReminders: Call = async (sql, { caller, taskId }) => {
+  const now = new Date().toISOString()
+  const task = {
+    user_id: caller.id,
+    revision: 200,
+    remind_at: now,
+    next_at: null,
+    due_at: now,
+    minutes: [30],
+  }
+  await reminders.tell(
+    sql,
+    Array.from({ length: 500 }, (_, n) => ({ ...task, id: taskId + n })),
+  )
+}
 const createTask =
   (key?: string): Call =>
   (sql, { caller }) =>
@@ -285,6 +314,15 @@ const STATEMENTS: Record<string, Calls> = {
     nothing: readChanges({ revision: 20_000, begun: 10 }),
   },
   readNews: { 'of one': readNews(0), 'of some': readNews(20), 'of many': readNews(30) },
+  findRemindedTasks: plain((sql) => reminders.findRemindedTasks(sql, 500)),
+  tellReminders: plain(tellReminders),
+  findLastTold: plain((sql, { caller }) => reminders.findLastTold(sql, caller.id)),
+  readTold: {
+    'of one': readTold(0, true),
+    'of many': readTold(30, true),
+    'of many, nothing new': readTold(30, false),
+  },
+  purgeTold: plain(purgeTold),
   createTicket: plain((sql, { caller }) =>
     sync.createTicket(sql, caller, { ticketHash: newSession().tokenHash, lifetime: 60 }),
   ),
@@ -333,6 +371,10 @@ const LIMITS: Record<string, number> = {
   purgeSessions: 1000,
   purgeRefreshTokens: 1000,
   purgeTickets: 1000,
+  findRemindedTasks: 500,
+  tellReminders: 500,
+  readTold: NEWS_PAGE,
+  purgeTold: 1000,
 }
 
 const LISTS = ['listTasks', 'listTrash']

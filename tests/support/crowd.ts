@@ -26,6 +26,7 @@ const EVEN = {
   refresh_tokens: 'generation',
   idempotency_keys: 'fingerprint',
   event_tickets: 'token_expires_at',
+  told_reminders: 'minutes',
 }
 
 /** When tokens expire, in seconds since 1970. */
@@ -103,6 +104,15 @@ export async function fill(sql: Pool, { users, busy, tasksEach, most, deleted }:
     select sha256(('ticket of ' || id)::bytea), id, 1700000000, ${EXPIRES_AT},
       now() + (row_number() over (order by md5(id)) % 10 - 8.5) * interval '1 hour'
     from users order by md5(id)`
+  // a tenth of the open tasks have one, some of which has just fallen due; as many were told in the last hours
+  await sql`
+    update tasks set due_date = now()::date, due_time = '12:00', time_zone = 'UTC', due_at = now(), overdue_at = now(),
+      reminders = '{30}', remind_at = now() + (id % 1000 - 20) * interval '1 hour'
+    where id % 10 = 0 and not completed and deleted_at is null`
+  await sql`
+    insert into told_reminders (user_id, task_id, due_at, minutes, told_at)
+    select user_id, id, now(), 30, now() - id % 27 * interval '1 hour' from tasks where remind_at is not null
+    order by id % 27 desc`
   for (const [table, column] of Object.entries(EVEN)) {
     // or what is known of the tables would depend on when it came by, and on which rows it looked at: here at all
     await sql`alter table ${sql(table)} set (autovacuum_enabled = false)`
