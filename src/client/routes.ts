@@ -288,7 +288,7 @@ export interface TicketCalls {
 
 export interface EventsCalls {
   ticket: TicketCalls
-  /** Follow changes as they happen. Server-sent events: each `data` is a change, and its `id` the cursor after it. The stream begins after `Last-Event-ID` or `since`, or now, and ends when the token expires. A user has at most 20 streams. A browser's `EventSource` sends no token: it gets a `ticket` for each stream. */
+  /** Follow changes as they happen. Server-sent events: each `data` is a change, and its `id` the cursor after it. An event named `reminder` is a reminder that has just fallen due, and has no `id`. The stream begins after `Last-Event-ID` or `since`, or now, and ends when the token expires. A user has at most 20 streams. A browser's `EventSource` sends no token: it gets a `ticket` for each stream. */
   get(
     options?: Options<StreamEventsQuery, 'last-event-id'>,
   ): Reply<

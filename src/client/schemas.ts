@@ -475,6 +475,15 @@ export interface Ready {
   status: 'ready'
 }
 
+/** A reminder of a task has fallen due */
+export interface Reminder {
+  task_id: number
+  /** The due moment; of a day without a time, its beginning in the time zone */
+  due_at: string
+  /** Which of the reminders of the task: minutes before the due moment */
+  minutes: number
+}
+
 /** A task was deleted */
 export interface Tombstone {
   id: number

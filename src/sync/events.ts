@@ -1,5 +1,7 @@
 /** Streams of server-sent events, https://html.spec.whatwg.org/multipage/server-sent-events.html */
 import type { Caller } from '../auth/caller'
+import { toReminder } from '../reminders/model'
+import type { ToldReminder } from '../reminders/queries'
 import type { TaskRow } from '../tasks/model'
 import { encodePosition, type Position } from './cursor'
 import type { Live } from './live'
@@ -32,15 +34,21 @@ interface Connection {
   onStop(): void
 }
 
+/** Where a stream begins. */
+interface Start extends Position {
+  /** The id of the last reminder that was told before. */
+  told: number
+}
+
 /** @returns a `Response` typed as text: Elysia trap 24 (docs/elysia.md) */
-export function eventStream(live: Live, caller: Caller, position: Position, connection: Connection): string {
+export function eventStream(live: Live, caller: Caller, begin: Start, connection: Connection): string {
   // a stream is idle most of the time; the beats find a client that has stopped reading
   connection.limitIdle(0)
   let stop = () => {}
   const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        stop = follow(live, caller, position, controller, connection)
+        stop = follow(live, caller, begin, controller, connection)
       },
       cancel: () => stop(),
     },
@@ -58,7 +66,7 @@ export function noStream(): string {
 function follow(
   live: Live,
   { id: userId, issuedAt, expiresAt }: Caller,
-  { revision, begun }: Position,
+  { revision, begun, told }: Start,
   controller: ReadableStreamDefaultController<Uint8Array>,
   { limitIdle, onStop }: Connection,
 ): () => void {
@@ -74,6 +82,7 @@ function follow(
     const news = changes.filter((change) => change.deleted_at === null || change.revision > begun)
     if (news.length > 0) write(encoder.encode(news.map((change) => eventOf(userId, change, begun)).join('')))
   }
+  const remind = (reminders: ToldReminder[]) => write(encoder.encode(reminders.map(reminderEvent).join('')))
   /** Ends the stream at the second beat in a row for which the client has not read what was written. */
   const beat = () => {
     if (isReady()) {
@@ -101,7 +110,8 @@ function follow(
     onStop()
   }
   const timer = setTimeout(end, Math.min(expiresAt * 1000 - Date.now(), MAX_DELAY))
-  const unlisten = live.listen({ userId, issuedAt, revision, isReady, send, beat, end, reconnect })
+  const position = { userId, issuedAt, revision, told }
+  const unlisten = live.listen({ ...position, isReady, send, remind, beat, end, reconnect })
   // the headers are sent with the first bytes
   write(BEAT)
   return stop
@@ -113,4 +123,9 @@ const BEAT = encoder.encode(':\n\n')
 function eventOf(owner: string, change: TaskRow, begun: number): string {
   const id = encodePosition(owner, { revision: change.revision, begun })
   return `id: ${id}\ndata: ${JSON.stringify(toChange(change))}\n\n`
+}
+
+/** Without an `id`: the client's cursor stays at the last change. */
+function reminderEvent(reminder: ToldReminder): string {
+  return `event: reminder\ndata: ${JSON.stringify(toReminder(reminder))}\n\n`
 }

@@ -3,6 +3,7 @@ import type { Services, SignedIn } from '../auth/guard'
 import { isRefused, type UserState } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
 import { invalid, Problem } from '../http/problems'
+import { findLastTold } from '../reminders/queries'
 import { decodePosition, encodePosition, type Position } from './cursor'
 import { eventStream, noStream } from './events'
 import type { Live } from './live'
@@ -34,7 +35,10 @@ export function createEventsHandler({ serverState }: Services, live: Live, slots
     if (query.ticket !== undefined && request.headers.has('authorization')) throw invalid(BESIDE_TOKEN)
     if (live.isClosed()) throw new Problem('SHUTTING_DOWN')
     const position = positionOf(caller.id, query.since, request.headers.get('last-event-id'))
-    const read = await readChanges(sql, caller, position, 0)
+    const [read, told] = await Promise.all([
+      readChanges(sql, caller, position, 0),
+      findLastTold(sql, caller.id),
+    ])
     refuseLost(caller, read, position)
     const leave = slots.take(caller.id)
     if (leave === undefined) throw new Problem('RATE_LIMITED')
@@ -42,7 +46,7 @@ export function createEventsHandler({ serverState }: Services, live: Live, slots
       leave()
       return noStream()
     }
-    const start = position ?? { revision: read.revision, begun: read.revision }
+    const start = { told, ...(position ?? { revision: read.revision, begun: read.revision }) }
     return eventStream(live, caller, start, {
       // Elysia trap 32 (docs/elysia.md)
       limitIdle: (seconds) => serverState.limitIdle(request, seconds),

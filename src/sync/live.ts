@@ -1,7 +1,8 @@
-/** Live updates: the streams of each user, and one poll of the database for all of them. */
+/** Live updates: the streams of each user, and polls of the database for all of them at once. */
 import type { Logger } from 'pino'
 import { isRefused } from '../auth/queries'
 import type { Sql } from '../database/sql'
+import { readTold, type ToldReminder } from '../reminders/queries'
 import type { TaskRow } from '../tasks/model'
 import { type News, readNews } from './queries'
 
@@ -12,10 +13,14 @@ export interface Listener {
   issuedAt: number | null
   /** It has every change up to this revision. */
   revision: number
+  /** It has every reminder up to this id. */
+  told: number
   /** Whether it can take more. If not, nothing is read or kept for it. */
   isReady(): boolean
   /** Takes changes, in their order. */
   send(changes: TaskRow[]): void
+  /** Takes reminders that have fallen due, in their order. */
+  remind(reminders: ToldReminder[]): void
   /** Shows the client that the connection is alive. */
   beat(): void
   end(): void
@@ -35,15 +40,17 @@ export interface Live {
   isClosed(): boolean
 }
 
-/** In milliseconds: after this time at most, the changes of other processes are read. */
+/** In milliseconds: after this time at most, the changes of other processes and reminders are read. */
 const POLL_INTERVAL = 500
 const BEAT_INTERVAL = 15_000
 /** How many changes of one user a poll reads; it is repeated at once if there are more. */
 const MAX_CHANGES = 500
+/** How many reminders of one user a poll reads; the next one reads more. */
+const MAX_REMINDERS = 500
 
 /**
  * Polls instead of using `listen`/`notify`: that works through any pooler and adds nothing to a write. A poll is one
- * statement for all users who have streams; without streams, there is no poll.
+ * statement for changes and one for reminders, for all users who have streams; without streams, there is no poll.
  */
 export function createLive(
   sql: Sql,
@@ -68,7 +75,7 @@ export function createLive(
       const userIds = [...(isDue ? byUser.keys() : changedUsers)]
       changedUsers.clear()
       if (isDue) polledAt = performance.now()
-      await poll(userIds)
+      await poll(userIds, isDue)
     }
     isRunning = false
     clearInterval(beats)
@@ -82,7 +89,7 @@ export function createLive(
     await promise
     clearTimeout(timer)
   }
-  async function poll(userIds: string[]): Promise<void> {
+  async function poll(userIds: string[], withReminders: boolean): Promise<void> {
     // a listener that comes during the poll may need older changes than the poll reads, so it waits for the next one
     const ready = new Map(userIds.map((id) => [id, listenersOf(id).filter((each) => each.isReady())]))
     for (const [id, listeners] of ready) if (listeners.length === 0) ready.delete(id)
@@ -91,6 +98,8 @@ export function createLive(
       const revisions = [...ready.values()].map((all) => Math.min(...all.map(({ revision }) => revision)))
       const found = await readNews(sql, [...ready.keys()], revisions, MAX_CHANGES)
       for (const news of found) deliver(news, ready.get(news.user_id) ?? [])
+      // after the changes, so that a client knows the task
+      if (withReminders) await pollReminders(ready)
       if (isFailing) log.info('live updates can be read again')
       isFailing = false
     } catch (err) {
@@ -106,6 +115,13 @@ export function createLive(
     for (const listener of listeners) {
       if (isRefused(listener, news.refuse_tokens_until)) listener.end()
       else forward(listener, changes, last?.revision ?? news.revision)
+    }
+  }
+  async function pollReminders(ready: Map<string, Listener[]>): Promise<void> {
+    const known = [...ready.values()].map((all) => Math.min(...all.map(({ told }) => told)))
+    const found = await readTold(sql, [...ready.keys()], known, MAX_REMINDERS)
+    for (const [userId, reminders] of Map.groupBy(found, ({ user_id }) => user_id)) {
+      for (const listener of ready.get(userId) ?? []) remind(listener, reminders)
     }
   }
   function listenersOf(userId: string): Listener[] {
@@ -159,4 +175,11 @@ function forward(listener: Listener, changes: TaskRow[], revision: number): void
   const news = changes.filter((change) => change.revision > listener.revision)
   listener.revision = revision
   listener.send(news)
+}
+
+/** Sends a listener the reminders that it does not have. */
+function remind(listener: Listener, reminders: ToldReminder[]): void {
+  const news = reminders.filter(({ id }) => id > listener.told)
+  listener.told = news.at(-1)?.id ?? listener.told
+  if (news.length > 0) listener.remind(news)
 }

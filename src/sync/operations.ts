@@ -4,6 +4,7 @@ import { OWNER_PROBLEMS } from '../auth/guard'
 import { input } from '../http/input'
 import { operation } from '../http/operation'
 import { problems } from '../http/problems'
+import { Reminder } from '../reminders/model'
 import { OwnerParams } from '../tasks/model'
 import { Change, Changes, ChangesQuery, EventsQuery, EventTicket } from './model'
 
@@ -25,8 +26,7 @@ export const readChanges = {
   }),
 }
 
-/** One event. */
-const Event = {
+const ChangeEvent = {
   type: 'object',
   required: ['id', 'data'],
   properties: {
@@ -35,9 +35,22 @@ const Event = {
   },
 }
 
+const ReminderEvent = {
+  type: 'object',
+  required: ['event', 'data'],
+  properties: {
+    event: { const: 'reminder' },
+    data: { type: 'string', contentMediaType: 'application/json', contentSchema: Reminder },
+  },
+}
+
 /** Typed as text: Elysia trap 24 (docs/elysia.md). */
 const Events = t.Unsafe<string>(
-  t.Any({ mediaTypes: { 'text/event-stream': { type: 'string', itemSchema: Event } } }),
+  t.Any({
+    mediaTypes: {
+      'text/event-stream': { type: 'string', itemSchema: { anyOf: [ChangeEvent, ReminderEvent] } },
+    },
+  }),
 )
 
 export const streamEvents = {
@@ -48,8 +61,9 @@ export const streamEvents = {
     tag,
     summary: 'Follow changes as they happen',
     description:
-      'Server-sent events: each `data` is a change, and its `id` the cursor after it. The stream begins after ' +
-      '`Last-Event-ID` or `since`, or now, and ends when the token expires. A user has at most 20 streams. ' +
+      'Server-sent events: each `data` is a change, and its `id` the cursor after it. An event named `reminder` is a ' +
+      'reminder that has just fallen due, and has no `id`. The stream begins after `Last-Event-ID` or `since`, or ' +
+      'now, and ends when the token expires. A user has at most 20 streams. ' +
       "A browser's `EventSource` sends no token: it gets a `ticket` for each stream.",
     headers: ['Last-Event-ID'],
   }),

@@ -105,12 +105,16 @@ describe('the OpenAPI document', () => {
   test('says what an event of the stream holds', () => {
     const { content } = Object.fromEntries(operations)['GET /api/v1/todos/events']?.responses['200'] ?? {}
     const event = content?.['text/event-stream'] as unknown as {
-      'x-item-schema': { properties: { data: object } }
+      'x-item-schema': { anyOf: { properties: object }[] }
     }
-    expect(event['x-item-schema'].properties.data).toMatchObject({
+    const dataOf = (name: string) => ({
       contentMediaType: 'application/json',
-      contentSchema: { $ref: '#/components/schemas/Change' },
+      contentSchema: { $ref: `#/components/schemas/${name}` },
     })
+    expect(event['x-item-schema'].anyOf.map(({ properties }) => properties)).toMatchObject([
+      { id: {}, data: dataOf('Change') },
+      { event: { enum: ['reminder'] }, data: dataOf('Reminder') },
+    ])
   })
 
   test('has no keyword of our own left in it', () => {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, jest, test } from 'bun:test'
 import postgres from 'postgres'
 import type { Pool } from '../../src/database/pool'
-import type { Sql } from '../../src/database/sql'
+import { nameOf, type Sql } from '../../src/database/sql'
 import { createLive, type Listener, type Live } from '../../src/sync/live'
 import { createLog } from '../../src/telemetry/log'
 import { linesTo } from '../support/app'
@@ -14,13 +14,16 @@ afterEach(() => {
   for (const live of lives.splice(0)) live.close()
 })
 
-/** Live updates that are observed: how many users each poll asks for, and what is logged. */
+/** Live updates that are observed: of how many users each poll reads changes, how many polls read reminders, and what is logged. */
 function watched(intervals: Parameters<typeof createLive>[2]) {
   const polls: number[] = []
+  const reminderPolls: number[] = []
   const logged: string[] = []
   const counting: Sql = (template, ...parameters) => {
-    // the first value is how many changes, the second is the users
-    polls.push((parameters[1] as string[]).length)
+    // the second value has a number for each user
+    const users = (parameters[1] as number[]).length
+    if (nameOf(template) === 'readTold') reminderPolls.push(users)
+    else polls.push(users)
     return database.sql(template, ...parameters)
   }
   const log = createLog({ logLevel: 'info', production: true }, linesTo(logged))
@@ -39,7 +42,7 @@ function watched(intervals: Parameters<typeof createLive>[2]) {
     },
   }
   lives.push(live)
-  return { live, polls, logged }
+  return { live, polls, reminderPolls, logged }
 }
 
 const OFTEN = { pollInterval: 5 }
@@ -49,6 +52,8 @@ const TOLD = { pollInterval: 1e9 }
 interface Stream extends Listener {
   /** The revisions that were sent to it. */
   got: number[]
+  /** The ids of the tasks that it was reminded of. */
+  reminded: number[]
   beats: number
   hasEnded: boolean
 }
@@ -58,11 +63,14 @@ function streamOf(userId: string, methods: Partial<Listener> = {}): Stream {
     userId,
     issuedAt: null,
     revision: 0,
+    told: 0,
     got: [],
+    reminded: [],
     beats: 0,
     hasEnded: false,
     isReady: () => true,
     send: (changes) => void stream.got.push(...changes.map(({ revision }) => revision)),
+    remind: (reminders) => void stream.reminded.push(...reminders.map(({ task_id }) => task_id)),
     beat: () => void stream.beats++,
     end: () => {
       stream.hasEnded = true
@@ -276,6 +284,92 @@ describe('a poll', () => {
   })
 })
 
+describe('reminders', () => {
+  /** Tells so many, as another process would. @returns the id of the last one */
+  async function remind(userId: string, count = 1): Promise<number> {
+    await write(userId)
+    const rows = await sql<{ id: number }[]>`
+      insert into told_reminders (user_id, task_id, due_at, minutes)
+      select user_id, id, now(), n from (select user_id, max(id) as id from tasks where user_id = ${userId} group by 1) as task,
+        generate_series(1, ${count}) as n
+      returning id`
+    return Math.max(...rows.map(({ id }) => id))
+  }
+
+  test('are all sent once and in order, also if there are many', async () => {
+    const { live } = watched(OFTEN)
+    const minutes: number[] = []
+    const ann = streamOf(newUser(), {
+      remind: (reminders) => void minutes.push(...reminders.map((each) => each.minutes)),
+    })
+    const known = streamOf(ann.userId)
+    known.told = (await remind(ann.userId, 1100)) - 1
+    live.listen(ann)
+    live.listen(known)
+    await until(() => minutes.length >= 1100 && known.reminded.length > 0)
+    expect(minutes).toEqual(upTo(1100))
+    expect(known.reminded).toHaveLength(1)
+  })
+
+  test('wait for a stream that takes nothing', async () => {
+    const { live, polls } = watched(OFTEN)
+    let isReady = false
+    const slow = streamOf(newUser(), { isReady: () => isReady })
+    const quick = streamOf(slow.userId)
+    live.listen(slow)
+    live.listen(quick)
+    await remind(slow.userId)
+    await until(() => quick.reminded.length === 1 && polls.length > 5)
+    expect(slow.reminded).toEqual([])
+    isReady = true
+    await until(() => slow.reminded.length > 0)
+    expect([slow.reminded, quick.reminded]).toEqual([quick.reminded, quick.reminded])
+  })
+
+  test('come after the change that made their task', async () => {
+    const { live } = watched(OFTEN)
+    const order: string[] = []
+    const ann = streamOf(newUser(), {
+      send: () => void order.push('task'),
+      remind: () => void order.push('reminder'),
+    })
+    await remind(ann.userId)
+    live.listen(ann)
+    await until(() => order.length === 2)
+    expect(order).toEqual(['task', 'reminder'])
+  })
+
+  test('are read by one statement for all listeners, and only when all are due', async () => {
+    const { live, polls, reminderPolls } = watched(TOLD)
+    const streams = upTo(3).map(() => streamOf(newUser()))
+    for (const stream of streams) live.listen(stream)
+    await until(() => polls.length === 2)
+    for (const { userId } of streams) await write(userId)
+    for (const { userId } of streams) live.changed(userId)
+    await until(() => streams.every(({ got }) => got.length === 1))
+    // the first poll began before the others were there
+    expect(reminderPolls).toEqual([1])
+    const often = watched(OFTEN)
+    for (const stream of streams) often.live.listen(stream)
+    await until(() => often.reminderPolls.length > 5)
+    expect(new Set(often.reminderPolls.slice(1))).toEqual(new Set([3]))
+  })
+
+  test('that could not be read are sent after the outage', async () => {
+    const { live, reminderPolls, logged } = watched(OFTEN)
+    const ann = streamOf(newUser())
+    live.listen(ann)
+    await until(() => reminderPolls.length > 2)
+    await sql`alter table told_reminders rename to away`
+    const before = reminderPolls.length
+    await until(() => reminderPolls.length > before + 5)
+    await sql`alter table away rename to told_reminders`
+    await remind(ann.userId)
+    await until(() => ann.reminded.length === 1 && logged.length === 2)
+    expect(logged.map((line) => JSON.parse(line).level)).toEqual([40, 30])
+  })
+})
+
 test('a stream that begins after the close ends, and costs nothing', async () => {
   const { live, polls } = watched(OFTEN)
   live.close()
@@ -296,6 +390,6 @@ test('an outage is logged at its beginning and its end, and no change is lost', 
   await until(() => polls.length > before + 10)
   await sql`alter table away rename to users`
   await write(ann.userId)
-  await until(() => ann.got.length === 1)
+  await until(() => ann.got.length === 1 && logged.length === 2)
   expect(logged.map((line) => JSON.parse(line).level)).toEqual([40, 30])
 })
