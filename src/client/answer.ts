@@ -1,5 +1,5 @@
 /** What a call takes and gives. */
-import type { Change, Problem as ProblemMembers, StatusOf, Task } from './schemas'
+import type { Change, Problem as ProblemMembers, Reminder, StatusOf, Task } from './schemas'
 
 /** `NO_ANSWER` stands in for an answer that never came, so that a failed call always has a problem to read. */
 interface Statuses extends StatusOf {
@@ -65,5 +65,9 @@ export interface Options<Query = undefined, Header extends string = never> {
   fetch?: RequestInit | undefined
 }
 
-/** Server-sent events: each has a change, and the `id` to go on after it. */
-export type Events = AsyncGenerator<{ id?: string; data: Change }, void, undefined>
+/** A server-sent event: a change, and the `id` to go on after it, or a reminder. */
+type ServerEvent =
+  | { event?: never; id?: string; data: Change }
+  | { event: 'reminder'; id?: never; data: Reminder }
+
+export type Events = AsyncGenerator<ServerEvent, void, undefined>

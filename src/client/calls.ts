@@ -118,8 +118,9 @@ async function* eventsOf({ body }: Response): Events {
   const { readEvents } = await import('./event-stream')
   for await (const events of readEvents(body)) {
     for (const { id, event, data } of events) {
-      // an event with a name is no change
-      if (!event) yield { ...(id !== undefined && { id }), data: JSON.parse(data) }
+      if (event === 'reminder') yield { event, data: JSON.parse(data) }
+      // later servers may send events of other names
+      else if (event === undefined) yield { ...(id !== undefined && { id }), data: JSON.parse(data) }
     }
   }
 }

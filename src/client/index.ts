@@ -35,10 +35,10 @@ export { type BetterAuthClient, betterAuthToken } from './better-auth'
 export { RequestError, unwrap } from './errors'
 export type { StorageName } from './open-storage'
 export type { Page, TaskQuery } from './page'
-export type { Change, Operation, Task, TaskCreate, TaskUpdate, TrashedTask, User } from './schemas'
+export type { Change, Operation, Reminder, Task, TaskCreate, TaskUpdate, TrashedTask, User } from './schemas'
 export type { EndReason, Session, SessionState } from './session-state'
 export type { KeyValueStorage } from './storage'
-export type { Reminder, Sync, SyncOptions, SyncStatus, TaskStore } from './sync-handle'
+export type { Sync, SyncOptions, SyncStatus, TaskStore } from './sync-handle'
 
 /** A call for every route, and what signs users in and keeps tasks up to date. */
 export type Client = Calls & {

@@ -1,6 +1,6 @@
 /** What `sync` gives at once: its code is loaded when it is first called, so that other apps need not load it. */
 import type { RequestError } from './errors'
-import type { Change, Operation, Task } from './schemas'
+import type { Change, Operation, Reminder, Task } from './schemas'
 import type { KeyValueStorage } from './storage'
 
 /** A `Map`, or anything that behaves like one, such as the reactive maps of user interfaces. */
@@ -18,13 +18,6 @@ export interface TaskStore {
  * - `ended`: nothing follows.
  */
 export type SyncStatus = 'connecting' | 'live' | 'offline' | 'ended'
-
-/** A task is due in so many minutes. */
-export interface Reminder {
-  task_id: number
-  due_at: string
-  minutes: number
-}
 
 export interface SyncOptions {
   /**

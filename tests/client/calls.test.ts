@@ -175,6 +175,19 @@ describe('a stream of events', () => {
     expect(seen).toEqual([1, 2, 3].map((id) => ({ id: `c${id}`, data: change(id) })))
   })
 
+  test('gives reminders by their name, and nothing of other names', async () => {
+    const reminder = { task_id: 1, due_at: '2026-01-16T17:00:00.000Z', minutes: 30 }
+    const named = (name: string) => `event: ${name}\ndata: ${JSON.stringify(reminder)}\n\n`
+    const { api } = streamOf(text(1), named('reminder'), named('later'), text(2))
+    const { data } = await api.api.v1.todos.events.get()
+    const seen: unknown[] = []
+    for await (const event of data ?? []) {
+      if (event.event === 'reminder') seen.push(event.data.task_id)
+      else seen.push(event.data.id)
+    }
+    expect(seen).toEqual([1, 1, 2])
+  })
+
   test('is ended by breaking off', async () => {
     const { api, stream } = streamOf(text(1), text(2), text(3))
     const { data } = await api.api.v1.todos.events.get()

@@ -19,6 +19,7 @@ import { openPool } from '../../src/database/pool'
 import { freePort, startEmbedded } from '../../src/embedded/server'
 import { SECRET, testSettings, UNLIMITED } from '../support/app'
 import { testDatabase } from '../support/database'
+import { exampleTask } from '../support/example-task'
 import { followSource } from '../support/follow'
 import { memoryStorage } from '../support/memory-storage'
 import { turns, until } from '../support/time'
@@ -286,6 +287,36 @@ describe('a connection', () => {
     }
     expect(opened).toBe(1)
     stop()
+  })
+
+  test('that brings reminders takes the changes around them, and goes on after the last change', async () => {
+    const reminder = `event: reminder\ndata: {"task_id":1,"due_at":"2026-01-16T17:00:00.000Z","minutes":30}\n\n`
+    const change = (id: number) => `id: after-${id}\ndata: ${JSON.stringify(exampleTask({ id }))}\n\n`
+    // alone, and in one piece with a change
+    const pieces = [reminder, reminder + change(2), change(3) + reminder]
+    const asked: string[] = []
+    const { promise: cameBack, resolve } = Promise.withResolvers<void>()
+    const open = async (since: string) => {
+      asked.push(since)
+      if (asked.length > 1) resolve()
+      return new ReadableStream<Uint8Array>({
+        pull(controller) {
+          const piece = pieces.shift()
+          if (piece === undefined) controller.close()
+          else controller.enqueue(new TextEncoder().encode(piece))
+        },
+      })
+    }
+    const read: ChangeSource['read'] = async (since) => {
+      const changes = since === undefined ? [exampleTask({ id: 1 })] : []
+      return { changes, cursor: since ?? 'after-1', has_more: false }
+    }
+    const store = new Map<number, Task>()
+    const { stop } = followSource(source(open, read), store)
+    await cameBack
+    stop()
+    expect(asked.slice(0, 2)).toEqual(['after-1', 'after-3'])
+    expect([...store.keys()]).toEqual([1, 2, 3])
   })
 
   test('whose first answer never comes is replaced as well', async () => {
