@@ -99,7 +99,7 @@ test('the commands of docs/api.md are answered as it says', async () => {
   const { statuses, output } = await follow(blocksOf(api, 'sh'))
   const tasks = [201, 200]
   const planning = [201, 200]
-  const lists = [200, 200]
+  const pages = [200, 200]
   const batch = [200]
   const lostUpdate = [200, 412]
   const lostAnswer = [201, 201]
@@ -111,7 +111,7 @@ test('the commands of docs/api.md are answered as it says', async () => {
   expect(statuses).toEqual([
     ...tasks,
     ...planning,
-    ...lists,
+    ...pages,
     ...batch,
     ...lostUpdate,
     ...lostAnswer,
