@@ -17,6 +17,8 @@ create table told_reminders (
   constraint told_reminders_told_once unique (user_id, task_id, due_at, minutes)
 );
 
+-- The last id of all users tells streams whether there is anything new.
+create index told_reminders_by_id on told_reminders (id);
 create index told_reminders_by_age on told_reminders (told_at);
 
 comment on table told_reminders is 'Reminders that have fallen due, for a day';

@@ -88,12 +88,12 @@ export interface ToldReminder {
   minutes: number
 }
 
-/** @returns the id of the user's last reminder; 0 if there is none */
-export async function findLastTold(sql: Sql, userId: string): Promise<number> {
+/** @returns the id of the last reminder of all users; 0 if there is none */
+export async function findLastTold(sql: Sql): Promise<number> {
   const { id } = exactlyOne(
     await sql<{ id: number | null }[]>`
       -- findLastTold
-      select max(id) as id from told_reminders where user_id = ${userId}`,
+      select max(id) as id from told_reminders`,
   )
   return id ?? 0
 }

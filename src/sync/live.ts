@@ -2,7 +2,7 @@
 import type { Logger } from 'pino'
 import { isRefused } from '../auth/queries'
 import type { Sql } from '../database/sql'
-import { readTold, type ToldReminder } from '../reminders/queries'
+import { findLastTold, readTold, type ToldReminder } from '../reminders/queries'
 import type { TaskRow } from '../tasks/model'
 import { type News, readNews } from './queries'
 
@@ -13,7 +13,7 @@ export interface Listener {
   issuedAt: number | null
   /** It has every change up to this revision. */
   revision: number
-  /** It has every reminder up to this id. */
+  /** It has every reminder up to this id; ids count the reminders of all users. */
   told: number
   /** Whether it can take more. If not, nothing is read or kept for it. */
   isReady(): boolean
@@ -118,10 +118,18 @@ export function createLive(
     }
   }
   async function pollReminders(ready: Map<string, Listener[]>): Promise<void> {
-    const known = [...ready.values()].map((all) => Math.min(...all.map(({ told }) => told)))
-    const found = await readTold(sql, [...ready.keys()], known, MAX_REMINDERS)
-    for (const [userId, reminders] of Map.groupBy(found, ({ user_id }) => user_id)) {
-      for (const listener of ready.get(userId) ?? []) remind(listener, reminders)
+    // nearly always there is nothing new, and this is all that is asked
+    const last = await findLastTold(sql)
+    const known = new Map([...ready].map(([id, all]) => [id, Math.min(...all.map(({ told }) => told))]))
+    for (const [id, told] of known) if (told >= last) known.delete(id)
+    if (known.size === 0) return
+    const found = await readTold(sql, [...known.keys()], [...known.values()], MAX_REMINDERS)
+    const news = Map.groupBy(found, ({ user_id }) => user_id)
+    for (const userId of known.keys()) {
+      const reminders = news.get(userId) ?? []
+      const read = reminders.at(-1)?.id ?? 0
+      const upTo = reminders.length < MAX_REMINDERS ? Math.max(last, read) : read
+      for (const listener of ready.get(userId) ?? []) remind(listener, reminders, upTo)
     }
   }
   function listenersOf(userId: string): Listener[] {
@@ -177,9 +185,9 @@ function forward(listener: Listener, changes: TaskRow[], revision: number): void
   listener.send(news)
 }
 
-/** Sends a listener the reminders that it does not have. */
-function remind(listener: Listener, reminders: ToldReminder[]): void {
+/** Sends a listener the reminders that it does not have; then it has all up to an id. */
+function remind(listener: Listener, reminders: ToldReminder[], upTo: number): void {
   const news = reminders.filter(({ id }) => id > listener.told)
-  listener.told = news.at(-1)?.id ?? listener.told
+  listener.told = Math.max(listener.told, upTo)
   if (news.length > 0) listener.remind(news)
 }

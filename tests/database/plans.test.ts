@@ -316,7 +316,7 @@ const STATEMENTS: Record<string, Calls> = {
   readNews: { 'of one': readNews(0), 'of some': readNews(20), 'of many': readNews(30) },
   findRemindedTasks: plain((sql) => reminders.findRemindedTasks(sql, 500)),
   tellReminders: plain(tellReminders),
-  findLastTold: plain((sql, { caller }) => reminders.findLastTold(sql, caller.id)),
+  findLastTold: plain((sql) => reminders.findLastTold(sql)),
   readTold: {
     'of one': readTold(0, true),
     'of many': readTold(30, true),

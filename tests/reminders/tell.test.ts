@@ -148,6 +148,16 @@ describe('a reminder', () => {
 })
 
 describe('of several who tell at once', () => {
+  test('one that has read a task before another told of it leaves it as it is', async () => {
+    const id = await createTask(call, newUser(), { ...dueIn(60), reminders: [30, 10] })
+    await pass(sql, id, 31)
+    const task = (await findRemindedTasks(sql, 500)).find((each) => each.id === id) ?? expect.unreachable()
+    await tellAll()
+    const late = { ...task, due_at: task.due_at ?? '', next_at: task.remind_at, minutes: [30] }
+    expect(await tell(sql, [late])).toBe(0)
+    expect([await toldOf(id), await nextOf(id)]).toEqual([[30], 20])
+  })
+
   test('one tells each reminder', async () => {
     const ids = await Promise.all(
       Array.from({ length: 30 }, () => createDue(call, sql, newUser(), { reminders: [30, 45] })),

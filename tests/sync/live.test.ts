@@ -14,16 +14,18 @@ afterEach(() => {
   for (const live of lives.splice(0)) live.close()
 })
 
-/** Live updates that are observed: of how many users each poll reads changes, how many polls read reminders, and what is logged. */
+/** Live updates that are observed: of how many users each poll reads changes, of how many reminders if there are new ones, and what is logged. */
 function watched(intervals: Parameters<typeof createLive>[2]) {
   const polls: number[] = []
   const reminderPolls: number[] = []
+  /** How often it was asked whether there are new reminders. */
+  const asked = { count: 0 }
   const logged: string[] = []
   const counting: Sql = (template, ...parameters) => {
+    if (nameOf(template) === 'findLastTold') asked.count++
     // the second value has a number for each user
-    const users = (parameters[1] as number[]).length
-    if (nameOf(template) === 'readTold') reminderPolls.push(users)
-    else polls.push(users)
+    else if (nameOf(template) === 'readTold') reminderPolls.push((parameters[1] as number[]).length)
+    else polls.push((parameters[1] as number[]).length)
     return database.sql(template, ...parameters)
   }
   const log = createLog({ logLevel: 'info', production: true }, linesTo(logged))
@@ -42,7 +44,7 @@ function watched(intervals: Parameters<typeof createLive>[2]) {
     },
   }
   lives.push(live)
-  return { live, polls, reminderPolls, logged }
+  return { live, polls, reminderPolls, asked, logged }
 }
 
 const OFTEN = { pollInterval: 5 }
@@ -339,30 +341,41 @@ describe('reminders', () => {
     expect(order).toEqual(['task', 'reminder'])
   })
 
-  test('are read by one statement for all listeners, and only when all are due', async () => {
-    const { live, polls, reminderPolls } = watched(TOLD)
-    const streams = upTo(3).map(() => streamOf(newUser()))
+  test('are asked for by one small statement, and read only if there are new ones, for all who are behind', async () => {
+    const first = await remind(newUser())
+    const { live, polls, reminderPolls, asked } = watched(OFTEN)
+    const streams = upTo(20).map(() => streamOf(newUser(), { told: first }))
     for (const stream of streams) live.listen(stream)
-    await until(() => polls.length === 2)
-    for (const { userId } of streams) await write(userId)
-    for (const { userId } of streams) live.changed(userId)
-    await until(() => streams.every(({ got }) => got.length === 1))
-    // the first poll began before the others were there
-    expect(reminderPolls).toEqual([1])
-    const often = watched(OFTEN)
-    for (const stream of streams) often.live.listen(stream)
-    await until(() => often.reminderPolls.length > 5)
-    expect(new Set(often.reminderPolls.slice(1))).toEqual(new Set([3]))
+    await until(() => polls.length > 10)
+    expect(reminderPolls).toEqual([])
+    expect(polls.length - asked.count).toBeLessThanOrEqual(2)
+    const ann = streams[7] ?? expect.unreachable()
+    await remind(ann.userId)
+    await until(() => ann.reminded.length === 1)
+    const before = polls.length
+    await until(() => polls.length > before + 5)
+    expect(reminderPolls).toEqual([20])
+  })
+
+  test('are not asked for when a change is known of', async () => {
+    const { live, polls, asked } = watched(TOLD)
+    const ann = streamOf(newUser())
+    live.listen(ann)
+    await until(() => polls.length === 1)
+    await write(ann.userId)
+    live.changed(ann.userId)
+    await until(() => ann.got.length === 1)
+    expect([polls.length, asked.count]).toEqual([2, 1])
   })
 
   test('that could not be read are sent after the outage', async () => {
-    const { live, reminderPolls, logged } = watched(OFTEN)
+    const { live, asked, logged } = watched(OFTEN)
     const ann = streamOf(newUser())
     live.listen(ann)
-    await until(() => reminderPolls.length > 2)
+    await until(() => asked.count > 2)
     await sql`alter table told_reminders rename to away`
-    const before = reminderPolls.length
-    await until(() => reminderPolls.length > before + 5)
+    const before = asked.count
+    await until(() => asked.count > before + 5)
     await sql`alter table away rename to told_reminders`
     await remind(ann.userId)
     await until(() => ann.reminded.length === 1 && logged.length === 2)
