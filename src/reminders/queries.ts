@@ -60,7 +60,8 @@ export async function tell(sql: Sql, tellings: readonly Telling[]): Promise<numb
         minutes integer[]
       )
       join tasks on tasks.user_id = given.user_id and tasks.id = given.id
-        and tasks.revision = given.revision and tasks.remind_at = given.remind_at
+        -- not with =, or PostgreSQL might go through all tasks of that moment, and at nine there are many
+        and tasks.revision = given.revision and tasks.remind_at is not distinct from given.remind_at
       where turn.is_mine
       for no key update of tasks skip locked
     ), told as (
@@ -88,14 +89,14 @@ export interface ToldReminder {
   minutes: number
 }
 
-/** @returns the id of the last reminder of all users; 0 if there is none */
-export async function findLastTold(sql: Sql): Promise<number> {
+/** @returns the id of the last reminder of all users; the known one if none came after it */
+export async function findLastTold(sql: Sql, known: number): Promise<number> {
   const { id } = exactlyOne(
     await sql<{ id: number | null }[]>`
       -- findLastTold
-      select max(id) as id from told_reminders`,
+      select max(id) as id from told_reminders where id > ${known}`,
   )
-  return id ?? 0
+  return id ?? known
 }
 
 /**

@@ -35,7 +35,7 @@ export function createEventsHandler({ serverState }: Services, live: Live, slots
     if (query.ticket !== undefined && request.headers.has('authorization')) throw invalid(BESIDE_TOKEN)
     if (live.isClosed()) throw new Problem('SHUTTING_DOWN')
     const position = positionOf(caller.id, query.since, request.headers.get('last-event-id'))
-    const [read, told] = await Promise.all([readChanges(sql, caller, position, 0), findLastTold(sql)])
+    const [read, told] = await Promise.all([readChanges(sql, caller, position, 0), findLastTold(sql, 0)])
     refuseLost(caller, read, position)
     const leave = slots.take(caller.id)
     if (leave === undefined) throw new Problem('RATE_LIMITED')

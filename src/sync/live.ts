@@ -118,9 +118,9 @@ export function createLive(
     }
   }
   async function pollReminders(ready: Map<string, Listener[]>): Promise<void> {
-    // nearly always there is nothing new, and this is all that is asked
-    const last = await findLastTold(sql)
     const known = new Map([...ready].map(([id, all]) => [id, Math.min(...all.map(({ told }) => told))]))
+    // nearly always there is nothing new, and this is all that is asked
+    const last = await findLastTold(sql, Math.min(...known.values()))
     for (const [id, told] of known) if (told >= last) known.delete(id)
     if (known.size === 0) return
     const found = await readTold(sql, [...known.keys()], [...known.values()], MAX_REMINDERS)

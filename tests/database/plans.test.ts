@@ -316,7 +316,10 @@ const STATEMENTS: Record<string, Calls> = {
   readNews: { 'of one': readNews(0), 'of some': readNews(20), 'of many': readNews(30) },
   findRemindedTasks: plain((sql) => reminders.findRemindedTasks(sql, 500)),
   tellReminders: plain(tellReminders),
-  findLastTold: plain((sql) => reminders.findLastTold(sql)),
+  findLastTold: {
+    'at first': (sql) => reminders.findLastTold(sql, 0),
+    'nothing new': (sql) => reminders.findLastTold(sql, Number.MAX_SAFE_INTEGER),
+  },
   readTold: {
     'of one': readTold(0, true),
     'of many': readTold(30, true),
