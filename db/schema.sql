@@ -1,5 +1,7 @@
 -- Made by `bun run db:schema`. Do not edit: write a migration.
--- The newest migration: 20261210000004_fold_present_tasks.sql
+-- The newest migration: 20261210000005_create_told_reminders.sql
+
+SET check_function_bodies = off;
 
 CREATE TYPE repeat_anchor AS ENUM ('due', 'completion');
 
@@ -209,6 +211,8 @@ CREATE OR REPLACE FUNCTION public.forget_tasks()
  LANGUAGE plpgsql
 AS $function$
 begin
+  delete from told_reminders using gone
+  where told_reminders.user_id = gone.user_id and told_reminders.task_id = gone.id;
   delete from task_tags using gone
   where gone.tags <> '{}' and task_tags.user_id = gone.user_id and task_tags.task_id = gone.id;
   update tasks set parent_id = null from gone
@@ -310,6 +314,24 @@ COMMENT ON COLUMN public.tasks.overdue_at IS 'due_at, or the end of due_date in 
 COMMENT ON COLUMN public.tasks.remind_at IS 'When the next reminder falls due';
 COMMENT ON COLUMN public.tasks.revision IS 'users.revision when this row last changed';
 
+CREATE TABLE told_reminders (
+  user_id text NOT NULL,
+  id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  task_id bigint NOT NULL,
+  due_at timestamp(3) with time zone NOT NULL,
+  minutes integer NOT NULL,
+  told_at timestamp(3) with time zone NOT NULL DEFAULT now(),
+  CONSTRAINT told_reminders_pkey PRIMARY KEY (user_id, id),
+  CONSTRAINT told_reminders_told_once UNIQUE (user_id, task_id, due_at, minutes)
+);
+
+CREATE INDEX told_reminders_by_age ON told_reminders USING btree (told_at);
+CREATE INDEX told_reminders_by_id ON told_reminders USING btree (id);
+
+COMMENT ON TABLE public.told_reminders IS 'Reminders that have fallen due, for a day';
+COMMENT ON COLUMN public.told_reminders.due_at IS 'The task''s due moment; of a day without a time, its beginning';
+COMMENT ON COLUMN public.told_reminders.minutes IS 'How long before the due moment the reminder fell due';
+
 CREATE OR REPLACE FUNCTION public.end_sessions(account_id text, kept_session_id uuid)
  RETURNS bigint
  LANGUAGE sql
@@ -323,73 +345,56 @@ BEGIN ATOMIC
     FROM ended;
 END;
 
+CREATE OR REPLACE FUNCTION public.find_tasks(owner text, filter json)
+ RETURNS SETOF tasks
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+AS $function$
+  select tasks.*
+  from (
+    select *, array(
+      select '%' || regexp_replace(fold(word), '([\\%_])', '\\\1', 'g') || '%' from unnest(words) as word
+    ) as patterns, array(
+      -- all tasks of a user have the same spelling of a tag
+      select coalesce(
+        -- ordered, so that the planner takes the index even if it expects many
+        (select name from task_tags where user_id = owner and key = tag_key(tag) order by user_id, key, task_id limit 1),
+        tag
+      )
+      from unnest(tags) as tag
+    ) as spelled
+    from json_to_record(filter) as given (
+      completed boolean, priorities text[], tags text[], list_id bigint, in_inbox boolean, parent_id bigint,
+      is_no_step boolean, due_from date, due_to date, has_due_date boolean, overdue boolean, updated_from timestamptz,
+      words text[]
+    )
+    -- so that this is worked out once, and not for each task
+    offset 0
+  ) as wanted
+  join tasks on tasks.user_id = owner and tasks.deleted_at is null
+  where (wanted.completed is null or tasks.completed = wanted.completed)
+    and (wanted.priorities is null or coalesce(tasks.priority::text, 'none') = any (wanted.priorities))
+    and (wanted.tags is null or tasks.tags @> wanted.spelled)
+    and (wanted.list_id is null or tasks.list_id = wanted.list_id)
+    and (wanted.in_inbox is null or tasks.list_id is null)
+    and (wanted.parent_id is null or tasks.parent_id = wanted.parent_id)
+    and (wanted.is_no_step is null or tasks.parent_id is null)
+    and (wanted.due_from is null or tasks.due_date >= wanted.due_from)
+    and (wanted.due_to is null or tasks.due_date <= wanted.due_to)
+    and (wanted.has_due_date is null or (tasks.due_date is not null) = wanted.has_due_date)
+    and (wanted.overdue is null
+      or wanted.overdue = (not tasks.completed and tasks.overdue_at is not null and tasks.overdue_at <= now()))
+    and (wanted.updated_from is null or tasks.updated_at >= wanted.updated_from)
+    and (wanted.words is null or coalesce(
+      tasks.folded, lower(concat_ws(e'\n', tasks.title, tasks.description) collate "C")
+    ) like all (wanted.patterns))
+$function$;
+
 CREATE OR REPLACE FUNCTION public.fold(content text)
  RETURNS text
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE STRICT
 RETURN NORMALIZE(replace(replace(replace(translate(lower((regexp_replace((NORMALIZE(content, NFKD) COLLATE "C"), '[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c7\u064b-\u065f\u0670]+'::text, ''::text, 'g'::text) COLLATE "und-x-icu")), 'ςıøđłħŧ'::text, 'σiodlht'::text), 'ß'::text, 'ss'::text), 'æ'::text, 'ae'::text), 'œ'::text, 'oe'::text), NFC);
-
-CREATE OR REPLACE FUNCTION public.find_tasks(owner text, filter json)
- RETURNS SETOF tasks
- LANGUAGE sql
- STABLE PARALLEL SAFE
-BEGIN ATOMIC
- SELECT tasks.user_id,
-     tasks.id,
-     tasks.title,
-     tasks.description,
-     tasks.completed,
-     tasks.created_at,
-     tasks.updated_at,
-     tasks.revision,
-     tasks.deleted_at,
-     tasks.ended,
-     tasks.completed_at,
-     tasks.priority,
-     tasks.due_date,
-     tasks.due_time,
-     tasks.time_zone,
-     tasks.due_at,
-     tasks.overdue_at,
-     tasks.reminders,
-     tasks.remind_at,
-     tasks.repeat,
-     tasks.repeat_from,
-     tasks.next_id,
-     tasks.tags,
-     tasks.list_id,
-     tasks.parent_id,
-     tasks.has_steps,
-     tasks.deleted_with_parent,
-     tasks."position",
-     tasks.folded
-    FROM (( SELECT given.completed,
-             given.priorities,
-             given.tags,
-             given.list_id,
-             given.in_inbox,
-             given.parent_id,
-             given.is_no_step,
-             given.due_from,
-             given.due_to,
-             given.has_due_date,
-             given.overdue,
-             given.updated_from,
-             given.words,
-             ARRAY( SELECT (('%'::text || regexp_replace(fold(word.word), '([\\%_])'::text, '\\\1'::text, 'g'::text)) || '%'::text)
-                    FROM unnest(given.words) word(word)) AS patterns,
-             ARRAY( SELECT COALESCE(( SELECT task_tags.name
-                            FROM task_tags
-                           WHERE ((task_tags.user_id = find_tasks.owner) AND (task_tags.key = tag_key(tag.tag)))
-                           ORDER BY task_tags.user_id, task_tags.key, task_tags.task_id
-                          LIMIT 1), tag.tag) AS "coalesce"
-                    FROM unnest(given.tags) tag(tag)) AS spelled
-            FROM json_to_record(find_tasks.filter) given(completed boolean, priorities text[], tags text[], list_id bigint, in_inbox boolean, parent_id bigint, is_no_step boolean, due_from date, due_to date, has_due_date boolean, overdue boolean, updated_from timestamp with time zone, words text[])
-          OFFSET 0) wanted
-      JOIN tasks ON (((tasks.user_id = find_tasks.owner) AND (tasks.deleted_at IS NULL))))
-   WHERE (((wanted.completed IS NULL) OR (tasks.completed = wanted.completed)) AND ((wanted.priorities IS NULL) OR (COALESCE((tasks.priority)::text, 'none'::text) = ANY (wanted.priorities))) AND ((wanted.tags IS NULL) OR (tasks.tags @> wanted.spelled)) AND ((wanted.list_id IS NULL) OR (tasks.list_id = wanted.list_id)) AND ((wanted.in_inbox IS NULL) OR (tasks.list_id IS NULL)) AND ((wanted.parent_id IS NULL) OR (tasks.parent_id = wanted.parent_id)) AND ((wanted.is_no_step IS NULL) OR (tasks.parent_id IS NULL)) AND ((wanted.due_from IS NULL) OR (tasks.due_date >= wanted.due_from)) AND ((wanted.due_to IS NULL) OR (tasks.due_date <= wanted.due_to)) AND ((wanted.has_due_date IS NULL) OR ((tasks.due_date IS NOT NULL) = wanted.has_due_date)) AND ((wanted.overdue IS NULL) OR (wanted.overdue = ((NOT tasks.completed) AND (tasks.overdue_at IS NOT NULL) AND (tasks.overdue_at <= now())))) AND ((wanted.updated_from IS NULL) OR (tasks.updated_at >= wanted.updated_from)) AND ((wanted.words IS NULL) OR (COALESCE(tasks.folded, lower((concat_ws('
-'::text, tasks.title, tasks.description) COLLATE "C"))) ~~ ALL (wanted.patterns))));
-END;
 
 CREATE OR REPLACE FUNCTION public.position_of("position" text, id bigint)
  RETURNS text

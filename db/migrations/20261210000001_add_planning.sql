@@ -223,9 +223,10 @@ create trigger tasks_complete_changed_row before update on tasks
 
 -- The tasks in the lists that a filter finds; a member of the filter that is null or left out finds all. One place, so that
 -- pages and counts agree.
+-- Its body is text, which is read anew when a column has been added to `tasks`.
 create function find_tasks(owner text, filter json) returns setof tasks
   language sql stable parallel safe
-begin atomic
+as $$
   select tasks.*
   from (
     select *, array(
@@ -263,8 +264,8 @@ begin atomic
     and (wanted.updated_from is null or tasks.updated_at >= wanted.updated_from)
     and (wanted.words is null or coalesce(
       tasks.folded, lower(concat_ws(e'\n', tasks.title, tasks.description) collate "C")
-    ) like all (wanted.patterns));
-end;
+    ) like all (wanted.patterns))
+$$;
 
 -- migrate:down
 

@@ -1,7 +1,7 @@
 -- migrate:up
 
--- The reminders that have fallen due, for a day. Here alone a reminder is told: who passes it on reads this table. Making the
--- foreign key holds up writes to `tasks` for a moment, and no reads.
+-- The reminders that have fallen due, for a day. Here alone a reminder is told: what passes it on reads this table. It has no
+-- foreign key: rows end with their task by the trigger of `tasks`, which looks for those of many tasks at once.
 create table told_reminders (
   user_id text not null,
   -- Ascends in the order in which rows become visible: they are inserted by one statement at a time.
@@ -11,8 +11,6 @@ create table told_reminders (
   minutes integer not null,
   told_at timestamptz(3) not null default now(),
   constraint told_reminders_pkey primary key (user_id, id),
-  -- To tasks and not to users: telling locks tasks alone, so it cannot be in the way of a user who is being deleted.
-  constraint told_reminders_task_id_fkey foreign key (user_id, task_id) references tasks (user_id, id) on delete cascade,
   -- A request that read the task before the reminder was told may write the old tasks.remind_at again.
   constraint told_reminders_told_once unique (user_id, task_id, due_at, minutes)
 );
@@ -25,6 +23,26 @@ comment on table told_reminders is 'Reminders that have fallen due, for a day';
 comment on column told_reminders.due_at is 'The task''s due moment; of a day without a time, its beginning';
 comment on column told_reminders.minutes is 'How long before the due moment the reminder fell due';
 
+create or replace function forget_tasks() returns trigger language plpgsql as $$
+begin
+  delete from told_reminders using gone
+  where told_reminders.user_id = gone.user_id and told_reminders.task_id = gone.id;
+  delete from task_tags using gone
+  where gone.tags <> '{}' and task_tags.user_id = gone.user_id and task_tags.task_id = gone.id;
+  update tasks set parent_id = null from gone
+  where gone.has_steps and tasks.user_id = gone.user_id and tasks.parent_id = gone.id;
+  return null;
+end $$;
+
 -- migrate:down
+
+create or replace function forget_tasks() returns trigger language plpgsql as $$
+begin
+  delete from task_tags using gone
+  where gone.tags <> '{}' and task_tags.user_id = gone.user_id and task_tags.task_id = gone.id;
+  update tasks set parent_id = null from gone
+  where gone.has_steps and tasks.user_id = gone.user_id and tasks.parent_id = gone.id;
+  return null;
+end $$;
 
 drop table told_reminders;

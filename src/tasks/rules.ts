@@ -174,10 +174,13 @@ export async function move(draft: Draft, id: number, target: Move, ifMatch: Revi
   return writeTask(draft, task, { position })
 }
 
+/** After every position. */
+const LAST = '~'
+
 /** @returns the positions between which the target is */
 async function findGap(draft: Draft, id: number, target: Move): Promise<[low: string | null, high: string]> {
   if ('to' in target) {
-    const { previous, next, end } = await neighboursOf(draft, id, target.to === 'first' ? '' : '~')
+    const { previous, next, end } = await neighboursOf(draft, id, target.to === 'first' ? '' : LAST)
     return target.to === 'first' ? [null, next ?? end] : [previous, end]
   }
   const pointer = 'after' in target ? 'after' : 'before'
@@ -201,12 +204,15 @@ async function neighboursOf(draft: Draft, id: number, place: string) {
   for (const position of [found.previous_position, found.next_position]) if (position) places.push(position)
   for (const each of [found.previous_id, found.next_id]) if (each !== null) places.push(positionOf(each))
   places.sort(byBytes)
-  const newest = Math.max(found.newest ?? 0, ...draft.tasks.keys())
-  return {
-    previous: places.findLast((each) => each < place) ?? null,
-    next: places.find((each) => each > place),
-    end: positionOf(newest + 1),
-  }
+  const previous = places.findLast((each) => each < place) ?? null
+  // the places of tasks that have been purged may be those of others now
+  const ids = [
+    found.newest ?? 0,
+    ...draft.tasks.keys(),
+    idUpTo(previous ?? ''),
+    ...(place === LAST ? [] : [last]),
+  ]
+  return { previous, next: places.find((each) => each > place), end: positionOf(Math.max(...ids) + 1) }
 }
 
 function byBytes(one: string, other: string): number {
