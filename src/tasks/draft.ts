@@ -62,19 +62,16 @@ export async function saveDraftOnce<Answer>(
   { ids, work }: Saving<Answer>,
   idempotency: IdempotencyKey | undefined,
 ): Promise<Answer | undefined> {
-  // in turn, because of drafts of one user at once only one can be written
-  return inTurn(caller.id, async () => {
-    for (;;) {
-      const draft = await openDraft(sql, caller, ids)
-      const answer = await work(draft)
-      if (draft.written.size === 0) return answer
-      const { expected, revision, written, tasks } = draft
-      const rows = [...written].flatMap((id) => tasks.get(id) ?? [])
-      const stored = idempotency ? JSON.stringify(answer) : null
-      const result = await writeDraft(sql, caller, { expected, revision, rows, idempotency, answer: stored })
-      if (result === 'written') return answer
-      if (result === 'key used') return undefined
-    }
+  return untilWritten(caller.id, async () => {
+    const draft = await openDraft(sql, caller, ids)
+    const answer = await work(draft)
+    if (draft.written.size === 0) return answer
+    const { expected, revision, written, tasks } = draft
+    const rows = [...written].flatMap((id) => tasks.get(id) ?? [])
+    const stored = idempotency ? JSON.stringify(answer) : null
+    const result = await writeDraft(sql, caller, { expected, revision, rows, idempotency, answer: stored })
+    if (result === 'written') return answer
+    return result === 'key used' ? undefined : result
   })
 }
 
@@ -98,7 +95,7 @@ export function untilWritten<Answer>(
   })
 }
 
-/** Runs one work of a user after the other. */
+/** Runs one work of a user after the other: of several at once only one could be written. */
 function inTurn<T>(owner: string, work: () => Promise<T>): Promise<T> {
   const before = turns.get(owner) ?? Promise.resolve()
   const mine = before.then(work, work)
