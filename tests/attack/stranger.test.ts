@@ -49,10 +49,27 @@ const ann = await signUp('ann')
 const asAnn = (method: string, path: string, body?: unknown, headers = {}) =>
   call(method, path, { headers: { ...bearer(ann), ...headers }, body })
 const KEY = 'key-of-ann'
-const kept = (await asAnn('POST', TODOS, { title: 'title of ann', description: 'description of ann' })).body
+const TAG = 'tag of ann'
+await sql`
+  insert into lists (user_id, name, created_at, updated_at, revision) values (${ann.id}, 'list of ann', now(), now(), 1)`
+const [list] = await sql<{ id: number }[]>`select id from lists where user_id = ${ann.id}`
+const kept = (
+  await asAnn('POST', TODOS, {
+    title: 'title of ann',
+    description: 'description of ann',
+    tags: [TAG],
+    list_id: list?.id,
+    due_date: '2026-01-16',
+    due_time: '18:00',
+    time_zone: 'Europe/Berlin',
+    reminders: [30],
+    repeat: 'FREQ=DAILY',
+  })
+).body
+const step = (await asAnn('POST', TODOS, { title: 'step title of ann', parent_id: kept.id })).body
 const keyed = (await asAnn('POST', TODOS, { title: 'keyed title of ann' }, { 'idempotency-key': KEY })).body
 const trashed = (await asAnn('POST', TODOS, { title: 'trashed title of ann' })).body
-await asAnn('POST', TODOS, { title: 'last title of ann', completed: true, tags: ['tag of ann'] })
+await asAnn('POST', TODOS, { title: 'last title of ann', completed: true, tags: [TAG] })
 for (const id of [trashed.id, keyed.id]) await asAnn('DELETE', `${TODOS}/${id}`)
 await asAnn('POST', `${TODOS}/events/ticket`)
 const cursorIn = ({ headers }: Answer) => /cursor=([^&>]+)/.exec(headers.get('link') ?? '')?.[1] ?? ''
@@ -68,26 +85,29 @@ for (const operation of openApi.operations.filter(makes)) {
   await asAnn(operation.method, pathOf(operation, { user_id: 'me' }), openApi.bodyOf(operation))
 }
 
-await numberFrom(sql, 1)
+// far from the numbers in samples too, which are to name nothing
+await numberFrom(sql, 1000001)
 const bob = await signUp('bob')
-let bobs = await leaveBobOneTask()
+let bobs: { id: number }
+await leaveBobOneTask()
 
-async function leaveBobOneTask() {
+async function leaveBobOneTask(): Promise<void> {
   await forgetOwned(sql, bob.id)
-  return (await call('POST', TODOS, { headers: bearer(bob), body: { title: 'of bob' } })).body
+  bobs = (await call('POST', TODOS, { headers: bearer(bob), body: { title: 'of bob' } })).body
 }
 
 // a user who signed up, and what bob has written with ann's words, must not be taken for hers
 afterEach(async () => {
   await sql`delete from users where id not in (${ann.id}, ${bob.id})`
-  bobs = await leaveBobOneTask()
+  await leaveBobOneTask()
   await sql`update accounts set name = 'name of bob' where user_id = ${bob.id}`
 })
 
 /** What names something of ann's, by what it names; and beside each what names nothing at all. */
-const TASKS = [kept.id, trashed.id, keyed.id].map(String)
+const TASKS = [kept.id, trashed.id, keyed.id, step.id].map(String)
 const NAMED = {
-  ids: [...TASKS, ...ann.sessions, ann.id, ann.email, 'tag of ann'],
+  ids: [...TASKS, ...ann.sessions, ann.id, ann.email, TAG],
+  words: ['title of ann'],
   cursors: CURSORS,
   tags: [`"${kept.revision}"`, `W/"${kept.revision}-array"`, '*'],
   keys: [KEY],
@@ -99,11 +119,15 @@ const NOTHING: Record<string, string> = {
   [ann.id]: '00000000-0000-7000-8000-000000000000',
   [ann.email]: 'nobody.who.is.known@example.com',
   [KEY]: 'key-of-nobody',
-  'tag of ann': 'tag of nobody',
+  [TAG]: 'tag of nobody',
+  'title of ann': 'title of nobody',
 }
 
 /** Whatever of hers could be in an answer to somebody else. */
 const MARKERS = [...NAMED.ids, ...CURSORS, ann.refreshToken, ann.token, 'of ann', KEY]
+
+/** Stands for the number of bob's task. */
+const BOBS = 4242424242
 
 interface Try {
   path: string
@@ -137,22 +161,43 @@ function triesOf(operation: Operation): Try[] {
   const inQuery = of('query')
     .filter(({ schema }) => schema.enum === undefined)
     .flatMap(({ name }) =>
-      [...CURSORS, ...NAMED.ids].map((value) => `${own}?${name}=${encodeURIComponent(value)}`),
+      [...CURSORS, ...NAMED.ids, ...NAMED.words].map(
+        (value) => `${own}?${name}=${encodeURIComponent(value)}`,
+      ),
     )
   const inHeaders = of('header').flatMap(({ name }) =>
     [...NAMED.tags, ...NAMED.keys, ...CURSORS].map((value) => ({ [name]: value })),
   )
   const inBody = openApi.fieldsOf(operation).flatMap(([name]) =>
-    [kept.id, ann.sessions[0], ann.id, ann.email, ann.password].map((value) => ({
+    [kept.id, ann.sessions[0], ann.id, ann.email, ann.password, [TAG]].map((value) => ({
       ...(sample as object),
       [name]: value,
     })),
   )
+  const inForms = openApi.bodiesOf(operation).flatMap(withNumbers)
+  const ofBob = pathOf(operation, { user_id: 'me', id: String(BOBS) })
   return [
     ...[...paths, ...inQuery].map((path) => ({ path, headers: {}, body: sample })),
     ...paths.flatMap((path) => inHeaders.map((headers) => ({ path, headers, body: sample }))),
-    ...inBody.map((each) => ({ path: own, headers: {}, body: each })),
+    ...[...inBody, ...inForms].map((body) => ({ path: ofBob, headers: {}, body })),
   ]
+}
+
+/** The same body with ann's numbers in it: each in each place of a number. What else is an id is of bob's task. */
+function withNumbers(body: unknown): unknown[] {
+  const withNumber = (place: number, number: number) => {
+    let passed = 0
+    const changed = JSON.parse(JSON.stringify(body), (name, value) => {
+      if (!Number.isInteger(value)) return value
+      if (passed++ === place) return number
+      return name === 'id' ? BOBS : value
+    })
+    return { changed, count: passed }
+  }
+  const places = [...Array(withNumber(-1, 0).count).keys()]
+  return places.flatMap((place) =>
+    [kept.id, trashed.id, step.id].map((number) => withNumber(place, number).changed),
+  )
 }
 
 /** Every way to put ann's ids into the path; the first has bob for the owner. */
@@ -185,13 +230,18 @@ function replaced(text: string): string {
   )
 }
 
-const send = (method: string, { path, headers, body }: Try) =>
-  call(method, path, { headers: { ...bearer(bob), ...headers }, body })
+function send(method: string, { path, headers, body }: Try) {
+  const ofBob = (text: string) => text.replaceAll(String(BOBS), String(bobs.id))
+  return call(method, ofBob(path), {
+    headers: { ...bearer(bob), ...headers },
+    body: body && ofBob(JSON.stringify(body)),
+  })
+}
 
-/** What an answer tells; when and about which request is left out, and of a success, whose it is. */
+/** What an answer tells; when and about which request is left out, and what bob has himself. */
 function told({ status, body }: Answer) {
   if (status < 400) return { status }
-  const { request_id: _, ...problem } = body
+  const { request_id: _, current: __, ...problem } = body
   return { status, ...problem }
 }
 
@@ -205,7 +255,7 @@ test('ann has something of every kind', async () => {
   const rows = await rowsOfOthers()
   const tables = new Set(rows.map((row) => row.split(' ')[0]))
   const owned = await ownedTables(sql)
-  expect(owned).toEqual(expect.arrayContaining(['tasks', 'idempotency_keys']))
+  expect(owned).toEqual(expect.arrayContaining(['tasks', 'lists', 'task_tags', 'idempotency_keys']))
   for (const table of [...owned, 'users', 'accounts', 'sessions', 'refresh_tokens']) {
     expect(tables).toContain(table)
   }
@@ -213,6 +263,11 @@ test('ann has something of every kind', async () => {
 
 /** The answer tells anybody that an address is taken. */
 const TELLS = new Set(['register'])
+
+/** Whether it leaves behind what could change a later answer. */
+function leaves(operation: Operation): boolean {
+  return makes(operation) || operation.parameters.some(({ name }) => name === 'Idempotency-Key')
+}
 
 /** What one of them leaves behind, no other can see: nobody finds a key, a task or a name in another's request. */
 const together = pLimit(4)
@@ -232,9 +287,9 @@ async function probe(operation: Operation, each: Try): Promise<void> {
     label,
   ).toEqual([])
   if (TELLS.has(operationId)) return
-  if (makes(operation)) await forgetOwned(sql, bob.id)
+  if (leaves(operation)) await leaveBobOneTask()
   expect(told(await send(method, aboutNothing(each))), label).toEqual(told(answer))
-  if (makes(operation)) await forgetOwned(sql, bob.id)
+  if (leaves(operation)) await leaveBobOneTask()
 }
 
 describe.each(openApi.operations)('$method $path by a stranger', (operation) => {
@@ -243,7 +298,7 @@ describe.each(openApi.operations)('$method $path by a stranger', (operation) => 
 
   test('reads and changes nothing of ann’s, and cannot tell it from what is not there', async () => {
     const before = await rowsOfOthers()
-    await (makes(operation) ? alone : together).map(tries, (each) => probe(operation, each))
+    await (leaves(operation) ? alone : together).map(tries, (each) => probe(operation, each))
     const after = await rowsOfOthers()
     // who signs up is neither bob nor ann
     expect(TELLS.has(operation.operationId) ? after.filter((row) => before.includes(row)) : after).toEqual(
@@ -270,6 +325,23 @@ describe('what is ann’s alone', () => {
       const answer = await call('POST', `${AUTH}/refresh`, { body: { refresh_token: token } })
       expect(answer).toMatchObject({ status: 401, body: { error_code: 'TOKEN_INVALID' } })
     }
+  })
+
+  test('is how she spells a tag', async () => {
+    const tags = [TAG.toUpperCase()]
+    const made = await call('POST', TODOS, { headers: bearer(bob), body: { title: 'x', tags } })
+    expect(made.body.tags).toEqual(tags)
+    const found = await call('GET', `${TODOS}?tag=${encodeURIComponent(TAG)}`, { headers: bearer(bob) })
+    expect(found.body).toEqual([made.body])
+  })
+
+  test('is the order of her tasks: bob’s first place is not before hers', async () => {
+    const before = await rowsOfOthers()
+    const path = `${TODOS}/${bobs.id}/move`
+    const moved = await call('POST', path, { headers: bearer(bob), body: { to: 'last' } })
+    // as if bob’s task were the only one
+    expect(moved.body.position < `p${String(kept.id).padStart(16, '0')}`).toBe(true)
+    expect(await rowsOfOthers()).toEqual(before)
   })
 
   test('are her changes: bob hears of his own only', async () => {

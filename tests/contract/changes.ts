@@ -129,12 +129,18 @@ function change<T>(
   return values.map((value) => ({ name, apply: (draft) => apply(draft, value) }))
 }
 
+/** Whether it can be sent again safely, with a key. */
+export function hasKey({ parameters }: Operation): boolean {
+  return parameters.some(({ name }) => name === KEY)
+}
+
 /** Those that the operation has a place for. */
 export function changesTo(contract: Contract, operation: Operation): Arbitrary<Change> {
   const rules = fc.constantFrom(...rulesOf(contract, operation))
   return fc.oneof(
     { arbitrary: rules, weight: 6 },
     ...ofAll,
+    hasKey(operation) ? { arbitrary: sentAgainWithKey, weight: 4 } : sentAgain,
     ...(operation.needsToken ? ofTokens : []),
     ...(operation.parameters.some((each) => each.in === 'path') ? ofPaths : []),
     ...(operation.parameters.some((each) => each.in === 'query') ? ofQueries(operation) : []),
@@ -161,13 +167,18 @@ const ofAll: Arbitrary<Change>[] = [
   change('a slash at the end', fc.constant(null), (draft) => {
     draft.suffix = '/'
   }),
-  change('sent again', fc.uuid(), (draft, key) => {
-    draft.times = 2
-    if (draft.operation.parameters.some(({ name }) => name === 'Idempotency-Key')) {
-      draft.headers['Idempotency-Key'] = key
-    }
-  }),
 ]
+
+const SENT_AGAIN = 'sent again'
+const KEY = 'Idempotency-Key'
+const sentAgain = change(SENT_AGAIN, fc.constant(null), (draft) => {
+  draft.times = 2
+})
+/** Whose second answer is the first one again. */
+const sentAgainWithKey = change(SENT_AGAIN, fc.uuid(), (draft, key) => {
+  draft.times = 2
+  draft.headers[KEY] = key
+})
 
 const ofTokens: Arbitrary<Change>[] = [
   change('no token', fc.constant(null), (draft) => {

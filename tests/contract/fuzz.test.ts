@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import pLimit from 'p-limit'
 import { type Answer, testApp, toAnswer } from '../support/app'
 import { type Operation, readDocument } from '../support/openapi'
-import { changesTo } from './changes'
+import { changesTo, hasKey } from './changes'
 import { Contract } from './contract'
 import { type Draft, flawsOf, type Plan, plansFor, show, toDraft, toRequest } from './drafts'
 import { rulesOf } from './rules'
@@ -31,9 +31,8 @@ const WEIGHTS: Record<string, number> = {
   logout: 2,
   endSession: 6,
   endOtherSessions: 2,
-  createTask: 24,
-  createTaskOfUser: 24,
 }
+const WEIGHT_WITH_KEY = 24
 
 /** Something that the document does not promise. */
 interface Fault {
@@ -75,8 +74,8 @@ function plansOfRules(operation: Operation): Plan[] {
   )
 }
 
-function weightOf({ operationId }: Operation): number {
-  return WEIGHTS[operationId] ?? USUAL_WEIGHT
+function weightOf(operation: Operation): number {
+  return WEIGHTS[operation.operationId] ?? (hasKey(operation) ? WEIGHT_WITH_KEY : USUAL_WEIGHT)
 }
 
 function plansOf(operation: Operation) {
