@@ -269,6 +269,13 @@ test('a moment may have an offset, and any year', async () => {
   expect(await walk(as, { updated_from: '9999-12-31T23:59:59-12:00' })).toHaveLength(0)
 })
 
+test('due days are sorted up to the last one', async () => {
+  const as = crypto.randomUUID()
+  for (const due_date of ['9999-12-31', '1900-01-01', '5980-04-01'])
+    await create(as, { due_date, title: due_date })
+  expect(await titlesOf(as, { sort: 'due' })).toEqual(['1900-01-01', '5980-04-01', '9999-12-31'])
+})
+
 test('a cursor belongs to its filter and its order', async () => {
   const { as } = await filled
   const first = await call('GET', `${TODOS}?sort=due&priority=high&limit=2`, { as })
