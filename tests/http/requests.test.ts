@@ -186,7 +186,7 @@ describe('over the network', () => {
       route: `${TODOS}/events`,
       status: 200,
       user: 'kim',
-      statements: [{ name: 'readChanges' }],
+      statements: [{ name: 'findLastTold' }, { name: 'readChanges' }],
     })
     connection.destroy()
     await told('GET', '/health')

@@ -310,9 +310,11 @@ describe('of a deleted user', () => {
     const as = newUser()
     const first = await post({ as })
     await call('DELETE', '/api/v1/users/me', { as })
+    // as if all of this happened within a second: a token that is issued in the next one is newer than the deletion
+    await sql`update users set refuse_tokens_until = refuse_tokens_until + interval '1 hour' where id = ${as}`
     expect([await post({ as })].map(({ status, replayed }) => [status, replayed])).toEqual([[401, null]])
     // as if the token had been issued after the deletion
-    await sql`update users set refuse_tokens_until = refuse_tokens_until - interval '1 hour' where id = ${as}`
+    await sql`update users set refuse_tokens_until = refuse_tokens_until - interval '2 hours' where id = ${as}`
     const second = await post({ as })
     expect(second).toMatchObject({ status: 201, replayed: null })
     expect(idOf(second)).not.toBe(idOf(first))

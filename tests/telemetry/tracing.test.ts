@@ -162,7 +162,7 @@ describe('a request', () => {
     const answer = await sharedApp.call(`${TODOS}/events`, { as: 'ann', headers })
     const { request, statements } = await arrived(id)
     expect(request).toMatchObject({ name: `GET ${TODOS}/events`, status: { code: UNSET } })
-    expect(namesOf(statements)).toEqual(['readChanges'])
+    expect(namesOf(statements)).toEqual(['findLastTold', 'readChanges'])
     await answer.body?.cancel()
   })
 
