@@ -174,14 +174,13 @@ export async function move(draft: Draft, id: number, target: Move, ifMatch: Revi
   return writeTask(draft, task, { position })
 }
 
-/** After every position. */
-const LAST = '~'
-
 /** @returns the positions between which the target is */
 async function findGap(draft: Draft, id: number, target: Move): Promise<[low: string | null, high: string]> {
   if ('to' in target) {
-    const { previous, next, end } = await neighboursOf(draft, id, target.to === 'first' ? '' : LAST)
-    return target.to === 'first' ? [null, next ?? end] : [previous, end]
+    const { previous, next, newest } = await neighboursOf(draft, id, target.to === 'first' ? '' : '~')
+    return target.to === 'first'
+      ? [null, next ?? endBehind(null, newest)]
+      : [previous, endBehind(previous, newest)]
   }
   const pointer = 'after' in target ? 'after' : 'before'
   const neighbour = 'after' in target ? target.after : target.before
@@ -190,11 +189,17 @@ async function findGap(draft: Draft, id: number, target: Move): Promise<[low: st
     throw invalid({ in: 'body', pointer: `/${pointer}`, detail: 'must be another task of the user' })
   }
   const place = placeOf(task)
-  const { previous, next, end } = await neighboursOf(draft, id, place)
-  return pointer === 'after' ? [place, next ?? end] : [previous, place]
+  const { previous, next, newest } = await neighboursOf(draft, id, place)
+  return pointer === 'after' ? [place, next ?? endBehind(place, newest)] : [previous, place]
 }
 
-/** @returns what is next to a place, as it will be with what the draft writes; `end` is behind all tasks */
+/** @returns a position behind the last task, and before those to come */
+function endBehind(last: string | null, newest: number): string {
+  // the newest task may be gone, and another one may still be behind its place
+  return positionOf(Math.max(newest, last === null ? 0 : idUpTo(last)) + 1)
+}
+
+/** @returns what is next to a place, as it will be with what the draft writes, and the highest id */
 async function neighboursOf(draft: Draft, id: number, place: string) {
   const last = idUpTo(place)
   const at = { place, idUpTo: last, isTaken: positionOf(last) === place }
@@ -204,15 +209,11 @@ async function neighboursOf(draft: Draft, id: number, place: string) {
   for (const position of [found.previous_position, found.next_position]) if (position) places.push(position)
   for (const each of [found.previous_id, found.next_id]) if (each !== null) places.push(positionOf(each))
   places.sort(byBytes)
-  const previous = places.findLast((each) => each < place) ?? null
-  // the places of tasks that have been purged may be those of others now
-  const ids = [
-    found.newest ?? 0,
-    ...draft.tasks.keys(),
-    idUpTo(previous ?? ''),
-    ...(place === LAST ? [] : [last]),
-  ]
-  return { previous, next: places.find((each) => each > place), end: positionOf(Math.max(...ids) + 1) }
+  return {
+    previous: places.findLast((each) => each < place) ?? null,
+    next: places.find((each) => each > place),
+    newest: Math.max(found.newest ?? 0, ...draft.tasks.keys()),
+  }
 }
 
 function byBytes(one: string, other: string): number {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'bun:test'
 import type { Task } from '../../src/tasks/model'
 import { positionBetween, positionOf } from '../../src/tasks/positions'
+import { purgeTombstones } from '../../src/tasks/purge'
 import { testApp } from '../support/app'
 
 const { call, sql } = await testApp()
@@ -116,6 +117,21 @@ describe('steps', () => {
 describe('moving', () => {
   const move = (as: string, id: number, body: object, headers = {}) =>
     call('POST', `${TODOS}/${id}/move`, { as, body, headers })
+
+  test('puts a task last also if another is behind the place of a task that has been purged', async () => {
+    const as = crypto.randomUUID()
+    const [a, b, newest] = [await create(as, {}), await create(as, {}), await create(as, {})]
+    await move(as, a.id, { to: 'last' })
+    await call('DELETE', `${TODOS}/${newest.id}?permanent=true`, { as })
+    await sql`update tasks set deleted_at = now() - interval '31 days' where id = ${newest.id}`
+    while (await purgeTombstones(sql, 30));
+    await move(as, b.id, { to: 'last' })
+    expect(await idsOf(as, '?sort=position')).toEqual([a.id, b.id])
+    await move(as, a.id, { after: b.id })
+    expect(await idsOf(as, '?sort=position')).toEqual([b.id, a.id])
+    const { id } = await create(as, {})
+    expect(await idsOf(as, '?sort=position')).toEqual([b.id, a.id, id])
+  })
 
   test('changes the place of this task alone', async () => {
     const as = crypto.randomUUID()
