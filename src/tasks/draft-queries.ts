@@ -54,13 +54,22 @@ export async function hasList(sql: Sql, owner: string, id: number): Promise<bool
   return found.length > 0
 }
 
-/** @returns the names of those tags that the owner has, as they are spelled */
-export async function findSpellings(sql: Sql, owner: string, names: readonly string[]): Promise<string[]> {
+/**
+ * @param except tasks that do not count
+ * @returns the names of those tags that the owner has, as they are spelled
+ */
+export async function findSpellings(
+  sql: Sql,
+  owner: string,
+  names: readonly string[],
+  except: readonly number[],
+): Promise<string[]> {
   const rows = await sql<{ name: string }[]>`
     -- findSpellings
     select stored.name from unnest(${names}::text[]) as given,
       lateral (
-        select name from task_tags where user_id = ${owner} and key = tag_key(given)
+        select name from task_tags
+        where user_id = ${owner} and key = tag_key(given) and not task_id = any (${except}::bigint[])
         -- so that the planner takes the index even if it expects many
         order by user_id, key, task_id limit 1
       ) as stored`

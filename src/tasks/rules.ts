@@ -252,7 +252,7 @@ async function spelled(draft: Draft, names: readonly string[]): Promise<string[]
   if (names.length === 0) return []
   const spellings = new Map(names.map((name) => [tagKey(name), name]))
   const own = [...draft.written].flatMap((id) => draft.tasks.get(id)?.tags ?? [])
-  const stored = await findSpellings(draft.sql, draft.owner, names)
+  const stored = await findSpellings(draft.sql, draft.owner, names, [...draft.written])
   for (const name of [...own, ...stored]) {
     const key = tagKey(name)
     if (spellings.has(key)) spellings.set(key, name)

@@ -255,7 +255,7 @@ const STATEMENTS: Record<string, Calls> = {
   readTasks: plain((sql, { caller, taskId }) => drafts.readTasks(sql, caller.id, [taskId])),
   reserveIds: plain((sql) => drafts.reserveIds(sql, 3)),
   hasList: plain((sql, { caller }) => drafts.hasList(sql, caller.id, 1)),
-  findSpellings: plain((sql, { caller }) => drafts.findSpellings(sql, caller.id, ['Home', 'work'])),
+  findSpellings: plain((sql, { caller }) => drafts.findSpellings(sql, caller.id, ['Home', 'work'], [1])),
   findNeighbours: {
     'of the first': neighbours('', 0),
     'of the last': neighbours('~', Number.MAX_SAFE_INTEGER),

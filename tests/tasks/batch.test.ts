@@ -143,6 +143,17 @@ test('with a key is done once, and answered again', async () => {
   expect((await batch(as, [{ op: 'create', body: { title: 'other' } }], headers)).status).toBe(422)
 })
 
+test('a tag ends when the last task that has it loses it, also within a batch', async () => {
+  const as = crypto.randomUUID()
+  const { id } = await create(as, { tags: ['Home'] })
+  const { body } = await batch(as, [
+    { op: 'update', id, body: { tags: [] } },
+    { op: 'create', body: { title: 'new', tags: ['HOME'] } },
+    { op: 'update', id, body: { tags: ['home'] } },
+  ])
+  expect(body.results.map(({ tags }: Task) => tags)).toEqual([[], ['HOME'], ['HOME']])
+})
+
 test('a hundred operations of a new user count as a hundred revisions', async () => {
   const as = crypto.randomUUID()
   const operations = Array.from({ length: 100 }, (_, n) => ({ op: 'create', body: { title: String(n) } }))
