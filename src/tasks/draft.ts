@@ -65,7 +65,8 @@ export async function saveDraftOnce<Answer>(
   return untilWritten(caller.id, async () => {
     const draft = await openDraft(sql, caller, ids)
     const answer = await work(draft)
-    if (draft.written.size === 0) return answer
+    // with a key, the answer is kept even if nothing was to be changed
+    if (draft.written.size === 0 && !idempotency) return answer
     const { expected, revision, written, tasks } = draft
     const rows = [...written].flatMap((id) => tasks.get(id) ?? [])
     const stored = idempotency ? JSON.stringify(answer) : null

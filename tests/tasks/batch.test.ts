@@ -143,6 +143,23 @@ test('with a key is done once, and answered again', async () => {
   expect((await batch(as, [{ op: 'create', body: { title: 'other' } }], headers)).status).toBe(422)
 })
 
+test('with a key that changes nothing is answered again, too', async () => {
+  const as = crypto.randomUUID()
+  const { id } = await create(as)
+  const headers = { 'idempotency-key': 'k' }
+  const restore = () => batch(as, [{ op: 'restore', id }], headers)
+  const first = await restore()
+  await call('DELETE', `${TODOS}/${id}`, { as })
+  const again = await restore()
+  expect([again.status, again.body, again.headers.get('idempotency-replayed')]).toEqual([
+    200,
+    first.body,
+    'true',
+  ])
+  expect((await call('GET', `${TODOS}/${id}`, { as })).status).toBe(404)
+  expect(await revisionOf(as)).toBe(2)
+})
+
 test('a tag ends when the last task that has it loses it, also within a batch', async () => {
   const as = crypto.randomUUID()
   const { id } = await create(as, { tags: ['Home'] })
