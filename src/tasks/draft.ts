@@ -25,6 +25,8 @@ export interface Draft {
   revision: number
   /** The tasks that were read or made, as they will be. */
   tasks: Map<number, TaskRow>
+  /** The tasks that were read, as they are. */
+  stored: Map<number, TaskRow>
   /** The ids that were asked for, with their steps. */
   known: Set<number>
   /** The tasks to be written. */
@@ -111,7 +113,12 @@ async function openDraft(sql: Sql, caller: Caller, ids: readonly number[]): Prom
   const { now = null, owner_revision: revision = 0, refuse_tokens_until = null } = rows[0] ?? {}
   if (now === null) throw new Error('The owner has no state')
   if (isRefused(caller, refuse_tokens_until)) throw refuseToken('revoked')
-  const known = { tasks: new Map<number, TaskRow>(), known: new Set<number>(), written: new Set<number>() }
+  const known = {
+    tasks: new Map<number, TaskRow>(),
+    stored: new Map<number, TaskRow>(),
+    known: new Set<number>(),
+    written: new Set<number>(),
+  }
   const draft = { sql, owner: caller.id, now, expected: revision, revision, reserved: [], ...known }
   take(draft, ids, rows)
   return draft
@@ -120,7 +127,11 @@ async function openDraft(sql: Sql, caller: Caller, ids: readonly number[]): Prom
 /** Keeps what was read, but for what the draft has changed already. */
 function take(draft: Draft, ids: readonly number[], rows: readonly MaybeRow[]): void {
   for (const id of ids) draft.known.add(id)
-  for (const row of rows) if (isRow(row) && !draft.tasks.has(row.id)) draft.tasks.set(row.id, row)
+  for (const row of rows) {
+    if (!isRow(row)) continue
+    draft.stored.set(row.id, row)
+    if (!draft.tasks.has(row.id)) draft.tasks.set(row.id, row)
+  }
 }
 
 function isRow(row: MaybeRow): row is TaskRow {

@@ -18,7 +18,8 @@ export function conflict(current: TaskRow): Problem {
 async function findStored(draft: Draft, id: number, ifMatch: Revisions): Promise<TaskRow> {
   const task = await findTask(draft, id)
   if (!task) throw new Problem('TASK_NOT_FOUND')
-  if (ifMatch?.includes(task.revision) === false) throw conflict(task)
+  // what a batch has changed so far is not stored, and never will be
+  if (ifMatch?.includes(task.revision) === false) throw conflict(draft.stored.get(id) ?? task)
   return task
 }
 
