@@ -1,7 +1,7 @@
 /** Tells the reminders that have fallen due. */
 import type { Logger } from 'pino'
 import type { Sql } from '../database/sql'
-import { tellReminders } from '../reminders/tell'
+import { tellDueReminders } from '../reminders/tell'
 
 /** In milliseconds. After a start, clients need some time to be back. */
 const FIRST_AFTER = 5000
@@ -22,7 +22,7 @@ export function startReminding(
   let isFailing = false
   async function remind(): Promise<void> {
     try {
-      while (!isStopped && (await tellReminders(sql)));
+      while (!isStopped && (await tellDueReminders(sql)));
       if (isFailing) log.info('reminders can be told again')
       isFailing = false
     } catch (err) {

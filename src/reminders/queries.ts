@@ -46,7 +46,7 @@ export interface Telling extends Pick<TaskRow, 'user_id' | 'id' | 'revision' | '
  *
  * @returns how many tasks were done with
  */
-export async function tell(sql: Sql, tellings: readonly Telling[]): Promise<number> {
+export async function tellReminders(sql: Sql, tellings: readonly Telling[]): Promise<number> {
   const moved = await sql<{ id: number }[]>`
     -- tellReminders
     with turn as materialized (

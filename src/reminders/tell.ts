@@ -1,7 +1,7 @@
 /** From tasks with a moment to remind of to reminders that are told. */
 import type { Sql } from '../database/sql'
 import { dueMoment, nextReminder } from '../tasks/due'
-import { findRemindedTasks, type RemindedTask, type Telling, tell } from './queries'
+import { findRemindedTasks, type RemindedTask, type Telling, tellReminders } from './queries'
 
 /** How many tasks a statement locks at most, so that it holds them for milliseconds only. */
 const BATCH = 500
@@ -14,10 +14,10 @@ const LATEST = 24 * 3_600_000
  *
  * @returns whether there may be more
  */
-export async function tellReminders(sql: Sql): Promise<boolean> {
+export async function tellDueReminders(sql: Sql): Promise<boolean> {
   const tasks = await findRemindedTasks(sql, BATCH)
   if (tasks.length === 0) return false
-  const done = await tell(
+  const done = await tellReminders(
     sql,
     tasks.flatMap((task) => tellingOf(task) ?? []),
   )

@@ -168,7 +168,7 @@ const tellReminders: Call = async (sql, { caller, taskId }) => {
     due_at: now,
     minutes: [30],
   }
-  await reminders.tell(
+  await reminders.tellReminders(
     sql,
     Array.from({ length: 500 }, (_, n) => ({ ...task, id: taskId + n })),
   )

@@ -1,7 +1,7 @@
 import { afterAll, expect, test } from 'bun:test'
 import { createApp } from '../../src/app'
 import { signAccessToken } from '../../src/auth/token'
-import { tellReminders } from '../../src/reminders/tell'
+import { tellDueReminders } from '../../src/reminders/tell'
 import { createLive } from '../../src/sync/live'
 import { createLog } from '../../src/telemetry/log'
 import { testApp } from '../support/app'
@@ -43,7 +43,7 @@ async function follow(as: string, at = origin) {
 }
 
 async function tellAll(): Promise<void> {
-  while (await tellReminders(sql));
+  while (await tellDueReminders(sql));
 }
 
 async function eventOf(as: string, id: number, minutes = 30): Promise<string> {
@@ -103,7 +103,7 @@ test('a reminder that others see late is not missed', async () => {
   const stream = await follow(ann)
   const holder = await sql.reserve()
   await holder`begin`
-  await tellReminders(holder)
+  await tellDueReminders(holder)
   await pass(sql, two, 31)
   // it would be told by now, but for the one that nobody sees yet
   await tellAll()

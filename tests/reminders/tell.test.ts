@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'bun:test'
 import type { Pool } from '../../src/database/pool'
 import { purgeTold } from '../../src/reminders/purge'
-import { findRemindedTasks, tell } from '../../src/reminders/queries'
-import { tellReminders } from '../../src/reminders/tell'
+import { findRemindedTasks, tellReminders } from '../../src/reminders/queries'
+import { tellDueReminders } from '../../src/reminders/tell'
 import { saveDraft } from '../../src/tasks/draft'
 import { update } from '../../src/tasks/rules'
 import { testApp } from '../support/app'
@@ -14,7 +14,7 @@ const TODOS = '/api/v1/todos'
 const newUser = () => crypto.randomUUID()
 
 async function tellAll(on: Pool = sql): Promise<void> {
-  while (await tellReminders(on));
+  while (await tellDueReminders(on));
 }
 
 /** What was told of a task, in its order. */
@@ -33,10 +33,11 @@ async function dueTold(id: number) {
   ]
 }
 
-/** In how many minutes the next reminder falls due; null if there is none. */
+/** The next reminder, in minutes before the due moment; null if there is none. */
 async function nextOf(id: number): Promise<number | null> {
   const [row] = await sql<{ minutes: number | null }[]>`
-    select ceil(extract(epoch from remind_at - now()) / 60)::integer as minutes from tasks where id = ${id}`
+    select (extract(epoch from coalesce(due_at, overdue_at - interval '1 day') - remind_at) / 60)::integer as minutes
+    from tasks where id = ${id}`
   return row?.minutes ?? null
 }
 
@@ -106,10 +107,10 @@ describe('a reminder', () => {
     const id = await createTask(call, newUser(), { ...dueIn(60), reminders: [30, 10, -5] })
     await pass(sql, id, 31)
     await tellAll()
-    expect([await toldOf(id), await nextOf(id)]).toEqual([[30], 20])
+    expect([await toldOf(id), await nextOf(id)]).toEqual([[30], 10])
     await pass(sql, id, 20)
     await tellAll()
-    expect([await toldOf(id), await nextOf(id)]).toEqual([[30, 10], 15])
+    expect([await toldOf(id), await nextOf(id)]).toEqual([[30, 10], -5])
     await pass(sql, id, 15)
     await tellAll()
     expect([await toldOf(id), await nextOf(id)]).toEqual([[30, 10, -5], null])
@@ -119,7 +120,7 @@ describe('a reminder', () => {
     const id = await createTask(call, newUser(), { ...dueIn(60), reminders: [0, 30, 10, 15] })
     await pass(sql, id, 51)
     await tellAll()
-    expect([await toldOf(id), await nextOf(id)]).toEqual([[30, 15, 10], 10])
+    expect([await toldOf(id), await nextOf(id)]).toEqual([[30, 15, 10], 0])
   })
 
   test('of a day without a time counts from the beginning of the day in its zone', async () => {
@@ -133,7 +134,7 @@ describe('a reminder', () => {
     await sql`update tasks set remind_at = remind_at - interval '2 minutes', reminders = ${[minutes + 2, 1]} where id = ${id}`
     await tellAll()
     expect(await dueTold(id)).toEqual([{ due_at: new Date(begins).toISOString(), minutes: minutes + 2 }])
-    expect(await nextOf(id)).toBe(Math.ceil((begins - Date.now()) / 60_000) - 1)
+    expect(await nextOf(id)).toBe(1)
   })
 
   test('may fall due after the due moment', async () => {
@@ -154,8 +155,8 @@ describe('of several who tell at once', () => {
     const task = (await findRemindedTasks(sql, 500)).find((each) => each.id === id) ?? expect.unreachable()
     await tellAll()
     const late = { ...task, due_at: task.due_at ?? '', next_at: task.remind_at, minutes: [30] }
-    expect(await tell(sql, [late])).toBe(0)
-    expect([await toldOf(id), await nextOf(id)]).toEqual([[30], 20])
+    expect(await tellReminders(sql, [late])).toBe(0)
+    expect([await toldOf(id), await nextOf(id)]).toEqual([[30], 10])
   })
 
   test('one tells each reminder', async () => {
@@ -206,7 +207,7 @@ describe('of several who tell at once', () => {
   async function tellOnly(on: Pool, id: number): Promise<void> {
     const task = (await findRemindedTasks(on, 500)).find((each) => each.id === id) ?? expect.unreachable()
     const { due_at, reminders: minutes } = task
-    await tell(on, [{ ...task, next_at: null, due_at: due_at ?? '', minutes }])
+    await tellReminders(on, [{ ...task, next_at: null, due_at: due_at ?? '', minutes }])
   }
 })
 
@@ -221,7 +222,7 @@ test('many tasks are told batch after batch', async () => {
       reminders, due_at - interval '30 minutes'
     from tasks, generate_series(1, 1200) where tasks.id = ${first}`
   const batches: boolean[] = []
-  do batches.push(await tellReminders(sql))
+  do batches.push(await tellDueReminders(sql))
   while (batches.at(-1))
   expect(batches).toEqual([true, true, false])
   const told = await sql`select from told_reminders where user_id = ${ann}`
@@ -255,9 +256,9 @@ describe('a task that is written meanwhile', () => {
         return update(draft, id, { priority: 'high' }, null)
       },
     })
-    expect(await nextOf(id)).toBeLessThanOrEqual(0)
+    expect(await nextOf(id)).toBe(30)
     await tellAll()
-    expect([await toldOf(id), await nextOf(id)]).toEqual([[30], 20])
+    expect([await toldOf(id), await nextOf(id)]).toEqual([[30], 10])
   })
 
   test('with another due moment after it was read is not told for the old one', async () => {
@@ -267,7 +268,9 @@ describe('a task that is written meanwhile', () => {
     // the same moment to remind of, and another due moment
     await change(ann, id, { ...dueIn(90), reminders: [60, 30] })
     await sql`update tasks set remind_at = ${task.remind_at} where id = ${id}`
-    expect(await tell(sql, [{ ...task, due_at: task.due_at ?? '', next_at: null, minutes: [30] }])).toBe(0)
+    expect(
+      await tellReminders(sql, [{ ...task, due_at: task.due_at ?? '', next_at: null, minutes: [30] }]),
+    ).toBe(0)
     expect(await toldOf(id)).toEqual([])
   })
 })
@@ -313,13 +316,13 @@ describe('a reminder is dropped, and the next one counts,', () => {
     await pass(sql, id, 31)
     await prepare(ann, id)
     await tellAll()
-    expect([await toldOf(id), await nextOf(id)]).toEqual([[], 20])
+    expect([await toldOf(id), await nextOf(id)]).toEqual([[], 10])
   })
 
   test('that was past already when it was set', async () => {
     const id = await createTask(call, newUser(), { ...dueIn(20), reminders: [30, 10] })
     await tellAll()
-    expect([await toldOf(id), await nextOf(id)]).toEqual([[], 11])
+    expect([await toldOf(id), await nextOf(id)]).toEqual([[], 10])
     await pass(sql, id, 11)
     await tellAll()
     expect(await toldOf(id)).toEqual([10])
