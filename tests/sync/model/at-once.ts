@@ -31,10 +31,10 @@ export async function playAtOnce(app: TestApp, rounds: Command[][]): Promise<voi
   async function fire(write: Write): Promise<void> {
     sent.push({ write, answer: await send(app, write) })
   }
-  for (let n = 0; n < 2; n++) {
-    await fire(game.opening())
+  await game.begin(async (write) => {
+    await fire(write)
     learn(game, (await table(app.sql, game.user)).rows)
-  }
+  })
   for (const round of rounds) {
     const limits = new Map(round.flatMap((each) => (each.do === 'follow' ? [[each.who, each.limit]] : [])))
     await Promise.all([

@@ -36,9 +36,9 @@ export function take(tasks: Map<number, Task>, changes: Change[]): void {
 
 const UNKNOWN = 2 ** 40
 export const nth = <T>(items: readonly T[], n: number): T | undefined => items[n % items.length]
-/** The id that a command names: mostly one that fits, sometimes any that there ever was. */
+/** The id that a command names: one that fits, or with 7 any that there ever was. */
 export function idOf(fit: readonly number[], ever: readonly number[], n: number): number {
-  return nth(n % 8 === 7 ? ever : fit, n >> 1) ?? UNKNOWN
+  return nth(n === 7 ? ever : fit, n) ?? UNKNOWN
 }
 
 /** Makes requests of commands, each with a title or name of its own. */
@@ -158,6 +158,15 @@ function toMove({ where, neighbour }: Place, fit: readonly number[], ever: reado
   return where === 'before' ? { before: id } : where === 'after' ? { after: id } : { to: where }
 }
 
+/** A list that games begin with. */
+export const HOME: ListAct = {
+  op: 'create',
+  id: 0,
+  allowed: null,
+  name: 'Home',
+  toTrash: false,
+  to: { to: 'last' },
+}
 /** A task that games begin with. */
 export const REPEATING = {
   title: 'repeats',

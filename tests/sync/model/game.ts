@@ -6,8 +6,8 @@ import { purgeIdempotencyKeys, purgeTombstones } from '../../../src/tasks/purge'
 import type { Answer, TestApp } from '../../support/app'
 import { storedTasks } from '../../support/stored-tasks'
 import type { Command } from './commands'
-import { type Device, device, idOf, nth, REPEATING, take, Writer } from './devices'
-import { creation, type Known, send, taskWrite, type Write } from './requests'
+import { type Device, device, HOME, idOf, nth, REPEATING, take, Writer } from './devices'
+import { creation, type Known, listWrite, send, taskWrite, type Write } from './requests'
 import { type Chosen, dayOf, type Expected, Model, tagKey } from './server'
 
 export async function table(sql: Pool, owner: string) {
@@ -38,10 +38,13 @@ export class Game {
     this.app = app
   }
 
-  /** @returns what a game begins with: a task that repeats, or a step of it if there is one already */
-  opening(): Write {
-    const [parent_id] = this.model.ids
-    return taskWrite(this.devices[0], creation(parent_id ? { title: 'a step', parent_id } : REPEATING), {})
+  /** Makes a task that repeats, in a list if there is one, and a step of it. */
+  async begin(send: (write: Write) => Promise<void>): Promise<void> {
+    const [from] = this.devices
+    const [list] = this.model.lists
+    await send(taskWrite(from, creation({ ...REPEATING, list_id: list?.id ?? null }), {}))
+    const [parent_id = null] = this.model.ids
+    await send(taskWrite(from, creation({ title: 'a step', parent_id }), {}))
   }
   of(who: number): Device {
     return this.devices[who] ?? this.devices[0]
@@ -276,7 +279,8 @@ export async function play(app: TestApp, commands: Command[]): Promise<void> {
   })
   const before = await table(app.sql, stranger)
 
-  for (let n = 0; n < 2; n++) await game.write(game.opening())
+  await game.write(listWrite(devices[0], HOME, {}))
+  await game.begin((write) => game.write(write))
   for (const command of commands) await game.run(command)
 
   const { rows, live } = await table(app.sql, user)
