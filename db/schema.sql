@@ -158,17 +158,6 @@ CREATE INDEX task_tags_by_task ON task_tags USING btree (task_id);
 
 COMMENT ON TABLE public.task_tags IS 'Which tasks have a tag, those in the trash too';
 
-CREATE OR REPLACE FUNCTION public.check_parent()
- RETURNS trigger
- LANGUAGE plpgsql
-AS $function$
-begin
-  if not exists (select from tasks where user_id = new.user_id and id = new.parent_id) then
-    raise foreign_key_violation using constraint = 'tasks_parent_id_exists', message = 'The parent does not exist';
-  end if;
-  return null;
-end $function$;
-
 CREATE OR REPLACE FUNCTION public.complete_task_row()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -220,11 +209,19 @@ begin
   return null;
 end $function$;
 
-CREATE OR REPLACE FUNCTION public.index_tags()
+CREATE OR REPLACE FUNCTION public.link_task()
  RETURNS trigger
  LANGUAGE plpgsql
 AS $function$
 begin
+  if new.parent_id is not null
+    and not exists (select from tasks where user_id = new.user_id and id = new.parent_id)
+  then
+    raise foreign_key_violation using constraint = 'tasks_parent_id_exists', message = 'The parent does not exist';
+  end if;
+  if tg_op = 'UPDATE' and new.tags = old.tags then
+    return null;
+  end if;
   delete from task_tags where user_id = new.user_id and task_id = new.id;
   insert into task_tags (user_id, key, task_id, name)
   select new.user_id, tag_key(name), new.id, name from unnest(new.tags) as name;
@@ -265,23 +262,20 @@ CREATE TABLE tasks (
   CONSTRAINT tasks_list_id_fkey FOREIGN KEY (user_id, list_id) REFERENCES lists(user_id, id) ON DELETE SET NULL (list_id),
   CONSTRAINT tasks_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE,
   CONSTRAINT tasks_description_length CHECK (char_length(description) <= 1000),
-  CONSTRAINT tasks_due_at_is_of_due_time CHECK ((due_at IS NULL) = (due_time IS NULL)),
-  CONSTRAINT tasks_due_date_range CHECK (due_date >= '1900-01-01'::date AND due_date <= '9999-12-31'::date),
-  CONSTRAINT tasks_due_time_needs_day_and_zone CHECK (due_time IS NULL OR due_date IS NOT NULL AND time_zone IS NOT NULL),
+  CONSTRAINT tasks_due_date_and_what_needs_it CHECK (
+CASE
+    WHEN due_date IS NULL THEN overdue_at IS NULL AND due_time IS NULL AND due_at IS NULL AND repeat IS NULL AND reminders = '{}'::integer[]
+    ELSE overdue_at IS NOT NULL AND due_date >= '1900-01-01'::date AND due_date <= '9999-12-31'::date AND (due_at IS NULL) = (due_time IS NULL) AND (time_zone IS NOT NULL OR due_time IS NULL AND reminders = '{}'::integer[])
+END),
   CONSTRAINT tasks_ended_has_no_content CHECK (NOT ended OR description IS NULL AND num_nulls(completed_at, priority, due_date, time_zone, repeat, next_id, list_id, parent_id, "position", folded) = 10 AND tags = '{}'::text[]),
   CONSTRAINT tasks_ended_is_tombstone CHECK (deleted_at IS NOT NULL OR NOT ended),
-  CONSTRAINT tasks_is_not_its_own_parent CHECK (parent_id <> id),
-  CONSTRAINT tasks_overdue_at_is_of_due_date CHECK ((overdue_at IS NULL) = (due_date IS NULL)),
-  CONSTRAINT tasks_position_length CHECK (char_length("position") >= 1 AND char_length("position") <= 1000),
-  CONSTRAINT tasks_remind_at_is_of_reminders CHECK (remind_at IS NULL OR reminders <> '{}'::integer[]),
-  CONSTRAINT tasks_reminders_count CHECK (cardinality(reminders) <= 5),
-  CONSTRAINT tasks_reminders_need_day_and_zone CHECK (reminders = '{}'::integer[] OR due_date IS NOT NULL AND time_zone IS NOT NULL),
-  CONSTRAINT tasks_reminders_range CHECK (('-1440'::integer <= ALL (reminders)) AND (40320 >= ALL (reminders))),
-  CONSTRAINT tasks_repeat_length CHECK (char_length(repeat) >= 1 AND char_length(repeat) <= 200),
-  CONSTRAINT tasks_repeat_needs_day CHECK (repeat IS NULL OR due_date IS NOT NULL),
+  CONSTRAINT tasks_planning_lengths CHECK (char_length(repeat) <= 200 AND char_length(time_zone) <= 100 AND char_length("position") <= 1000 AND cardinality(tags) <= 20 AND parent_id <> id),
+  CONSTRAINT tasks_reminders_allowed CHECK (
+CASE
+    WHEN reminders = '{}'::integer[] THEN remind_at IS NULL
+    ELSE cardinality(reminders) <= 5 AND ('-1440'::integer <= ALL (reminders)) AND (40320 >= ALL (reminders))
+END),
   CONSTRAINT tasks_revision_positive CHECK (revision > 0),
-  CONSTRAINT tasks_tags_count CHECK (cardinality(tags) <= 20),
-  CONSTRAINT tasks_time_zone_length CHECK (char_length(time_zone) >= 1 AND char_length(time_zone) <= 100),
   CONSTRAINT tasks_title_length CHECK (char_length(title) >= 1 AND char_length(title) <= 200 OR ended AND title = ''::text)
 );
 
@@ -298,9 +292,8 @@ CREATE INDEX tasks_live ON tasks USING btree (user_id, id) INCLUDE (completed) W
 CREATE TRIGGER tasks_complete_changed_row BEFORE UPDATE ON tasks FOR EACH ROW WHEN (new.completed <> old.completed OR new.ended <> old.ended OR new.title <> old.title OR new.description IS DISTINCT FROM old.description) EXECUTE FUNCTION complete_task_row();
 CREATE TRIGGER tasks_complete_new_row BEFORE INSERT ON tasks FOR EACH ROW WHEN (new.completed OR new.ended OR octet_length(new.title) <> char_length(new.title) OR octet_length(new.description) <> char_length(new.description)) EXECUTE FUNCTION complete_task_row();
 CREATE TRIGGER tasks_forget AFTER DELETE ON tasks REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION forget_tasks();
-CREATE TRIGGER tasks_index_changed_tags AFTER UPDATE ON tasks FOR EACH ROW WHEN (new.tags <> old.tags AND current_setting('taskwell.writes_task_tags'::text, true) IS DISTINCT FROM 'on'::text) EXECUTE FUNCTION index_tags();
-CREATE TRIGGER tasks_index_new_tags AFTER INSERT ON tasks FOR EACH ROW WHEN (new.tags <> '{}'::text[]) EXECUTE FUNCTION index_tags();
-CREATE CONSTRAINT TRIGGER tasks_parent_id_exists AFTER INSERT OR UPDATE OF parent_id ON tasks NOT DEFERRABLE INITIALLY IMMEDIATE FOR EACH ROW WHEN (new.parent_id IS NOT NULL) EXECUTE FUNCTION check_parent();
+CREATE TRIGGER tasks_link_changed AFTER UPDATE ON tasks FOR EACH ROW WHEN (new.parent_id IS DISTINCT FROM old.parent_id OR new.tags <> old.tags AND current_setting('taskwell.writes_task_tags'::text, true) IS DISTINCT FROM 'on'::text) EXECUTE FUNCTION link_task();
+CREATE TRIGGER tasks_link_new AFTER INSERT ON tasks FOR EACH ROW WHEN (new.tags <> '{}'::text[] OR new.parent_id IS NOT NULL) EXECUTE FUNCTION link_task();
 
 COMMENT ON TABLE public.tasks IS 'Tasks and the tombstones of deleted ones';
 COMMENT ON COLUMN public.tasks."position" IS 'Where the user has put the task; null: by its id';

@@ -52,22 +52,24 @@ alter table tasks
   add column position text collate "C",
   -- Title and description as searches compare them; null if they are plain ASCII, which is quick to fold.
   add column folded text,
-  add constraint tasks_due_date_range check (due_date between '1900-01-01' and '9999-12-31') not valid,
-  add constraint tasks_due_time_needs_day_and_zone
-    check (due_time is null or due_date is not null and time_zone is not null) not valid,
-  add constraint tasks_time_zone_length check (char_length(time_zone) between 1 and 100) not valid,
-  add constraint tasks_due_at_is_of_due_time check ((due_at is null) = (due_time is null)) not valid,
-  add constraint tasks_overdue_at_is_of_due_date check ((overdue_at is null) = (due_date is null)) not valid,
-  add constraint tasks_reminders_count check (cardinality(reminders) <= 5) not valid,
-  add constraint tasks_reminders_range check (-1440 <= all (reminders) and 40320 >= all (reminders)) not valid,
-  add constraint tasks_reminders_need_day_and_zone
-    check (reminders = '{}' or due_date is not null and time_zone is not null) not valid,
-  add constraint tasks_remind_at_is_of_reminders check (remind_at is null or reminders <> '{}') not valid,
-  add constraint tasks_repeat_length check (char_length(repeat) between 1 and 200) not valid,
-  add constraint tasks_repeat_needs_day check (repeat is null or due_date is not null) not valid,
-  add constraint tasks_tags_count check (cardinality(tags) <= 20) not valid,
-  add constraint tasks_position_length check (char_length(position) between 1 and 1000) not valid,
-  add constraint tasks_is_not_its_own_parent check (parent_id <> id) not valid,
+  -- Few and short: PostgreSQL reads each anew for each statement that writes.
+  add constraint tasks_due_date_and_what_needs_it check (
+    case when due_date is null
+      then overdue_at is null and due_time is null and due_at is null and repeat is null and reminders = '{}'
+      else overdue_at is not null and due_date between '1900-01-01' and '9999-12-31'
+        and (due_at is null) = (due_time is null)
+        and (time_zone is not null or due_time is null and reminders = '{}')
+    end
+  ) not valid,
+  add constraint tasks_reminders_allowed check (
+    case when reminders = '{}' then remind_at is null
+      else cardinality(reminders) <= 5 and -1440 <= all (reminders) and 40320 >= all (reminders)
+    end
+  ) not valid,
+  add constraint tasks_planning_lengths check (
+    char_length(repeat) <= 200 and char_length(time_zone) <= 100 and char_length(position) <= 1000
+      and cardinality(tags) <= 20 and parent_id <> id
+  ) not valid,
   add constraint tasks_ended_has_no_content check (
     not ended or description is null and num_nulls(
       completed_at, priority, due_date, time_zone, repeat, next_id, list_id, parent_id, position, folded
@@ -107,8 +109,17 @@ create index task_tags_by_task on task_tags (task_id);
 
 comment on table task_tags is 'Which tasks have a tag, those in the trash too';
 
-create function index_tags() returns trigger language plpgsql as $$
+-- Keeps the two links of a task: to its tags, and to its parent, which is the other half of the foreign key that there is not.
+create function link_task() returns trigger language plpgsql as $$
 begin
+  if new.parent_id is not null
+    and not exists (select from tasks where user_id = new.user_id and id = new.parent_id)
+  then
+    raise foreign_key_violation using constraint = 'tasks_parent_id_exists', message = 'The parent does not exist';
+  end if;
+  if tg_op = 'UPDATE' and new.tags = old.tags then
+    return null;
+  end if;
   delete from task_tags where user_id = new.user_id and task_id = new.id;
   insert into task_tags (user_id, key, task_id, name)
   select new.user_id, tag_key(name), new.id, name from unnest(new.tags) as name;
@@ -129,26 +140,15 @@ end $$;
 create trigger tasks_forget after delete on tasks
   referencing old table as gone for each statement execute function forget_tasks();
 
--- The other half of that foreign key.
-create function check_parent() returns trigger language plpgsql as $$
-begin
-  if not exists (select from tasks where user_id = new.user_id and id = new.parent_id) then
-    raise foreign_key_violation using constraint = 'tasks_parent_id_exists', message = 'The parent does not exist';
-  end if;
-  return null;
-end $$;
-
-create constraint trigger tasks_parent_id_exists after insert or update of parent_id on tasks
-  for each row when (new.parent_id is not null) execute function check_parent();
-
-create trigger tasks_index_new_tags after insert on tasks
-  for each row when (new.tags <> '{}') execute function index_tags();
+create trigger tasks_link_new after insert on tasks
+  for each row when (new.tags <> '{}' or new.parent_id is not null) execute function link_task();
 -- A statement that writes a tag of many tasks writes `task_tags` itself, in one go, and says so with this setting, which ends
 -- with its transaction. Row by row it would take several times as long as all the rest.
-create trigger tasks_index_changed_tags after update on tasks
+create trigger tasks_link_changed after update on tasks
   for each row when (
-    new.tags <> old.tags and current_setting('taskwell.writes_task_tags', true) is distinct from 'on'
-  ) execute function index_tags();
+    new.parent_id is distinct from old.parent_id
+    or new.tags <> old.tags and current_setting('taskwell.writes_task_tags', true) is distinct from 'on'
+  ) execute function link_task();
 
 -- What sorts tasks and lists as the user has arranged them. `positions.ts` makes the same text of an id.
 create function position_of("position" text, id bigint) returns text
@@ -275,11 +275,9 @@ drop trigger tasks_complete_new_row on tasks;
 drop function complete_task_row();
 drop function fold(text);
 drop function position_of(text, bigint);
-drop trigger tasks_index_changed_tags on tasks;
-drop trigger tasks_index_new_tags on tasks;
-drop function index_tags();
-drop trigger tasks_parent_id_exists on tasks;
-drop function check_parent();
+drop trigger tasks_link_changed on tasks;
+drop trigger tasks_link_new on tasks;
+drop function link_task();
 drop trigger tasks_forget on tasks;
 drop function forget_tasks();
 drop table task_tags;

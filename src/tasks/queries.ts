@@ -38,7 +38,7 @@ export async function createTask(
     ), task as (
       insert into tasks (user_id, created_at, updated_at, revision, title, description, completed)
       select stamped.id, now, now, stamped.revision, title, description, coalesce(completed, false)
-      from stamped, json_populate_record(null::tasks, ${JSON.stringify(task)}::text::json) as content
+      from stamped, json_to_record(${JSON.stringify(task)}::text::json) as content (title text, description text, completed boolean)
       returning *
     ), claimed as (
       -- if the key has been used, also by a concurrent request, this fails and undoes the whole statement
@@ -100,7 +100,7 @@ export async function createTasks(sql: Sql, wanted: readonly NewTask[]): Promise
     insert into tasks (user_id, created_at, updated_at, revision, title, description, completed)
     select stamped.id, now, now, stamped.revision, title, description, coalesce(completed, false)
     from stamped
-    join json_populate_recordset(null::tasks, ${contents}::text::json) as content
+    join json_to_recordset(${contents}::text::json) as content (user_id text, title text, description text, completed boolean)
       on content.user_id = stamped.id
     returning *`
 }

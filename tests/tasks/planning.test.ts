@@ -114,17 +114,19 @@ describe('what a field needs', () => {
     await create('ann', {})
     const day = { due_date: '2027-01-01', overdue_at: '2027-01-02T00:00:00Z' }
     expect(await insert({ due_time: '09:00', due_at: '2027-01-01T09:00:00Z' })).toBe(
-      'tasks_due_time_needs_day_and_zone',
+      'tasks_due_date_and_what_needs_it',
     )
-    expect(await insert({ ...day, time_zone: 'UTC', due_time: '09:00' })).toBe('tasks_due_at_is_of_due_time')
-    expect(await insert({ due_date: '2027-01-01' })).toBe('tasks_overdue_at_is_of_due_date')
-    expect(await insert({ ...day, due_date: '1899-12-31' })).toBe('tasks_due_date_range')
-    expect(await insert({ reminders: [5] })).toBe('tasks_reminders_need_day_and_zone')
-    expect(await insert({ ...day, time_zone: 'UTC', reminders: [99_999] })).toBe('tasks_reminders_range')
+    expect(await insert({ ...day, time_zone: 'UTC', due_time: '09:00' })).toBe(
+      'tasks_due_date_and_what_needs_it',
+    )
+    expect(await insert({ due_date: '2027-01-01' })).toBe('tasks_due_date_and_what_needs_it')
+    expect(await insert({ ...day, due_date: '1899-12-31' })).toBe('tasks_due_date_and_what_needs_it')
+    expect(await insert({ reminders: [5] })).toBe('tasks_due_date_and_what_needs_it')
+    expect(await insert({ ...day, time_zone: 'UTC', reminders: [99_999] })).toBe('tasks_reminders_allowed')
     expect(await insert({ ...day, time_zone: 'UTC', reminders: [1, 2, 3, 4, 5, 6] })).toBe(
-      'tasks_reminders_count',
+      'tasks_reminders_allowed',
     )
-    expect(await insert({ repeat: 'FREQ=DAILY' })).toBe('tasks_repeat_needs_day')
+    expect(await insert({ repeat: 'FREQ=DAILY' })).toBe('tasks_due_date_and_what_needs_it')
     expect(await insert({ list_id: 2 ** 40 })).toBe('tasks_list_id_fkey')
     expect(await insert({ parent_id: 2 ** 40 })).toBe('tasks_parent_id_exists')
   })
