@@ -1,5 +1,5 @@
 -- Made by `bun run db:schema`. Do not edit: write a migration.
--- The newest migration: 20261210000005_create_told_reminders.sql
+-- The newest migration: 20261210000008_create_told_reminders.sql
 
 SET check_function_bodies = off;
 

@@ -269,6 +269,8 @@ $$;
 
 -- migrate:down
 
+-- Locked in the order in which writes lock them; otherwise this and a write could wait for each other.
+lock table users, tasks in access exclusive mode;
 drop function find_tasks(text, json);
 drop trigger tasks_complete_changed_row on tasks;
 drop trigger tasks_complete_new_row on tasks;
