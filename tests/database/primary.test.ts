@@ -8,6 +8,7 @@ import { codeOf } from '../../src/system/errors'
 import { answered, contextFor, failureOf, LONG, SLACK, timed } from '../support/close-up'
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy'
 import { type PostgresPair, preparePairs } from '../support/postgres-pair'
+import { until } from '../support/time'
 
 const startPair = await preparePairs()
 let pair: PostgresPair
@@ -117,7 +118,8 @@ describe('when the primary is another host', () => {
     expect(await timed(() => failureOf(database.checkReady()))).toBeLessThan(2000 + SLACK)
     expect(codeOf(await failureOf(answered(database.sql)))).toBe('READ_ONLY')
     await pair.promote()
-    while ((await failureOf(answered(database.sql))) !== 'nothing');
+    // with a pause, so that everything else goes on
+    await until(async () => (await failureOf(answered(database.sql))) === 'nothing')
     await database.checkReady()
   })
 
@@ -132,9 +134,9 @@ describe('when the primary is another host', () => {
     await write()
     await pair.primary.sql()`alter system set default_transaction_read_only = on`
     await pair.primary.sql()`select pg_reload_conf()`
-    while ((await failureOf(write())) === 'nothing');
+    await until(async () => (await failureOf(write())) !== 'nothing')
     await pair.promote()
-    while ((await failureOf(write())) !== 'nothing');
+    await until(async () => (await failureOf(write())) === 'nothing')
     expect(await isReadOnly(database)).toBe('off')
   })
 })
