@@ -1,5 +1,9 @@
 -- migrate:up
 
+-- In the order in which prepared writes lock them; otherwise this and a write could wait for each other.
+lock table tasks in access exclusive mode;
+lock table users in share row exclusive mode;
+
 -- Lists sort tasks into drawers: a task is in one of them, or in none (the inbox).
 create table lists (
   user_id text not null,
@@ -269,8 +273,8 @@ $$;
 
 -- migrate:down
 
--- Locked in the order in which writes lock them; otherwise this and a write could wait for each other.
-lock table users, tasks in access exclusive mode;
+-- As above.
+lock table tasks, users in access exclusive mode;
 drop function find_tasks(text, json);
 drop trigger tasks_complete_changed_row on tasks;
 drop trigger tasks_complete_new_row on tasks;
