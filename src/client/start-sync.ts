@@ -13,7 +13,7 @@ import { createTaskStorage } from './task-storage'
 /** What `sync` needs of its client. */
 export interface SyncClient {
   url: string
-  /** Calls that repeat nothing by themselves, as that user only; left out: whoever is signed in. */
+  /** Calls that repeat nothing by themselves, as that user only; left out: as the user who is signed in. */
   todosOf: (user?: string) => TasksCalls
   /** The client's own. */
   storage: KeyValueStorage | undefined

@@ -178,7 +178,7 @@ export function createWrites(options: WritesOptions): Writes {
     const id = waiting.operation.op === 'create' ? undefined : ids.get(waiting.id)
     return id === undefined ? waiting : { ...waiting, id, operation: withId(waiting.operation, id) }
   }
-  /** Sends what there is, in one tab at a time. */
+  /** Sends the waiting operations, in one tab at a time. */
   async function sendShared(): Promise<void> {
     if (!storage || tabs === undefined) return sendAll()
     const isNeedless = async () => {

@@ -211,7 +211,7 @@ const ofPaths: Arbitrary<Change>[] = [
   fc.tuple(pick, pick, pick).map(([which, who, n]) => ({
     name: "somebody else's",
     apply: (draft, world) => {
-      // the name of a tag is nobody's
+      // a tag's name does not say whose it is
       const names = Object.keys(draft.path).filter((each) => each !== 'name')
       const name = pickOf(names, which)
       if (name === undefined) return

@@ -124,7 +124,7 @@ test('another user in the path is refused', async () => {
   expect(answer).toMatchObject({ status: 403, body: { error_code: 'OWNER_MISMATCH' } })
 })
 
-test('somebody who has never written has no tags', async () => {
+test('a user who has never written has no tags', async () => {
   const as = newUser()
   expect(await list(as)).toEqual([])
   expect((await rename(as, 'home', 'x')).status).toBe(404)
@@ -298,7 +298,7 @@ describe('a rename', () => {
   })
 })
 
-test('tags are in the same order, whoever sorts them', async () => {
+test('tags have the same order here and in the database', async () => {
   const odd = [
     ...['a', 'B', 'c', 'Z', 'ä', 'Ä-x', 'æ', 'é', 'e\u0301x', 'ß', 'st', 'ø', 'ñ', 'n', 'o', 'z1', 'z10'],
     ...[
