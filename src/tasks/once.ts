@@ -22,7 +22,11 @@ export async function onlyOnce<Answer>(
 ): Promise<{ answer: Answer; isReplay: boolean }> {
   const first = key && (await findAnswer(sql, caller.id, key.key))
   if (!first) {
-    const answer = await run()
+    const answer = await run().catch(async (error: unknown) => {
+      // perhaps it failed because the same request, sent twice, has just done its work
+      if (error instanceof Problem && key && (await findAnswer(sql, caller.id, key.key))) return undefined
+      throw error
+    })
     if (answer !== undefined) return { answer, isReplay: false }
     await refuseDeleted(sql, caller)
     if (!key) throw refuseToken('revoked')

@@ -1,9 +1,13 @@
 /** Several operations in one request. */
 import { describe, expect, test } from 'bun:test'
+import { openDatabase } from '../../src/database/database'
+import { runBatch } from '../../src/tasks/batch'
+import { type Draft, saveDraftOnce } from '../../src/tasks/draft'
 import type { Task } from '../../src/tasks/model'
+import { onlyOnce } from '../../src/tasks/once'
 import { testApp } from '../support/app'
 
-const { call, sql } = await testApp()
+const { call, sql, url } = await testApp()
 const limited = await testApp({ RATE_LIMIT_PER_MINUTE: '20' })
 const TODOS = '/api/v1/todos'
 
@@ -143,6 +147,28 @@ test('with a key is done once, and answered again', async () => {
   expect(answers.filter(({ headers }) => headers.get('idempotency-replayed') === 'true')).toHaveLength(7)
   expect((await call('GET', TODOS, { as })).body).toHaveLength(1)
   expect((await batch(as, [{ op: 'create', body: { title: 'other' } }], headers)).status).toBe(422)
+})
+
+test('with a key that fails because the same request has just been done is answered as that one', async () => {
+  const as = crypto.randomUUID()
+  const { id } = await create(as)
+  const database = openDatabase({ url, poolSize: 1, requestTimeout: 10_000 })
+  const now = Date.now() / 1000
+  const caller = { id: as, issuedAt: now, expiresAt: now + 3600, sessionId: null }
+  const key = { key: 'k', fingerprint: Buffer.alloc(32) }
+  const work = (draft: Draft) => runBatch(draft, { operations: [{ op: 'delete', id }] })
+  const send = () => saveDraftOnce(database.sql, caller, { ids: [id], work }, key)
+  const answer = await onlyOnce(database.sql, caller, key, async () => {
+    await send()
+    return send()
+  })
+  expect(answer).toEqual({ answer: { results: [null] }, isReplay: true })
+  const other = { ...key, key: 'other' }
+  const again = onlyOnce(database.sql, caller, other, () =>
+    saveDraftOnce(database.sql, caller, { ids: [id], work }, other),
+  )
+  await expect(again).rejects.toMatchObject({ code: 'TASK_NOT_FOUND' })
+  await database.end()
 })
 
 test('with a key that changes nothing is answered again, too', async () => {
