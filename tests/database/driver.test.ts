@@ -203,6 +203,33 @@ test('a statement that fails after its first row leaves that row to nobody', () 
     expect(await answerOf(say(pool, 2))).toBe(2)
   }))
 
+test('a row has the values that were sent, whatever their length and characters', () =>
+  withPool({}, async (pool) => {
+    const text = fc.oneof(
+      fc.string({ unit: 'binary', maxLength: 70 }).filter((each) => !each.includes('\0')),
+      fc
+        .string({ unit: 'binary-ascii', minLength: 60, maxLength: 70 })
+        .filter((each) => !each.includes('\0')),
+    )
+    const row = fc.record({
+      one: fc.option(text),
+      none: fc.constant(null),
+      list: fc.array(text, { maxLength: 3 }),
+      json: fc.jsonValue(),
+      n: fc.option(fc.maxSafeInteger()),
+      other: fc.option(text),
+    })
+    await fc.assert(
+      fc.asyncProperty(row, async ({ one, none, list, json, n, other }) => {
+        const rows = await pool`
+          select ${one}::text as one, ${none}::text as none, ${list}::text[] as list,
+            ${JSON.stringify(json)}::text::json as json, ${n}::bigint as n, ${other}::text as other`
+        expect([...rows]).toEqual([{ one, none, list, json: JSON.parse(JSON.stringify(json)), n, other }])
+      }),
+      { numRuns: 300 },
+    )
+  }))
+
 test('statements that have to be prepared again on each connection get their answers at once', () =>
   withPool({ poolSize: 3 }, async (pool) => {
     await sql`create table form (n int)`
