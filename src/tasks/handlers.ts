@@ -10,7 +10,15 @@ import { type Answer, contextOf } from '../http/request-context'
 import { type Batch, idsIn, runBatch } from './batch'
 import { type Draft, emptyRow, saveDraft, saveDraftOnce } from './draft'
 import { filterOf, isPlain, type ListQuery, NO_FILTER, orderOf, type TrashQuery } from './filters'
-import { countFound, countTasks, countTrash, listTasks, listTrash, searchTasks } from './list-queries'
+import {
+  countFound,
+  countTasks,
+  countTrash,
+  listByTitle,
+  listTasks,
+  listTrash,
+  searchTasks,
+} from './list-queries'
 import {
   type DeleteQuery,
   type Move,
@@ -47,9 +55,10 @@ export function createHandlers({ database, metrics, rateLimiter }: Services, cac
     const filter = filterOf(query)
     const order = orderOf(query)
     const hasIndex = isPlain(filter, order)
+    const read = !hasIndex ? searchTasks : order.startsWith('title') ? listByTitle : listTasks
     const kind: ListKind<Task> = {
       list: { owner: caller.id, filter, order },
-      read: (part) => (hasIndex ? listTasks : searchTasks)(sql, caller, filter, order, part),
+      read: (part) => read(sql, caller, filter, order, part),
       count: () => (hasIndex ? countTasks : countFound)(sql, caller, filter),
       write: writeTasks,
       toItem: toTask,

@@ -18,11 +18,12 @@ const AFTER_EVERY_NUMBER = Number.MAX_SAFE_INTEGER
 const AFTER_EVERY_TITLE = '\uffff'.repeat(201)
 
 /**
- * Reads a list without other filters than `completed`, by creation or by title.
+ * Reads a list in the order of creation, without other filters than `completed`.
  *
- * Each order has its own branch, because only then PostgreSQL walks the order's index from the cursor. It does not run the
- * other branches, and `union all` keeps the rows in order. Without a cursor a branch starts at a bound beyond every task:
- * `id < $1 or $1 is null` would read the index from its start.
+ * Each direction has its own branch, because only then PostgreSQL walks the index from the cursor. It does not run the other
+ * one, and `union all` keeps the rows in order. Without a cursor a branch starts at a bound beyond every task: `id < $1 or $1
+ * is null` would read the index from its start. Branches cost time even if they are not run, so orders by title have a
+ * statement of their own.
  */
 export async function listTasks(
   sql: Sql,
@@ -31,9 +32,7 @@ export async function listTasks(
   order: Order,
   { after, limit, skip }: Part,
 ): Promise<readonly TaskRow[]> {
-  const isUp = order.endsWith('asc')
-  const number = after?.number ?? (isUp ? 0 : AFTER_EVERY_NUMBER)
-  const title = String(after?.key ?? (isUp ? '' : AFTER_EVERY_TITLE))
+  const number = after?.number ?? (order === 'created asc' ? 0 : AFTER_EVERY_NUMBER)
   // SafeQL takes every column of a `union` for nullable
   const rows = await sql<MaybeRow[]>`
     -- listTasks
@@ -48,7 +47,29 @@ export async function listTasks(
     ) union all (
       select * from listed where ${order} = 'created asc' and id > ${number}
       order by id limit ${limit} offset ${skip}
-    ) union all (
+    )`
+  return rows as readonly TaskRow[]
+}
+
+/** The same in the order of titles. */
+export async function listByTitle(
+  sql: Sql,
+  { id }: Caller,
+  { completed }: Filter,
+  order: Order,
+  { after, limit, skip }: Part,
+): Promise<readonly TaskRow[]> {
+  const isUp = order === 'title asc'
+  const number = after?.number ?? (isUp ? 0 : AFTER_EVERY_NUMBER)
+  const title = String(after?.key ?? (isUp ? '' : AFTER_EVERY_TITLE))
+  const rows = await sql<MaybeRow[]>`
+    -- listByTitle
+    with listed as not materialized (
+      select * from tasks
+      where user_id = ${id} and deleted_at is null
+        and (${completed}::boolean is null or completed = ${completed})
+    )
+    (
       select * from listed
       where ${order} = 'title asc' and (lower(title), id) > (lower(${title}::text collate "und-x-icu"), ${number})
       order by lower(title), id limit ${limit} offset ${skip}
