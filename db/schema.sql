@@ -166,32 +166,37 @@ begin
   if new.ended then
     new.title := '';
     new.description := null;
+    new.completed_at := null;
     new.priority := null;
     new.due_date := null;
     new.due_time := null;
     new.time_zone := null;
     new.due_at := null;
     new.overdue_at := null;
-    new.reminders := '{}';
+    new.reminders := null;
     new.remind_at := null;
     new.repeat := null;
+    new.repeat_from := null;
     new.next_id := null;
-    new.tags := '{}';
+    new.tags := null;
     new.list_id := null;
     new.parent_id := null;
     new.position := null;
+    new.folded := null;
+    return new;
   end if;
-  new.completed_at := case
-    when new.ended or not new.completed then null
-    when tg_op = 'UPDATE' and old.completed then old.completed_at
-    when tg_op = 'INSERT' and new.completed_at is not null then new.completed_at
-    else new.updated_at
-  end;
-  new.folded := case
-    when octet_length(new.title) <> char_length(new.title)
-      or octet_length(new.description) <> char_length(new.description)
-    then fold(concat_ws(e'\n', new.title, new.description))
-  end;
+  if not new.completed then
+    new.completed_at := null;
+  elsif old.completed is not true then
+    new.completed_at := coalesce(new.completed_at, new.updated_at);
+  end if;
+  if new.title is distinct from old.title or new.description is distinct from old.description then
+    new.folded := case
+      when octet_length(new.title) <> char_length(new.title)
+        or octet_length(new.description) <> char_length(new.description)
+      then fold(concat_ws(e'\n', new.title, new.description))
+    end;
+  end if;
   return new;
 end $function$;
 
@@ -203,7 +208,7 @@ begin
   delete from told_reminders using gone
   where told_reminders.user_id = gone.user_id and told_reminders.task_id = gone.id;
   delete from task_tags using gone
-  where gone.tags <> '{}' and task_tags.user_id = gone.user_id and task_tags.task_id = gone.id;
+  where gone.tags is not null and task_tags.user_id = gone.user_id and task_tags.task_id = gone.id;
   update tasks set parent_id = null from gone
   where gone.has_steps and tasks.user_id = gone.user_id and tasks.parent_id = gone.id;
   return null;
@@ -219,13 +224,27 @@ begin
   then
     raise foreign_key_violation using constraint = 'tasks_parent_id_exists', message = 'The parent does not exist';
   end if;
-  if tg_op = 'UPDATE' and new.tags = old.tags then
+  -- A statement that writes a tag of many tasks writes `task_tags` itself, in one go, and says so with this setting, which ends
+  -- with its transaction. Row by row it would take several times as long as all the rest.
+  if new.tags is not distinct from old.tags or current_setting('taskwell.writes_task_tags', true) = 'on' then
     return null;
   end if;
   delete from task_tags where user_id = new.user_id and task_id = new.id;
   insert into task_tags (user_id, key, task_id, name)
   select new.user_id, tag_key(name), new.id, name from unnest(new.tags) as name;
   return null;
+end $function$;
+
+CREATE OR REPLACE FUNCTION public.reminders_are_allowed(minutes integer[], remind_at timestamp with time zone)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+begin
+  if minutes is null then
+    return remind_at is null;
+  end if;
+  return cardinality(minutes) between 1 and 5 and -1440 <= all (minutes) and 40320 >= all (minutes);
 end $function$;
 
 CREATE TABLE tasks (
@@ -243,39 +262,30 @@ CREATE TABLE tasks (
   priority task_priority,
   due_date date,
   due_time time(0) without time zone,
-  time_zone text,
+  time_zone character varying(100),
   due_at timestamp(3) with time zone,
   overdue_at timestamp(3) with time zone,
-  reminders integer[] NOT NULL DEFAULT '{}'::integer[],
+  reminders integer[],
   remind_at timestamp(3) with time zone,
-  repeat text,
-  repeat_from repeat_anchor NOT NULL DEFAULT 'due'::repeat_anchor,
+  repeat character varying(200),
+  repeat_from repeat_anchor,
   next_id bigint,
-  tags text[] NOT NULL DEFAULT '{}'::text[],
+  tags text[],
   list_id bigint,
   parent_id bigint,
   has_steps boolean NOT NULL DEFAULT false,
   deleted_with_parent boolean NOT NULL DEFAULT false,
-  "position" text COLLATE "C",
+  "position" character varying(1000) COLLATE "C",
   folded text,
   CONSTRAINT tasks_pkey PRIMARY KEY (user_id, id),
   CONSTRAINT tasks_list_id_fkey FOREIGN KEY (user_id, list_id) REFERENCES lists(user_id, id) ON DELETE SET NULL (list_id),
   CONSTRAINT tasks_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE,
   CONSTRAINT tasks_description_length CHECK (char_length(description) <= 1000),
-  CONSTRAINT tasks_due_date_and_what_needs_it CHECK (
-CASE
-    WHEN due_date IS NULL THEN overdue_at IS NULL AND due_time IS NULL AND due_at IS NULL AND repeat IS NULL AND reminders = '{}'::integer[]
-    ELSE overdue_at IS NOT NULL AND due_date >= '1900-01-01'::date AND due_date <= '9999-12-31'::date AND (due_at IS NULL) = (due_time IS NULL) AND (time_zone IS NOT NULL OR due_time IS NULL AND reminders = '{}'::integer[])
-END),
-  CONSTRAINT tasks_ended_has_no_content CHECK (NOT ended OR description IS NULL AND num_nulls(completed_at, priority, due_date, time_zone, repeat, next_id, list_id, parent_id, "position", folded) = 10 AND tags = '{}'::text[]),
   CONSTRAINT tasks_ended_is_tombstone CHECK (deleted_at IS NOT NULL OR NOT ended),
-  CONSTRAINT tasks_planning_lengths CHECK (char_length(repeat) <= 200 AND char_length(time_zone) <= 100 AND char_length("position") <= 1000 AND cardinality(tags) <= 20 AND parent_id <> id),
-  CONSTRAINT tasks_reminders_allowed CHECK (
-CASE
-    WHEN reminders = '{}'::integer[] THEN remind_at IS NULL
-    ELSE cardinality(reminders) <= 5 AND ('-1440'::integer <= ALL (reminders)) AND (40320 >= ALL (reminders))
-END),
+  CONSTRAINT tasks_parent_is_another CHECK (parent_id <> id),
+  CONSTRAINT tasks_reminders_allowed CHECK (num_nonnulls(reminders, remind_at) = 0 OR reminders_are_allowed(reminders, remind_at)),
   CONSTRAINT tasks_revision_positive CHECK (revision > 0),
+  CONSTRAINT tasks_tags_count CHECK (cardinality(tags) >= 1 AND cardinality(tags) <= 20),
   CONSTRAINT tasks_title_length CHECK (char_length(title) >= 1 AND char_length(title) <= 200 OR ended AND title = ''::text)
 );
 
@@ -289,11 +299,10 @@ CREATE INDEX tasks_by_title ON tasks USING btree (user_id, lower(title), id) WHE
 CREATE INDEX tasks_in_trash ON tasks USING btree (user_id, revision) WHERE deleted_at IS NOT NULL AND NOT ended;
 CREATE INDEX tasks_live ON tasks USING btree (user_id, id) INCLUDE (completed) WHERE deleted_at IS NULL;
 
-CREATE TRIGGER tasks_complete_changed_row BEFORE UPDATE ON tasks FOR EACH ROW WHEN (new.completed <> old.completed OR new.ended <> old.ended OR new.title <> old.title OR new.description IS DISTINCT FROM old.description) EXECUTE FUNCTION complete_task_row();
-CREATE TRIGGER tasks_complete_new_row BEFORE INSERT ON tasks FOR EACH ROW WHEN (new.completed OR new.ended OR octet_length(new.title) <> char_length(new.title) OR octet_length(new.description) <> char_length(new.description)) EXECUTE FUNCTION complete_task_row();
+CREATE TRIGGER tasks_complete BEFORE INSERT OR UPDATE ON tasks FOR EACH ROW EXECUTE FUNCTION complete_task_row();
 CREATE TRIGGER tasks_forget AFTER DELETE ON tasks REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION forget_tasks();
-CREATE TRIGGER tasks_link_changed AFTER UPDATE ON tasks FOR EACH ROW WHEN (new.parent_id IS DISTINCT FROM old.parent_id OR new.tags <> old.tags AND current_setting('taskwell.writes_task_tags'::text, true) IS DISTINCT FROM 'on'::text) EXECUTE FUNCTION link_task();
-CREATE TRIGGER tasks_link_new AFTER INSERT ON tasks FOR EACH ROW WHEN (new.tags <> '{}'::text[] OR new.parent_id IS NOT NULL) EXECUTE FUNCTION link_task();
+CREATE TRIGGER tasks_link_changed AFTER UPDATE ON tasks FOR EACH ROW WHEN (new.tags IS DISTINCT FROM old.tags OR new.parent_id IS DISTINCT FROM old.parent_id) EXECUTE FUNCTION link_task();
+CREATE TRIGGER tasks_link_new AFTER INSERT ON tasks FOR EACH ROW WHEN (new.tags IS NOT NULL OR new.parent_id IS NOT NULL) EXECUTE FUNCTION link_task();
 
 COMMENT ON TABLE public.tasks IS 'Tasks and the tombstones of deleted ones';
 COMMENT ON COLUMN public.tasks."position" IS 'Where the user has put the task; null: by its id';
@@ -324,6 +333,23 @@ CREATE INDEX told_reminders_by_id ON told_reminders USING btree (id);
 COMMENT ON TABLE public.told_reminders IS 'Reminders that have fallen due, for a day';
 COMMENT ON COLUMN public.told_reminders.due_at IS 'The task''s due moment; of a day without a time, its beginning';
 COMMENT ON COLUMN public.told_reminders.minutes IS 'How long before the due moment the reminder fell due';
+
+CREATE OR REPLACE FUNCTION public.due_date_is_complete(task tasks)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+begin
+  if task.due_date is null then
+    return num_nonnulls(task.overdue_at, task.due_time, task.due_at, task.repeat, task.reminders) = 0;
+  end if;
+  return task.due_date between '1900-01-01' and '9999-12-31'
+    and task.overdue_at is not null
+    and (task.due_at is null) = (task.due_time is null)
+    and (task.time_zone is not null or num_nonnulls(task.due_time, task.reminders) = 0);
+end $function$;
+
+ALTER TABLE tasks ADD CONSTRAINT tasks_due_date_and_what_needs_it CHECK (num_nonnulls(due_date, overdue_at, due_time, due_at, repeat, reminders) = 0 OR due_date_is_complete(tasks.*));
 
 CREATE OR REPLACE FUNCTION public.end_sessions(account_id text, kept_session_id uuid)
  RETURNS bigint
@@ -388,6 +414,20 @@ CREATE OR REPLACE FUNCTION public.fold(content text)
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE STRICT
 RETURN NORMALIZE(replace(replace(replace(translate(lower((regexp_replace((NORMALIZE(content, NFKD) COLLATE "C"), '[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c7\u064b-\u065f\u0670]+'::text, ''::text, 'g'::text) COLLATE "und-x-icu")), 'ςıøđłħŧ'::text, 'σiodlht'::text), 'ß'::text, 'ss'::text), 'æ'::text, 'ae'::text), 'œ'::text, 'oe'::text), NFC);
+
+CREATE OR REPLACE FUNCTION public.has_no_content(task tasks)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+begin
+  return task.title = '' and num_nonnulls(
+    task.description, task.completed_at, task.priority, task.due_date, task.time_zone, task.repeat, task.repeat_from,
+    task.next_id, task.tags, task.list_id, task.parent_id, task.position, task.folded
+  ) = 0;
+end $function$;
+
+ALTER TABLE tasks ADD CONSTRAINT tasks_ended_has_no_content CHECK (NOT ended OR has_no_content(tasks.*));
 
 CREATE OR REPLACE FUNCTION public.position_of("position" text, id bigint)
  RETURNS text

@@ -32,53 +32,73 @@ create type task_priority as enum ('high', 'medium', 'low');
 create type repeat_anchor as enum ('due', 'completion');
 
 -- No column has a default that PostgreSQL would have to write into each row, so this takes milliseconds. What would have to
--- read each row is left to the next migrations.
+-- read each row is left to the next migrations. A field whose default is not null is null in a row that has the default.
 alter table tasks
   add column completed_at timestamptz(3),
   add column priority task_priority,
   add column due_date date,
   add column due_time time(0),
-  add column time_zone text,
+  add column time_zone varchar(100),
   -- Worked out from the three by the service, which knows what a clock does when it is put forward or back.
   add column due_at timestamptz(3),
   add column overdue_at timestamptz(3),
-  add column reminders integer[] not null default '{}',
+  add column reminders integer[],
   add column remind_at timestamptz(3),
-  add column repeat text,
-  add column repeat_from repeat_anchor not null default 'due',
+  add column repeat varchar(200),
+  add column repeat_from repeat_anchor,
   add column next_id bigint,
-  add column tags text[] not null default '{}',
+  add column tags text[],
   add column list_id bigint,
   add column parent_id bigint,
   add column has_steps boolean not null default false,
   add column deleted_with_parent boolean not null default false,
   -- Bytes in order. Null until the task is moved: then its id is its position, so that a new task comes last, and costs nothing.
-  add column position text collate "C",
+  add column position varchar(1000) collate "C",
   -- Title and description as searches compare them; null if they are plain ASCII, which is quick to fold.
-  add column folded text,
-  -- Few and short: PostgreSQL reads each anew for each statement that writes.
+  add column folded text;
+
+-- What constraints of tasks say. In functions, because PostgreSQL reads a constraint anew for each statement that writes, and
+-- the whole text of these took a quarter of a create. In PL/pgSQL, because a function of SQL would be written into the constraint.
+create function due_date_is_complete(task tasks) returns boolean language plpgsql immutable parallel safe as $$
+begin
+  if task.due_date is null then
+    return num_nonnulls(task.overdue_at, task.due_time, task.due_at, task.repeat, task.reminders) = 0;
+  end if;
+  return task.due_date between '1900-01-01' and '9999-12-31'
+    and task.overdue_at is not null
+    and (task.due_at is null) = (task.due_time is null)
+    and (task.time_zone is not null or num_nonnulls(task.due_time, task.reminders) = 0);
+end $$;
+
+create function reminders_are_allowed(minutes integer[], remind_at timestamptz) returns boolean
+  language plpgsql immutable parallel safe
+as $$
+begin
+  if minutes is null then
+    return remind_at is null;
+  end if;
+  return cardinality(minutes) between 1 and 5 and -1440 <= all (minutes) and 40320 >= all (minutes);
+end $$;
+
+create function has_no_content(task tasks) returns boolean language plpgsql immutable parallel safe as $$
+begin
+  return task.title = '' and num_nonnulls(
+    task.description, task.completed_at, task.priority, task.due_date, task.time_zone, task.repeat, task.repeat_from,
+    task.next_id, task.tags, task.list_id, task.parent_id, task.position, task.folded
+  ) = 0;
+end $$;
+
+-- The conditions in front spare a plain task the calls.
+alter table tasks
   add constraint tasks_due_date_and_what_needs_it check (
-    case when due_date is null
-      then overdue_at is null and due_time is null and due_at is null and repeat is null and reminders = '{}'
-      else overdue_at is not null and due_date between '1900-01-01' and '9999-12-31'
-        and (due_at is null) = (due_time is null)
-        and (time_zone is not null or due_time is null and reminders = '{}')
-    end
+    num_nonnulls(due_date, overdue_at, due_time, due_at, repeat, reminders) = 0 or due_date_is_complete(tasks)
   ) not valid,
   add constraint tasks_reminders_allowed check (
-    case when reminders = '{}' then remind_at is null
-      else cardinality(reminders) <= 5 and -1440 <= all (reminders) and 40320 >= all (reminders)
-    end
+    num_nonnulls(reminders, remind_at) = 0 or reminders_are_allowed(reminders, remind_at)
   ) not valid,
-  add constraint tasks_planning_lengths check (
-    char_length(repeat) <= 200 and char_length(time_zone) <= 100 and char_length(position) <= 1000
-      and cardinality(tags) <= 20 and parent_id <> id
-  ) not valid,
-  add constraint tasks_ended_has_no_content check (
-    not ended or description is null and num_nulls(
-      completed_at, priority, due_date, time_zone, repeat, next_id, list_id, parent_id, position, folded
-    ) = 10 and tags = '{}'
-  ) not valid,
+  add constraint tasks_tags_count check (cardinality(tags) between 1 and 20) not valid,
+  add constraint tasks_parent_is_another check (parent_id <> id) not valid,
+  add constraint tasks_ended_has_no_content check (not ended or has_no_content(tasks)) not valid,
   add constraint tasks_list_id_fkey foreign key (user_id, list_id) references lists (user_id, id)
     on delete set null (list_id) not valid;
 
@@ -121,7 +141,9 @@ begin
   then
     raise foreign_key_violation using constraint = 'tasks_parent_id_exists', message = 'The parent does not exist';
   end if;
-  if tg_op = 'UPDATE' and new.tags = old.tags then
+  -- A statement that writes a tag of many tasks writes `task_tags` itself, in one go, and says so with this setting, which ends
+  -- with its transaction. Row by row it would take several times as long as all the rest.
+  if new.tags is not distinct from old.tags or current_setting('taskwell.writes_task_tags', true) = 'on' then
     return null;
   end if;
   delete from task_tags where user_id = new.user_id and task_id = new.id;
@@ -135,7 +157,7 @@ end $$;
 create function forget_tasks() returns trigger language plpgsql as $$
 begin
   delete from task_tags using gone
-  where gone.tags <> '{}' and task_tags.user_id = gone.user_id and task_tags.task_id = gone.id;
+  where gone.tags is not null and task_tags.user_id = gone.user_id and task_tags.task_id = gone.id;
   update tasks set parent_id = null from gone
   where gone.has_steps and tasks.user_id = gone.user_id and tasks.parent_id = gone.id;
   return null;
@@ -145,14 +167,10 @@ create trigger tasks_forget after delete on tasks
   referencing old table as gone for each statement execute function forget_tasks();
 
 create trigger tasks_link_new after insert on tasks
-  for each row when (new.tags <> '{}' or new.parent_id is not null) execute function link_task();
--- A statement that writes a tag of many tasks writes `task_tags` itself, in one go, and says so with this setting, which ends
--- with its transaction. Row by row it would take several times as long as all the rest.
+  for each row when (new.tags is not null or new.parent_id is not null) execute function link_task();
 create trigger tasks_link_changed after update on tasks
-  for each row when (
-    new.parent_id is distinct from old.parent_id
-    or new.tags <> old.tags and current_setting('taskwell.writes_task_tags', true) is distinct from 'on'
-  ) execute function link_task();
+  for each row when (new.tags is distinct from old.tags or new.parent_id is distinct from old.parent_id)
+  execute function link_task();
 
 -- What sorts tasks and lists as the user has arranged them. `positions.ts` makes the same text of an id.
 create function position_of("position" text, id bigint) returns text
@@ -180,50 +198,41 @@ begin
   if new.ended then
     new.title := '';
     new.description := null;
+    new.completed_at := null;
     new.priority := null;
     new.due_date := null;
     new.due_time := null;
     new.time_zone := null;
     new.due_at := null;
     new.overdue_at := null;
-    new.reminders := '{}';
+    new.reminders := null;
     new.remind_at := null;
     new.repeat := null;
+    new.repeat_from := null;
     new.next_id := null;
-    new.tags := '{}';
+    new.tags := null;
     new.list_id := null;
     new.parent_id := null;
     new.position := null;
+    new.folded := null;
+    return new;
   end if;
-  new.completed_at := case
-    when new.ended or not new.completed then null
-    when tg_op = 'UPDATE' and old.completed then old.completed_at
-    when tg_op = 'INSERT' and new.completed_at is not null then new.completed_at
-    else new.updated_at
-  end;
-  new.folded := case
-    when octet_length(new.title) <> char_length(new.title)
-      or octet_length(new.description) <> char_length(new.description)
-    then fold(concat_ws(e'\n', new.title, new.description))
-  end;
+  if not new.completed then
+    new.completed_at := null;
+  elsif old.completed is not true then
+    new.completed_at := coalesce(new.completed_at, new.updated_at);
+  end if;
+  if new.title is distinct from old.title or new.description is distinct from old.description then
+    new.folded := case
+      when octet_length(new.title) <> char_length(new.title)
+        or octet_length(new.description) <> char_length(new.description)
+      then fold(concat_ws(e'\n', new.title, new.description))
+    end;
+  end if;
   return new;
 end $$;
 
--- The conditions spare other writes the call.
-create trigger tasks_complete_new_row before insert on tasks
-  for each row when (
-    new.completed
-    or new.ended
-    or octet_length(new.title) <> char_length(new.title)
-    or octet_length(new.description) <> char_length(new.description)
-  ) execute function complete_task_row();
-create trigger tasks_complete_changed_row before update on tasks
-  for each row when (
-    new.completed <> old.completed
-    or new.ended <> old.ended
-    or new.title <> old.title
-    or new.description is distinct from old.description
-  ) execute function complete_task_row();
+create trigger tasks_complete before insert or update on tasks for each row execute function complete_task_row();
 
 -- The tasks in the lists that a filter finds; a member of the filter that is null or left out finds all. One place, so that
 -- pages and counts agree.
@@ -276,8 +285,7 @@ $$;
 -- As above.
 lock table tasks, users in access exclusive mode;
 drop function find_tasks(text, json);
-drop trigger tasks_complete_changed_row on tasks;
-drop trigger tasks_complete_new_row on tasks;
+drop trigger tasks_complete on tasks;
 drop function complete_task_row();
 drop function fold(text);
 drop function position_of(text, bigint);
@@ -290,6 +298,12 @@ drop table task_tags;
 drop function tag_key(text);
 alter table tasks
   drop constraint tasks_ended_has_no_content,
+  drop constraint tasks_reminders_allowed,
+  drop constraint tasks_due_date_and_what_needs_it;
+drop function has_no_content(tasks);
+drop function reminders_are_allowed(integer[], timestamptz);
+drop function due_date_is_complete(tasks);
+alter table tasks
   drop column completed_at,
   drop column priority,
   drop column due_date,

@@ -28,7 +28,7 @@ begin
   delete from told_reminders using gone
   where told_reminders.user_id = gone.user_id and told_reminders.task_id = gone.id;
   delete from task_tags using gone
-  where gone.tags <> '{}' and task_tags.user_id = gone.user_id and task_tags.task_id = gone.id;
+  where gone.tags is not null and task_tags.user_id = gone.user_id and task_tags.task_id = gone.id;
   update tasks set parent_id = null from gone
   where gone.has_steps and tasks.user_id = gone.user_id and tasks.parent_id = gone.id;
   return null;
@@ -39,7 +39,7 @@ end $$;
 create or replace function forget_tasks() returns trigger language plpgsql as $$
 begin
   delete from task_tags using gone
-  where gone.tags <> '{}' and task_tags.user_id = gone.user_id and task_tags.task_id = gone.id;
+  where gone.tags is not null and task_tags.user_id = gone.user_id and task_tags.task_id = gone.id;
   update tasks set parent_id = null from gone
   where gone.has_steps and tasks.user_id = gone.user_id and tasks.parent_id = gone.id;
   return null;

@@ -86,11 +86,7 @@ export async function createList(
   const { key, fingerprint } = idempotency ?? { key: null, fingerprint: null }
   const created = await sql<ListRow[]>`
     -- createList
-    with expired as (
-      delete from idempotency_keys
-      where user_id = ${owner} and key = ${key} and expires_at <= now()
-      returning key
-    ), owner as (
+    with owner as (
       insert into users (id, revision) values (${owner}, ${expected}::bigint + 1)
       on conflict (id) do update set revision = users.revision + 1
       where users.revision = ${expected} and not refuses_token(users.refuse_tokens_until, ${issuedAt})
@@ -110,8 +106,6 @@ export async function createList(
       ))::json
       from list
       where ${key}::text is not null
-        -- the count makes PostgreSQL delete an expired key before it is claimed again
-        and (select count(*) from expired) >= 0
       returning key
     )
     select * from list`.catch((error: unknown) => {

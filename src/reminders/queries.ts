@@ -1,11 +1,11 @@
 /** The SQL of reminders. */
 import { exactlyOne, type Sql } from '../database/sql'
-import type { TaskRow } from '../tasks/model'
+import type { FullRow } from '../tasks/model'
 
 /** A task of which at least one reminder has fallen due. */
 export interface RemindedTask
   extends Pick<
-    TaskRow,
+    FullRow,
     | 'user_id'
     | 'id'
     | 'revision'
@@ -23,7 +23,7 @@ export interface RemindedTask
 export async function findRemindedTasks(sql: Sql, limit: number): Promise<RemindedTask[]> {
   return sql<RemindedTask[]>`
     -- findRemindedTasks
-    select user_id, id, revision, due_date, due_time, time_zone, due_at, reminders, remind_at,
+    select user_id, id, revision, due_date, due_time, time_zone, due_at, coalesce(reminders, '{}') as reminders, remind_at,
       now()::timestamptz(3) as now
     from tasks
     where remind_at <= now()
@@ -32,7 +32,7 @@ export async function findRemindedTasks(sql: Sql, limit: number): Promise<Remind
 }
 
 /** What is told of a task that was read before. */
-export interface Telling extends Pick<TaskRow, 'user_id' | 'id' | 'revision' | 'remind_at'> {
+export interface Telling extends Pick<FullRow, 'user_id' | 'id' | 'revision' | 'remind_at'> {
   /** When the next reminder falls due. */
   next_at: string | null
   due_at: string

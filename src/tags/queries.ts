@@ -91,11 +91,11 @@ export async function writeTag(
       select clock_timestamp() as now, set_config('taskwell.writes_task_tags', 'on', true) from owner
     ), changed as (
       update tasks set
-        tags = array(
+        tags = nullif(array(
           select tag from unnest(array_remove(array_remove(tags, touched.name), ${next}) || ${next}::text) as tag
           where tag is not null
           order by tag collate "und-x-icu"
-        ),
+        ), '{}'),
         updated_at = now,
         revision = ${expected} + number
       from stamped, touched

@@ -143,11 +143,7 @@ export async function writeDraft(
   const ids = rows.map(({ id }) => id)
   const written = await sql<{ id: string }[]>`
     -- writeDraft
-    with expired as (
-      delete from idempotency_keys
-      where user_id = ${owner} and key = ${key} and expires_at <= now()
-      returning key
-    ), owner as (
+    with owner as (
       insert into users (id, revision) values (${owner}, ${revision})
       on conflict (id) do update set revision = ${revision}
       where users.revision = ${expected} and not refuses_token(users.refuse_tokens_until, ${issuedAt})
@@ -192,8 +188,6 @@ export async function writeDraft(
       select id, ${key}, ${fingerprint}, ${answer}::text::json
       from owner
       where ${key}::text is not null
-        -- the count makes PostgreSQL delete an expired key before it is claimed again
-        and (select count(*) from expired) >= 0
       returning key
     )
     select id from owner`.catch((error: unknown) => {

@@ -12,7 +12,7 @@ import type { Sql } from '../database/sql'
 import type { IdempotencyKey } from '../http/idempotency'
 import { readTasks, reserveIds, writeDraft } from './draft-queries'
 import { DEFAULTS } from './fields'
-import type { MaybeRow, TaskRow } from './model'
+import { type FullRow, type MaybeRow, type TaskRow, withDefaults, withoutDefaults } from './model'
 import type { Planned } from './planning'
 
 export interface Draft {
@@ -24,9 +24,9 @@ export interface Draft {
   expected: number
   revision: number
   /** The tasks that were read or made, as they will be. */
-  tasks: Map<number, TaskRow>
+  tasks: Map<number, FullRow>
   /** The tasks that were read, as they are. */
-  stored: Map<number, TaskRow>
+  stored: Map<number, FullRow>
   /** The ids that were asked for, with their steps. */
   known: Set<number>
   /** The tasks to be written. */
@@ -70,7 +70,7 @@ export async function saveDraftOnce<Answer>(
     // with a key, the answer is kept even if nothing was to be changed
     if (draft.written.size === 0 && !idempotency) return answer
     const { expected, revision, written, tasks } = draft
-    const rows = [...written].flatMap((id) => tasks.get(id) ?? [])
+    const rows = [...written].flatMap((id) => tasks.get(id) ?? []).map(withoutDefaults)
     const stored = idempotency ? JSON.stringify(answer) : null
     const result = await writeDraft(sql, caller, { expected, revision, rows, idempotency, answer: stored })
     if (result === 'written') return answer
@@ -114,8 +114,8 @@ async function openDraft(sql: Sql, caller: Caller, ids: readonly number[]): Prom
   if (now === null) throw new Error('The owner has no state')
   if (isRefused(caller, refuse_tokens_until)) throw refuseToken('revoked')
   const known = {
-    tasks: new Map<number, TaskRow>(),
-    stored: new Map<number, TaskRow>(),
+    tasks: new Map<number, FullRow>(),
+    stored: new Map<number, FullRow>(),
     known: new Set<number>(),
     written: new Set<number>(),
   }
@@ -129,8 +129,9 @@ function take(draft: Draft, ids: readonly number[], rows: readonly MaybeRow[]): 
   for (const id of ids) draft.known.add(id)
   for (const row of rows) {
     if (!isRow(row)) continue
-    draft.stored.set(row.id, row)
-    if (!draft.tasks.has(row.id)) draft.tasks.set(row.id, row)
+    const task = withDefaults(row)
+    draft.stored.set(row.id, task)
+    if (!draft.tasks.has(row.id)) draft.tasks.set(row.id, task)
   }
 }
 
@@ -144,20 +145,20 @@ async function know(draft: Draft, id: number): Promise<void> {
 }
 
 /** @returns a task, also from the trash; undefined if the owner has none of this id */
-export async function findTask(draft: Draft, id: number): Promise<TaskRow | undefined> {
+export async function findTask(draft: Draft, id: number): Promise<FullRow | undefined> {
   await know(draft, id)
   const task = draft.tasks.get(id)
   return task?.ended ? undefined : task
 }
 
 /** @returns the steps of a task in any order, also those in the trash */
-export async function findSteps(draft: Draft, id: number): Promise<TaskRow[]> {
+export async function findSteps(draft: Draft, id: number): Promise<FullRow[]> {
   await know(draft, id)
   return [...draft.tasks.values()].filter(({ parent_id, ended }) => parent_id === id && !ended)
 }
 
 /** Changes a task. @returns the task as it will be */
-export function writeTask(draft: Draft, task: TaskRow, change: Partial<TaskRow>): TaskRow {
+export function writeTask(draft: Draft, task: FullRow, change: Partial<FullRow>): FullRow {
   draft.revision++
   const written = { ...task, ...change, updated_at: draft.now, revision: draft.revision }
   draft.tasks.set(task.id, written)
@@ -172,7 +173,7 @@ export async function reserve(draft: Draft, count: number): Promise<void> {
 }
 
 /** Adds a task. @returns the task as it will be */
-export async function addTask(draft: Draft, planned: Planned): Promise<TaskRow> {
+export async function addTask(draft: Draft, planned: Planned): Promise<FullRow> {
   await reserve(draft, 1)
   const id = draft.reserved.shift()
   if (id === undefined) throw new Error('No id was reserved')

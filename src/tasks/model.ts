@@ -19,7 +19,7 @@ import {
   strict,
 } from '../http/schemas'
 import { writer } from '../http/writer'
-import { content } from './fields'
+import { content, DEFAULTS } from './fields'
 import { positionOf } from './positions'
 
 const example = {
@@ -76,7 +76,17 @@ export type Task = typeof Task.static
  * A row of `tasks`, as `select *` reads it. Statements do not name the columns, so that a new field changes few of them;
  * `toTask` picks what is answered.
  */
-export interface TaskRow extends Omit<Task, 'position'> {
+export interface TaskRow extends Omit<FullRow, Sparse> {
+  reminders: FullRow['reminders'] | null
+  repeat_from: FullRow['repeat_from'] | null
+  tags: FullRow['tags'] | null
+}
+
+/** Fields whose default is stored as null, which costs next to nothing to write and to read. */
+type Sparse = 'reminders' | 'repeat_from' | 'tags'
+
+/** A row with these defaults. */
+export interface FullRow extends Omit<Task, 'position'> {
   /** Null until the task is moved. */
   position: string | null
   deleted_at: string | null
@@ -95,12 +105,37 @@ export interface TaskRow extends Omit<Task, 'position'> {
 /** A row whose columns may all be null: it comes through an outer join, or SafeQL cannot tell that they are not null. */
 export type MaybeRow = { [Field in keyof TaskRow]: TaskRow[Field] | null }
 
+/** @returns the row with the defaults that are stored as null */
+export function withDefaults(row: TaskRow): FullRow {
+  const { reminders, repeat_from, tags } = DEFAULTS
+  return {
+    ...row,
+    reminders: row.reminders ?? reminders,
+    repeat_from: row.repeat_from ?? repeat_from,
+    tags: row.tags ?? tags,
+  }
+}
+
+/** @returns the row as it is stored */
+export function withoutDefaults(row: FullRow): TaskRow {
+  const { reminders, repeat_from, tags } = row
+  return {
+    ...row,
+    reminders: reminders.length === 0 ? null : reminders,
+    repeat_from: repeat_from === DEFAULTS.repeat_from ? null : repeat_from,
+    tags: tags.length === 0 ? null : tags,
+  }
+}
+
 const FIELDS = Object.keys(Task.properties) as (keyof Task)[]
 
 /** @returns the fields of the schema, in its order */
 export function toTask(row: TaskRow): Task {
   const task: Partial<Record<keyof Task, unknown>> = {}
   for (const field of FIELDS) task[field] = row[field]
+  task.reminders ??= DEFAULTS.reminders
+  task.repeat_from ??= DEFAULTS.repeat_from
+  task.tags ??= DEFAULTS.tags
   task.position ??= positionOf(row.id)
   // no field is missing: the loop goes through all of them
   return task as Task

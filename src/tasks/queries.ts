@@ -22,11 +22,7 @@ export async function createTask(
   const { key, fingerprint } = idempotency ?? { key: null, fingerprint: null }
   const [created] = await sql<TaskRow[]>`
     -- createTask
-    with expired as (
-      delete from idempotency_keys
-      where user_id = ${id} and key = ${key} and expires_at <= now()
-      returning key
-    ), owner as (
+    with owner as (
       insert into users (id, revision) values (${id}, 1)
       on conflict (id) do update set revision = users.revision + 1
       -- the condition reads the locked row, so it sees a deletion that has just been committed
@@ -50,8 +46,6 @@ export async function createTask(
         ))::json
       from task
       where ${key}::text is not null
-        -- the count makes PostgreSQL delete an expired key before it is claimed again
-        and (select count(*) from expired) >= 0
       returning key
     )
     select * from task`.catch((error: unknown) => {
@@ -116,7 +110,11 @@ export const batchableCreate: Batchable<NewTask, TaskRow | undefined> = {
   keyOf: ({ caller }) => caller.id,
 }
 
-/** @returns the first answer to a request with this key, as it was stored; undefined if there was none in the last day */
+/**
+ * Finds the first answer to a request with this key, and forgets it after a day, so that the key can be used again.
+ *
+ * @returns the answer as it was stored; undefined if there was none in the last day
+ */
 export async function findAnswer(
   sql: Sql,
   owner: string,
@@ -124,6 +122,9 @@ export async function findAnswer(
 ): Promise<{ fingerprint: Buffer; answer: unknown } | undefined> {
   const [first] = await sql<{ fingerprint: Buffer; answer: unknown }[]>`
     -- findAnswer
+    with expired as (
+      delete from idempotency_keys where user_id = ${owner} and key = ${key} and expires_at <= clock_timestamp()
+    )
     select fingerprint, answer from idempotency_keys
     where user_id = ${owner} and key = ${key} and expires_at > clock_timestamp()`
   return first

@@ -4,18 +4,18 @@ import { invalid, Problem } from '../http/problems'
 import { addTask, type Draft, emptyTask, findSteps, findTask, reserve, writeTask } from './draft'
 import { findNeighbours, findSpellings, hasList } from './draft-queries'
 import { dayAt } from './due'
-import { type Move, type TaskCreate, type TaskRow, type TaskUpdate, toTask } from './model'
+import { type FullRow, type Move, type TaskCreate, type TaskUpdate, toTask } from './model'
 import { plan, plannedFrom, sortedTags, tagKey } from './planning'
 import { idUpTo, MAX_POSITION, placeOf, positionBetween, positionOf } from './positions'
 import { nextDay, ruleAfter } from './recurrence'
 
-export function conflict(current: TaskRow): Problem {
+export function conflict(current: FullRow): Problem {
   const headers = { etag: revisionTag(current.revision) }
   return new Problem('PRECONDITION_FAILED', { current: toTask(current), headers })
 }
 
 /** @throws Problem TASK_NOT_FOUND or PRECONDITION_FAILED */
-async function findStored(draft: Draft, id: number, ifMatch: Revisions): Promise<TaskRow> {
+async function findStored(draft: Draft, id: number, ifMatch: Revisions): Promise<FullRow> {
   const task = await findTask(draft, id)
   if (!task) throw new Problem('TASK_NOT_FOUND')
   // what a batch has changed so far is not stored, and never will be
@@ -24,14 +24,14 @@ async function findStored(draft: Draft, id: number, ifMatch: Revisions): Promise
 }
 
 /** Finds a task that is not in the trash. @throws Problem TASK_NOT_FOUND or PRECONDITION_FAILED */
-async function findListed(draft: Draft, id: number, ifMatch: Revisions): Promise<TaskRow> {
+async function findListed(draft: Draft, id: number, ifMatch: Revisions): Promise<FullRow> {
   const task = await findTask(draft, id)
   if (!task || task.deleted_at !== null) throw new Problem('TASK_NOT_FOUND')
   return findStored(draft, id, ifMatch)
 }
 
 /** @throws Problem VALIDATION_ERROR */
-export async function create(draft: Draft, body: TaskCreate): Promise<TaskRow> {
+export async function create(draft: Draft, body: TaskCreate): Promise<FullRow> {
   const planned = plan(emptyTask(), body, draft.now)
   await checkPlace(draft, body, undefined)
   const tags = await spelled(draft, planned.tags)
@@ -46,7 +46,7 @@ export async function update(
   id: number,
   body: TaskUpdate,
   ifMatch: Revisions,
-): Promise<TaskRow> {
+): Promise<FullRow> {
   const task = await findListed(draft, id, ifMatch)
   const planned = plan(task, body, draft.now)
   await checkPlace(draft, body, task)
@@ -62,13 +62,13 @@ export async function complete(
   id: number,
   completed: boolean | null,
   ifMatch: Revisions,
-): Promise<TaskRow> {
+): Promise<FullRow> {
   const task = await findListed(draft, id, ifMatch)
   return setCompleted(draft, writeTask(draft, task, {}), completed ?? !task.completed)
 }
 
 /** The one way in which a task becomes completed, or is taken back. */
-async function setCompleted(draft: Draft, task: TaskRow, completed: boolean): Promise<TaskRow> {
+async function setCompleted(draft: Draft, task: FullRow, completed: boolean): Promise<FullRow> {
   if (task.completed === completed) return task
   const next_id = completed ? await makeSuccessor(draft, task) : await trashSuccessor(draft, task)
   const changed = { ...task, completed, completed_at: completed ? draft.now : null, next_id }
@@ -77,7 +77,7 @@ async function setCompleted(draft: Draft, task: TaskRow, completed: boolean): Pr
 }
 
 /** Makes the task that follows a repeating one, with copies of its steps. @returns its id */
-async function makeSuccessor(draft: Draft, task: TaskRow): Promise<number | null> {
+async function makeSuccessor(draft: Draft, task: FullRow): Promise<number | null> {
   const { next_id, repeat, due_date } = task
   if (next_id !== null || repeat === null || due_date === null) return next_id
   const rest = ruleAfter(repeat)
@@ -105,10 +105,10 @@ function dayAfter(
   const yesterday = Temporal.PlainDate.from(today).subtract({ days: 1 }).toString()
   return nextDay(repeat, due_date, due_date > yesterday ? due_date : yesterday)
 }
-type RepeatingTask = TaskRow & { repeat: string; due_date: string }
+type RepeatingTask = FullRow & { repeat: string; due_date: string }
 
 /** A successor that nobody has changed goes to the trash. @returns the successor that stays */
-async function trashSuccessor(draft: Draft, { next_id }: TaskRow): Promise<number | null> {
+async function trashSuccessor(draft: Draft, { next_id }: FullRow): Promise<number | null> {
   const successor = next_id === null ? undefined : await findTask(draft, next_id)
   if (!successor || successor.deleted_at !== null) return next_id
   const steps = await findSteps(draft, successor.id)
@@ -138,7 +138,7 @@ export async function trash(draft: Draft, id: number, ifMatch: Revisions): Promi
  *
  * @throws Problem TASK_NOT_FOUND or PRECONDITION_FAILED
  */
-export async function restore(draft: Draft, id: number, ifMatch: Revisions): Promise<TaskRow> {
+export async function restore(draft: Draft, id: number, ifMatch: Revisions): Promise<FullRow> {
   const task = await findStored(draft, id, ifMatch)
   if (task.deleted_at === null) return task
   for (const step of await findSteps(draft, id)) {
@@ -161,7 +161,7 @@ export async function end(draft: Draft, id: number, ifMatch: Revisions): Promise
 }
 
 /** @throws Problem TASK_NOT_FOUND, PRECONDITION_FAILED or VALIDATION_ERROR */
-export async function move(draft: Draft, id: number, target: Move, ifMatch: Revisions): Promise<TaskRow> {
+export async function move(draft: Draft, id: number, target: Move, ifMatch: Revisions): Promise<FullRow> {
   const task = await findListed(draft, id, ifMatch)
   const [low, high] = await findGap(draft, id, target)
   const position = positionBetween(low, high)
@@ -222,7 +222,7 @@ function byBytes(one: string, other: string): number {
 }
 
 /** Checks the list and the parent that a request names. @throws Problem VALIDATION_ERROR */
-async function checkPlace(draft: Draft, { list_id, parent_id }: TaskUpdate, task?: TaskRow): Promise<void> {
+async function checkPlace(draft: Draft, { list_id, parent_id }: TaskUpdate, task?: FullRow): Promise<void> {
   if (list_id && !(await hasList(draft.sql, draft.owner, list_id))) {
     throw invalid({ in: 'body', pointer: '/list_id', detail: 'must be a list of the user' })
   }
@@ -240,7 +240,7 @@ async function checkPlace(draft: Draft, { list_id, parent_id }: TaskUpdate, task
 }
 
 /** Deletions look for steps only at a task that has this mark. */
-async function markParent(draft: Draft, { parent_id }: TaskRow): Promise<void> {
+async function markParent(draft: Draft, { parent_id }: FullRow): Promise<void> {
   const parent = parent_id === null ? undefined : await findTask(draft, parent_id)
   if (!parent || parent.has_steps) return
   // its client sees no change, so it has no new revision

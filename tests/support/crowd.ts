@@ -60,7 +60,7 @@ export async function fill(sql: Pool, { users, busy, tasksEach, most, deleted }:
       case when fate <> 1 then repeat('x', 100) end, n % 3 = 0, moment, moment, n,
       case when fate <= 1 then moment + n % 10 / 10.0 * (now() - moment) end, fate = 1,
       case when fate <> 1 and n % 5 = 0 then first_list + n / 5 % list_count end,
-      case when fate <> 1 and n % 7 = 0 then array['tag ' || n % 20] else '{}' end,
+      case when fate <> 1 and n % 7 = 0 then array['tag ' || n % 20] end,
       case when is_planned then 'high'::task_priority end, case when is_planned then moment::date end,
       case when is_planned then moment end, case when is_planned then 'p' || lpad(n::text, 16, '0') || 'V' end
     from (

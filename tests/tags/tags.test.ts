@@ -32,7 +32,7 @@ const revisionOf = async (as: string) =>
   (await sql<{ revision: number }[]>`select revision from users where id = ${as}`)[0]?.revision
 const rowsOf = (as: string) =>
   sql<{ id: number; tags: string[]; revision: number }[]>`
-    select id, tags, revision from tasks where user_id = ${as} order by id`
+    select id, coalesce(tags, '{}') as tags, revision from tasks where user_id = ${as} order by id`
 const tagsOf = async (as: string) => (await rowsOf(as)).map(({ tags }) => tags)
 
 /** Compares `task_tags` with the tags of the tasks. */
