@@ -163,6 +163,12 @@ CREATE OR REPLACE FUNCTION public.complete_task_row()
  LANGUAGE plpgsql
 AS $function$
 begin
+  -- most new tasks are plain
+  if tg_op = 'INSERT' and not (new.completed or new.ended)
+    and octet_length(concat(new.title, new.description)) = char_length(concat(new.title, new.description))
+  then
+    return new;
+  end if;
   if new.ended then
     new.title := '';
     new.description := null;
@@ -200,6 +206,21 @@ begin
   return new;
 end $function$;
 
+CREATE OR REPLACE FUNCTION public.due_date_is_complete(due_date date, overdue_at timestamp with time zone, due_time time without time zone, due_at timestamp with time zone, repeat character varying, reminders integer[], time_zone character varying)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+AS $function$
+begin
+  if due_date is null then
+    return num_nonnulls(overdue_at, due_time, due_at, repeat, reminders) = 0;
+  end if;
+  return due_date between '1900-01-01' and '9999-12-31'
+    and overdue_at is not null
+    and (due_at is null) = (due_time is null)
+    and (time_zone is not null or num_nonnulls(due_time, reminders) = 0);
+end $function$;
+
 CREATE OR REPLACE FUNCTION public.forget_tasks()
  RETURNS trigger
  LANGUAGE plpgsql
@@ -220,7 +241,7 @@ CREATE OR REPLACE FUNCTION public.link_task()
 AS $function$
 begin
   if new.parent_id is not null
-    and not exists (select from tasks where user_id = new.user_id and id = new.parent_id)
+    and not exists (select from tasks where user_id = new.user_id and id = new.parent_id and id <> new.id)
   then
     raise foreign_key_violation using constraint = 'tasks_parent_id_exists', message = 'The parent does not exist';
   end if;
@@ -244,7 +265,9 @@ begin
   if minutes is null then
     return remind_at is null;
   end if;
-  return cardinality(minutes) between 1 and 5 and -1440 <= all (minutes) and 40320 >= all (minutes);
+  return cardinality(minutes) between 1 and 5
+    and array_position(minutes, null) is null
+    and -1440 <= all (minutes) and 40320 >= all (minutes);
 end $function$;
 
 CREATE TABLE tasks (
@@ -281,12 +304,13 @@ CREATE TABLE tasks (
   CONSTRAINT tasks_list_id_fkey FOREIGN KEY (user_id, list_id) REFERENCES lists(user_id, id) ON DELETE SET NULL (list_id),
   CONSTRAINT tasks_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE,
   CONSTRAINT tasks_description_length CHECK (char_length(description) <= 1000),
+  CONSTRAINT tasks_due_date_and_what_needs_it CHECK (due_date_is_complete(due_date, overdue_at, due_time, due_at, repeat, reminders, time_zone)),
+  CONSTRAINT tasks_ended_has_no_content CHECK (NOT ended OR num_nonnulls(description, completed_at, priority, due_date, time_zone, repeat_from, next_id, tags, list_id, parent_id, "position", folded) = 0),
   CONSTRAINT tasks_ended_is_tombstone CHECK (deleted_at IS NOT NULL OR NOT ended),
-  CONSTRAINT tasks_parent_is_another CHECK (parent_id <> id),
-  CONSTRAINT tasks_reminders_allowed CHECK (num_nonnulls(reminders, remind_at) = 0 OR reminders_are_allowed(reminders, remind_at)),
+  CONSTRAINT tasks_reminders_allowed CHECK (reminders_are_allowed(reminders, remind_at)),
   CONSTRAINT tasks_revision_positive CHECK (revision > 0),
-  CONSTRAINT tasks_tags_count CHECK (cardinality(tags) >= 1 AND cardinality(tags) <= 20),
-  CONSTRAINT tasks_title_length CHECK (char_length(title) >= 1 AND char_length(title) <= 200 OR ended AND title = ''::text)
+  CONSTRAINT tasks_tags_count CHECK (cardinality(tags) <= 20),
+  CONSTRAINT tasks_title_length CHECK (char_length(title) <= 200 AND (title = ''::text) = ended)
 );
 
 CREATE INDEX tasks_by_deletion ON tasks USING btree (deleted_at) WHERE deleted_at IS NOT NULL;
@@ -333,23 +357,6 @@ CREATE INDEX told_reminders_by_id ON told_reminders USING btree (id);
 COMMENT ON TABLE public.told_reminders IS 'Reminders that have fallen due, for a day';
 COMMENT ON COLUMN public.told_reminders.due_at IS 'The task''s due moment; of a day without a time, its beginning';
 COMMENT ON COLUMN public.told_reminders.minutes IS 'How long before the due moment the reminder fell due';
-
-CREATE OR REPLACE FUNCTION public.due_date_is_complete(task tasks)
- RETURNS boolean
- LANGUAGE plpgsql
- IMMUTABLE PARALLEL SAFE
-AS $function$
-begin
-  if task.due_date is null then
-    return num_nonnulls(task.overdue_at, task.due_time, task.due_at, task.repeat, task.reminders) = 0;
-  end if;
-  return task.due_date between '1900-01-01' and '9999-12-31'
-    and task.overdue_at is not null
-    and (task.due_at is null) = (task.due_time is null)
-    and (task.time_zone is not null or num_nonnulls(task.due_time, task.reminders) = 0);
-end $function$;
-
-ALTER TABLE tasks ADD CONSTRAINT tasks_due_date_and_what_needs_it CHECK (num_nonnulls(due_date, overdue_at, due_time, due_at, repeat, reminders) = 0 OR due_date_is_complete(tasks.*));
 
 CREATE OR REPLACE FUNCTION public.end_sessions(account_id text, kept_session_id uuid)
  RETURNS bigint
@@ -414,20 +421,6 @@ CREATE OR REPLACE FUNCTION public.fold(content text)
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE STRICT
 RETURN NORMALIZE(replace(replace(replace(translate(lower((regexp_replace((NORMALIZE(content, NFKD) COLLATE "C"), '[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c7\u064b-\u065f\u0670]+'::text, ''::text, 'g'::text) COLLATE "und-x-icu")), 'ςıøđłħŧ'::text, 'σiodlht'::text), 'ß'::text, 'ss'::text), 'æ'::text, 'ae'::text), 'œ'::text, 'oe'::text), NFC);
-
-CREATE OR REPLACE FUNCTION public.has_no_content(task tasks)
- RETURNS boolean
- LANGUAGE plpgsql
- IMMUTABLE PARALLEL SAFE
-AS $function$
-begin
-  return task.title = '' and num_nonnulls(
-    task.description, task.completed_at, task.priority, task.due_date, task.time_zone, task.repeat, task.repeat_from,
-    task.next_id, task.tags, task.list_id, task.parent_id, task.position, task.folded
-  ) = 0;
-end $function$;
-
-ALTER TABLE tasks ADD CONSTRAINT tasks_ended_has_no_content CHECK (NOT ended OR has_no_content(tasks.*));
 
 CREATE OR REPLACE FUNCTION public.position_of("position" text, id bigint)
  RETURNS text

@@ -66,23 +66,13 @@ const readBlocks = (sql: postgres.Sql) => sql<Block[]>`
     union all
     select oid, 'pg_type'::regclass, oid::regtype::text, 'type'
     from pg_type where typnamespace = 'public'::regnamespace and typtype = 'e'
-  ), check_of_row as (
-    -- calls a function that takes a row of its table, which is therefore made before it
-    select pg_constraint.oid, conrelid, conname, pg_proc.oid as function
-    from pg_constraint
-    join pg_class on pg_class.oid = conrelid
-    join pg_depend on classid = 'pg_constraint'::regclass and objid = pg_constraint.oid and refclassid = 'pg_proc'::regclass
-    join pg_proc on pg_proc.oid = refobjid and reltype = any (proargtypes)
-    where contype = 'c'
   ), part as (
     select class, oid, name from block
-    union all
-    select 'pg_constraint'::regclass, check_of_row.oid, name from check_of_row join block on block.oid = function
     union all
     select other.class, other.oid, block.name
     from (
       select 'pg_class'::regclass as class, indexrelid as oid, indrelid as relation from pg_index
-      union all select 'pg_constraint'::regclass, oid, conrelid from pg_constraint where oid not in (select oid from check_of_row)
+      union all select 'pg_constraint'::regclass, oid, conrelid from pg_constraint
       union all select 'pg_attrdef'::regclass, oid, adrelid from pg_attrdef
       union all select 'pg_rewrite'::regclass, oid, ev_class from pg_rewrite
       -- not those of a foreign key, which stand at the other table
@@ -110,7 +100,7 @@ const readBlocks = (sql: postgres.Sql) => sql<Block[]>`
     -- the keys first; 'n' is a column's not null, 't' a trigger
     select conrelid, 10000 + position(contype in 'pufxc'), conname,
       'CONSTRAINT ' || quote_ident(conname) || ' ' || pg_get_constraintdef(oid, true)
-    from pg_constraint where contype not in ('n', 't') and oid not in (select oid from check_of_row)
+    from pg_constraint where contype not in ('n', 't')
   ), statement as (
     select block.name, 1 as place, '' as text_order, 'CREATE TABLE ' || block.name || ' (\n'
       || (select string_agg('  ' || text, ',\n' order by place, line.name) from line where relation = block.oid)
@@ -128,10 +118,6 @@ const readBlocks = (sql: postgres.Sql) => sql<Block[]>`
     select block.name, 2, indexrelid::regclass::text, pg_get_indexdef(indexrelid, 0, true) || ';'
     from block join pg_index on indrelid = block.oid
     where not exists (select from pg_constraint where conindid = indexrelid and contype in ('p', 'u', 'x'))
-    union all
-    select block.name, 2, conname, 'ALTER TABLE ' || conrelid::regclass || ' ADD CONSTRAINT ' || quote_ident(conname) || ' '
-      || pg_get_constraintdef(check_of_row.oid, true) || ';'
-    from block join check_of_row on function = block.oid
     union all
     select block.name, 3, tgname, pg_get_triggerdef(pg_trigger.oid, true) || ';'
     from block join pg_trigger on tgrelid = block.oid where not tgisinternal

@@ -21,6 +21,7 @@ export interface RemindedTask
 }
 
 export async function findRemindedTasks(sql: Sql, limit: number): Promise<RemindedTask[]> {
+  // a constraint says that there are reminders, which SafeQL does not know
   return sql<RemindedTask[]>`
     -- findRemindedTasks
     select user_id, id, revision, due_date, due_time, time_zone, due_at, coalesce(reminders, '{}') as reminders, remind_at,

@@ -72,20 +72,11 @@ export const Task = namedObject(
 )
 export type Task = typeof Task.static
 
-/**
- * A row of `tasks`, as `select *` reads it. Statements do not name the columns, so that a new field changes few of them;
- * `toTask` picks what is answered.
- */
-export interface TaskRow extends Omit<FullRow, Sparse> {
-  reminders: FullRow['reminders'] | null
-  repeat_from: FullRow['repeat_from'] | null
-  tags: FullRow['tags'] | null
-}
+/** The fields whose default is stored as null, which costs next to nothing to write and to read. */
+const SPARSE = ['reminders', 'repeat_from', 'tags'] as const
+type Sparse = (typeof SPARSE)[number]
 
-/** Fields whose default is stored as null, which costs next to nothing to write and to read. */
-type Sparse = 'reminders' | 'repeat_from' | 'tags'
-
-/** A row with these defaults. */
+/** A row of `tasks` with all its defaults. */
 export interface FullRow extends Omit<Task, 'position'> {
   /** Null until the task is moved. */
   position: string | null
@@ -102,10 +93,16 @@ export interface FullRow extends Omit<Task, 'position'> {
   folded: string | null
 }
 
+/**
+ * A row of `tasks`, as `select *` reads it. Statements do not name the columns, so that a new field changes few of them;
+ * `toTask` picks what is answered.
+ */
+export type TaskRow = Omit<FullRow, Sparse> & { [Field in Sparse]: FullRow[Field] | null }
+
 /** A row whose columns may all be null: it comes through an outer join, or SafeQL cannot tell that they are not null. */
 export type MaybeRow = { [Field in keyof TaskRow]: TaskRow[Field] | null }
 
-/** @returns the row with the defaults that are stored as null */
+/** @returns the row with its defaults */
 export function withDefaults(row: TaskRow): FullRow {
   const { reminders, repeat_from, tags } = DEFAULTS
   return {
@@ -133,9 +130,7 @@ const FIELDS = Object.keys(Task.properties) as (keyof Task)[]
 export function toTask(row: TaskRow): Task {
   const task: Partial<Record<keyof Task, unknown>> = {}
   for (const field of FIELDS) task[field] = row[field]
-  task.reminders ??= DEFAULTS.reminders
-  task.repeat_from ??= DEFAULTS.repeat_from
-  task.tags ??= DEFAULTS.tags
+  for (const field of SPARSE) task[field] ??= DEFAULTS[field]
   task.position ??= positionOf(row.id)
   // no field is missing: the loop goes through all of them
   return task as Task
