@@ -420,7 +420,7 @@ CREATE OR REPLACE FUNCTION public.fold(content text)
  RETURNS text
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE STRICT
-RETURN NORMALIZE(replace(replace(replace(translate(lower((regexp_replace((NORMALIZE(content, NFKD) COLLATE "C"), '[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c7\u064b-\u065f\u0670]+'::text, ''::text, 'g'::text) COLLATE "und-x-icu")), 'ςıøđłħŧ'::text, 'σiodlht'::text), 'ß'::text, 'ss'::text), 'æ'::text, 'ae'::text), 'œ'::text, 'oe'::text), NFC);
+RETURN NORMALIZE(replace(replace(replace(translate(lower((regexp_replace((NORMALIZE(content, NFKD) COLLATE "C"), '[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u0711\u0730-\u074a\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe20-\ufe2f]+'::text, ''::text, 'g'::text) COLLATE "und-x-icu")), 'ςıøđłħŧ'::text, 'σiodlht'::text), 'ß'::text, 'ss'::text), 'æ'::text, 'ae'::text), 'œ'::text, 'oe'::text), NFC);
 
 CREATE OR REPLACE FUNCTION public.position_of("position" text, id bigint)
  RETURNS text

@@ -188,7 +188,10 @@ create function fold(content text) returns text
     replace(replace(replace(translate(
       lower(regexp_replace(
         normalize(content, nfkd) collate "C",
-        '[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c7\u064b-\u065f\u0670]+', '', 'g'
+        -- Latin, Greek and Cyrillic; Hebrew; Arabic; Syriac; and what may stand above any letter
+        '[\u0300-\u036f\u0483-\u0487\u0591-\u05bd\u05bf\u05c1\u05c2\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06dc'
+          '\u06df-\u06e4\u06e7\u06e8\u06ea-\u06ed\u0711\u0730-\u074a\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20f0\ufe20-\ufe2f]+',
+        '', 'g'
       ) collate "und-x-icu"),
       'ςıøđłħŧ', 'σiodlht'
     ), 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'),

@@ -49,7 +49,7 @@ export interface ReadyCalls {
 }
 
 export interface TrashCalls {
-  /** List deleted tasks. Newest deletion first, in pages like the list of tasks. */
+  /** List deleted tasks. Newest deletion first, in pages like the list of tasks. A deleted task that changes with its tag or its list comes first again. */
   get(
     options?: Options<ListTrashQuery, never>,
   ): Reply<

@@ -86,6 +86,6 @@ export function momentsOf(
 export function nextReminder(due: number, reminders: readonly number[], now: string): string | null {
   const moments = reminders
     .map((minutes) => due - minutes * 60_000)
-    .filter((moment) => moment > Date.parse(now))
+    .filter((moment) => moment > Date.parse(now) && moment <= Date.parse(LAST_MOMENT))
   return moments.length === 0 ? null : new Date(Math.min(...moments)).toISOString()
 }

@@ -6,6 +6,7 @@ import { isDay, isTimeZone } from './due'
 
 const MAX_REMINDERS = 5
 const MAX_TAGS = 20
+export const REMINDERS_RULE = `must be at most ${MAX_REMINDERS} different whole numbers`
 
 /** A schema that also takes null, which its rule says. */
 function orNull<S extends ReturnType<typeof checked>>(schema: S) {
@@ -65,7 +66,7 @@ export const content = {
   reminders: t.Array(Reminder, {
     maxItems: MAX_REMINDERS,
     uniqueItems: true,
-    rule: `must be at most ${MAX_REMINDERS} different whole numbers`,
+    rule: REMINDERS_RULE,
     description:
       'Minutes before the due moment; of a day without a time, before 00:00. Needs `due_date` and `time_zone`',
   }),

@@ -55,7 +55,8 @@ export const listTrash = {
     id: 'listTrash',
     tag,
     summary: 'List deleted tasks',
-    description: 'Newest deletion first, in pages like the list of tasks.',
+    description:
+      'Newest deletion first, in pages like the list of tasks. A deleted task that changes with its tag or its list comes first again.',
     headers: ['If-None-Match'],
   }),
 }

@@ -1,7 +1,7 @@
 /** What a task's fields must be together, and what follows from them. */
 import { type FieldError, invalid } from '../http/problems'
 import { type DueMoments, momentsOf } from './due'
-import { type Content, content } from './fields'
+import { type Content, content, REMINDERS_RULE } from './fields'
 import type { TaskUpdate } from './model'
 import { ruleFault } from './recurrence'
 
@@ -31,11 +31,23 @@ export function needsPlanning(fields: TaskUpdate): boolean {
  * Changes fields.
  *
  * @param now RFC 3339: reminders before it are dropped
- * @throws Problem VALIDATION_ERROR if a field lacks what it needs
+ * @param others what else is wrong with the request
+ * @throws Problem VALIDATION_ERROR if anything is, or a field lacks what it needs
  */
-export function plan(current: Planned, given: TaskUpdate, now: string): Planned {
+export function plan(
+  current: Planned,
+  given: TaskUpdate,
+  now: string,
+  others: readonly FieldError[] = [],
+): Planned {
   const next = { ...current, ...withCleared(given) }
-  const faults = [...missing(next), ...wrongRule(given), ...repeatedTags(next)]
+  const faults = [
+    ...missing(next),
+    ...wrongRule(given),
+    ...repeatedReminders(next),
+    ...repeatedTags(next),
+    ...others,
+  ]
   if (faults.length > 0) throw invalid(...faults)
   // a reminder that has just fallen due would be lost if another change moved on to the next one
   if (!DUE_FIELDS.some((field) => field in given)) return next
@@ -62,6 +74,11 @@ function missing({ due_date, due_time, time_zone, reminders, repeat }: Content):
 function wrongRule({ repeat }: TaskUpdate): FieldError[] {
   const wrong = repeat ? ruleFault(repeat) : undefined
   return wrong === undefined ? [] : [fault('repeat', wrong)]
+}
+
+/** The schema takes 0 and -0 for different numbers. */
+function repeatedReminders({ reminders }: Content): FieldError[] {
+  return new Set(reminders).size < reminders.length ? [fault('reminders', REMINDERS_RULE)] : []
 }
 
 function repeatedTags({ tags }: Content): FieldError[] {

@@ -23,7 +23,7 @@ const signed = (number: string) => list(`[+-]?(${number})`)
 const PARTS = new Map<string, [form: RegExp, instead: string]>([
   ['FREQ', [one(`(${FREQUENCIES.join('|')})`), 'a FREQ of DAILY, WEEKLY, MONTHLY or YEARLY']],
   ['INTERVAL', [one('(?!0+$)\\d{1,3}'), 'an INTERVAL of 1 to 999']],
-  ['COUNT', [one('(?!0+$)\\d{1,4}'), 'a COUNT of 1 to 9999']],
+  ['COUNT', [one('(?!0+$)\\d{1,9}'), 'a COUNT of 1 to 999999999']],
   ['UNTIL', [one('(?!0000)\\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\\d|3[01])'), 'an UNTIL such as 20271231']],
   ['WKST', [one(WEEKDAY), 'a WKST that is a weekday such as MO']],
   ['BYDAY', [list(`([+-]?(?!00?\\D)\\d{1,2})?${WEEKDAY}`), 'a BYDAY of weekdays such as MO,TH or -1FR']],

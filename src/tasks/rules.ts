@@ -1,9 +1,9 @@
 /** What is done to tasks on a draft. A batch does several of these. */
 import { type Revisions, revisionTag } from '../http/etag'
-import { invalid, Problem } from '../http/problems'
+import { type FieldError, invalid, Problem } from '../http/problems'
 import { addTask, type Draft, emptyTask, findSteps, findTask, reserve, writeTask } from './draft'
 import { findNeighbours, findSpellings, hasList } from './draft-queries'
-import { dayAt } from './due'
+import { dayAt, momentsOf } from './due'
 import { type FullRow, type Move, type TaskCreate, type TaskUpdate, toTask } from './model'
 import { plan, plannedFrom, sortedTags, tagKey } from './planning'
 import { idUpTo, MAX_POSITION, placeOf, positionBetween, positionOf } from './positions'
@@ -32,8 +32,7 @@ async function findListed(draft: Draft, id: number, ifMatch: Revisions): Promise
 
 /** @throws Problem VALIDATION_ERROR */
 export async function create(draft: Draft, body: TaskCreate): Promise<FullRow> {
-  const planned = plan(emptyTask(), body, draft.now)
-  await checkPlace(draft, body, undefined)
+  const planned = plan(emptyTask(), body, draft.now, await wrongPlace(draft, body, undefined))
   const tags = await spelled(draft, planned.tags)
   const task = await addTask(draft, { ...planned, tags })
   await markParent(draft, task)
@@ -48,8 +47,7 @@ export async function update(
   ifMatch: Revisions,
 ): Promise<FullRow> {
   const task = await findListed(draft, id, ifMatch)
-  const planned = plan(task, body, draft.now)
-  await checkPlace(draft, body, task)
+  const planned = plan(task, body, draft.now, await wrongPlace(draft, body, task))
   const tags = body.tags ? await spelled(draft, planned.tags) : task.tags
   const written = writeTask(draft, task, { ...planned, tags, completed: task.completed })
   await markParent(draft, written)
@@ -86,6 +84,8 @@ async function makeSuccessor(draft: Draft, task: FullRow): Promise<number | null
   const steps = (await findSteps(draft, task.id)).filter(({ deleted_at }) => deleted_at === null)
   await reserve(draft, 1 + steps.length)
   const change = { completed: false, due_date: day, repeat: rest }
+  // the rule ends with the last moment that can be written
+  if (!momentsOf({ ...task, ...change }, draft.now)) return null
   const successor = await addTask(draft, plan(plannedFrom(task), change, draft.now))
   for (const step of steps.sort((a, b) => byBytes(placeOf(a), placeOf(b)))) {
     const copy = plan(plannedFrom(step), { completed: false, reminders: step.reminders }, draft.now)
@@ -221,22 +221,24 @@ function byBytes(one: string, other: string): number {
   return one < other ? -1 : 1
 }
 
-/** Checks the list and the parent that a request names. @throws Problem VALIDATION_ERROR */
-async function checkPlace(draft: Draft, { list_id, parent_id }: TaskUpdate, task?: FullRow): Promise<void> {
-  if (list_id && !(await hasList(draft.sql, draft.owner, list_id))) {
-    throw invalid({ in: 'body', pointer: '/list_id', detail: 'must be a list of the user' })
-  }
-  if (!parent_id) return
+/** @returns what is wrong with the list and the parent that a request names */
+async function wrongPlace(
+  draft: Draft,
+  { list_id, parent_id }: TaskUpdate,
+  task: FullRow | undefined,
+): Promise<FieldError[]> {
+  const faults: FieldError[] = []
+  const add = (field: string, detail: string) => faults.push({ in: 'body', pointer: `/${field}`, detail })
+  if (list_id && !(await hasList(draft.sql, draft.owner, list_id)))
+    add('list_id', 'must be a list of the user')
+  if (!parent_id) return faults
   const parent = await findTask(draft, parent_id)
   const isFit = parent && parent.deleted_at === null && parent.parent_id === null && parent.id !== task?.id
-  if (!isFit) {
-    const detail = 'must be another task of the user that is not a step itself'
-    throw invalid({ in: 'body', pointer: '/parent_id', detail })
+  if (!isFit) add('parent_id', 'must be another task of the user that is not a step itself')
+  else if (task && (await findSteps(draft, task.id)).length > 0) {
+    add('parent_id', 'cannot be set, because the task has steps itself, perhaps in the trash')
   }
-  if (task && (await findSteps(draft, task.id)).length > 0) {
-    const detail = 'cannot be set, because the task has steps itself, perhaps in the trash'
-    throw invalid({ in: 'body', pointer: '/parent_id', detail })
-  }
+  return faults
 }
 
 /** Deletions look for steps only at a task that has this mark. */

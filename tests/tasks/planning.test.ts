@@ -19,7 +19,7 @@ async function create(as: string, fields: object) {
 }
 
 /** @returns the pointers of a 422 */
-async function refusal(method: string, path: string, as: string, body: object): Promise<string[]> {
+async function refusal(method: string, path: string, as: string, body: object | string): Promise<string[]> {
   const answer = await call(method, path, { as, body })
   expect([answer.status, answer.body.error_code]).toEqual([422, 'VALIDATION_ERROR'])
   return answer.body.errors.map(({ pointer }: { pointer: string }) => pointer)
@@ -61,6 +61,16 @@ test.each([
   }
 })
 
+test('reminders refuses 0 and -0 together', async () => {
+  const body = '{"title":"x","due_date":"2027-05-05","time_zone":"UTC","reminders":[0,-0]}'
+  expect(await refusal('POST', TODOS, 'ann', body)).toEqual(['/reminders'])
+})
+
+test('a reminder after the year 9999 never falls due', async () => {
+  const task = await create('ann', { due_date: '9999-12-31', time_zone: 'UTC', reminders: [-1440] })
+  expect(task.reminders).toEqual([-1440])
+})
+
 test('at most 20 tags, with 50 characters each', async () => {
   const names = Array.from({ length: 21 }, (_, n) => String(n).padStart(3, '0') + '🥛'.repeat(47))
   expect(await refusal('POST', TODOS, 'ann', { title: 'x', tags: names })).toEqual(['/tags'])
@@ -76,6 +86,7 @@ describe('what a field needs', () => {
     [{ reminders: [5], due_date: '2027-01-01' }, ['/reminders']],
     [{ repeat: 'FREQ=DAILY' }, ['/repeat']],
     [{ due_time: '09:00', reminders: [5], repeat: 'FREQ=DAILY' }, ['/due_time', '/reminders', '/repeat']],
+    [{ due_time: '09:00', list_id: 2 ** 40, parent_id: 2 ** 40 }, ['/due_time', '/list_id', '/parent_id']],
   ])('is checked when a task is made: %j', async (fields, pointers) => {
     expect(await refusal('POST', TODOS, 'ann', { title: 'x', ...fields })).toEqual(pointers)
   })

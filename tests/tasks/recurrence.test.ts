@@ -358,9 +358,9 @@ describe('a rule', () => {
     ['FREQ=DAILY;INTERVAL=1000', 'must have an INTERVAL of 1 to 999'],
     ['FREQ=DAILY;INTERVAL=-1', 'must have an INTERVAL of 1 to 999'],
     ['FREQ=DAILY;INTERVAL=1,2', 'must have an INTERVAL of 1 to 999'],
-    ['FREQ=DAILY;COUNT=0', 'must have a COUNT of 1 to 9999'],
-    ['FREQ=DAILY;COUNT=10000', 'must have a COUNT of 1 to 9999'],
-    ['FREQ=DAILY;COUNT=1.5', 'must have a COUNT of 1 to 9999'],
+    ['FREQ=DAILY;COUNT=0', 'must have a COUNT of 1 to 999999999'],
+    ['FREQ=DAILY;COUNT=1000000000', 'must have a COUNT of 1 to 999999999'],
+    ['FREQ=DAILY;COUNT=1.5', 'must have a COUNT of 1 to 999999999'],
     ['FREQ=DAILY;COUNT=3;UNTIL=20270101', 'must not have both COUNT and UNTIL'],
     ['FREQ=DAILY;UNTIL=2027-01-01', 'must have an UNTIL such as 20271231'],
     ['FREQ=DAILY;UNTIL=20270101T000000Z', 'must have an UNTIL such as 20271231'],
@@ -395,7 +395,7 @@ describe('a rule', () => {
   })
 
   test.each([
-    'FREQ=DAILY;INTERVAL=999;COUNT=9999',
+    'FREQ=DAILY;INTERVAL=999;COUNT=999999999',
     'until=20280229;freq=daily;interval=1',
     'FREQ=MONTHLY;BYDAY=5MO,-5MO,+5TU;BYMONTHDAY=31,-31,+1;BYMONTH=1,02,12',
     'FREQ=YEARLY;BYDAY=53MO,-53MO,10TU,50WE;BYSETPOS=1,10,99,100,299,300,359,360,366,-366',

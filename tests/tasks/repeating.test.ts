@@ -68,6 +68,18 @@ test('a hundred completions at once make one successor', async () => {
   expect(row?.revision).toBeGreaterThanOrEqual(102)
 })
 
+test('a rule ends with the last moment that can be written', async () => {
+  const as = newUser()
+  const last = {
+    due_date: '9999-12-30',
+    due_time: '23:59',
+    time_zone: 'Pacific/Honolulu',
+    repeat: 'FREQ=DAILY',
+  }
+  const { id } = await create(as, last)
+  expect(await complete(as, id)).toMatchObject({ completed: true, next_id: null })
+})
+
 test('a task that is made completed has no successor', async () => {
   const as = newUser()
   const task = await create(as, { completed: true, due_date: today, repeat: 'FREQ=DAILY' })
