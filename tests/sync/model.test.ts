@@ -6,7 +6,7 @@ import { Command } from './model/commands'
 import { play } from './model/game'
 
 /** How many games are played; `FC_RUNS=20000` plays more. */
-const RUNS = Number(process.env['FC_RUNS'] ?? 500)
+const RUNS = Number(process.env['FC_RUNS'] ?? 200)
 /** A purge concerns all users, so games at the same time have their own databases. */
 const [one, two, three] = [await testApp(), await testApp(), await testApp()]
 
