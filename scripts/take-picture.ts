@@ -45,11 +45,11 @@ try {
   await execute(register, { email: `ann.${Date.now()}@example.com`, password: 'correct horse battery' })
 
   const create = page.locator('#operations-Tasks-createTask')
-  await execute(create, { title: 'Buy milk', description: 'Two bottles' })
+  await execute(create, { title: 'Buy milk', due_date: '2026-12-04', tags: ['errands'] })
   // smaller, as a user would drag it
   await create.locator('textarea').evaluate(({ style }) => {
     style.minHeight = '0'
-    style.height = '88px'
+    style.height = '140px'
   })
   await page.mouse.move(0, 0)
 
