@@ -137,7 +137,7 @@ test('another user in the path is refused', async () => {
   expect(answer).toMatchObject({ status: 403, body: { error_code: 'OWNER_MISMATCH' } })
 })
 
-test('a user who has never written has no lists', async () => {
+test('a new user has no lists', async () => {
   const answer = await call('GET', LISTS, { as: newUser() })
   expect([answer.status, answer.body]).toEqual([200, []])
 })
@@ -368,7 +368,7 @@ describe('what has not changed is 304', () => {
     expect((await call('GET', LISTS, { as: other, headers: { 'if-none-match': tag } })).status).toBe(200)
   })
 
-  test('also for a user who has never written', async () => {
+  test('also for a new user', async () => {
     const as = newUser()
     const tag = tagOf(await call('GET', LISTS, { as }))
     expect((await call('GET', LISTS, { as, headers: { 'if-none-match': tag } })).status).toBe(304)

@@ -124,7 +124,7 @@ test('another user in the path is refused', async () => {
   expect(answer).toMatchObject({ status: 403, body: { error_code: 'OWNER_MISMATCH' } })
 })
 
-test('a user who has never written has no tags', async () => {
+test('a new user has no tags', async () => {
   const as = newUser()
   expect(await list(as)).toEqual([])
   expect((await rename(as, 'home', 'x')).status).toBe(404)
