@@ -305,12 +305,12 @@ CREATE TABLE tasks (
   CONSTRAINT tasks_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE,
   CONSTRAINT tasks_description_length CHECK (char_length(description) <= 1000),
   CONSTRAINT tasks_due_date_and_what_needs_it CHECK (due_date_is_complete(due_date, overdue_at, due_time, due_at, repeat, reminders, time_zone)),
-  CONSTRAINT tasks_ended_has_no_content CHECK (NOT ended OR num_nonnulls(description, completed_at, priority, due_date, time_zone, repeat_from, next_id, tags, list_id, parent_id, "position", folded) = 0),
+  CONSTRAINT tasks_ended_has_no_content CHECK (NOT ended OR title = ''::text AND num_nonnulls(description, completed_at, priority, due_date, time_zone, repeat_from, next_id, tags, list_id, parent_id, "position", folded) = 0),
   CONSTRAINT tasks_ended_is_tombstone CHECK (deleted_at IS NOT NULL OR NOT ended),
   CONSTRAINT tasks_reminders_allowed CHECK (reminders_are_allowed(reminders, remind_at)),
   CONSTRAINT tasks_revision_positive CHECK (revision > 0),
   CONSTRAINT tasks_tags_count CHECK (cardinality(tags) <= 20),
-  CONSTRAINT tasks_title_length CHECK (char_length(title) <= 200 AND (title = ''::text) = ended)
+  CONSTRAINT tasks_title_length CHECK (char_length(title) >= 1 AND char_length(title) <= 200 OR ended AND title = ''::text)
 );
 
 CREATE INDEX tasks_by_deletion ON tasks USING btree (deleted_at) WHERE deleted_at IS NOT NULL;

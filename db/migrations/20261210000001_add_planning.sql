@@ -93,12 +93,9 @@ alter table tasks
   ) not valid,
   add constraint tasks_reminders_allowed check (reminders_are_allowed(reminders, remind_at)) not valid,
   add constraint tasks_tags_count check (cardinality(tags) <= 20) not valid,
-  -- shorter than it was
-  drop constraint tasks_title_length,
-  add constraint tasks_title_length check (char_length(title) <= 200 and (title = '') = ended) not valid,
-  -- nor a title, and without a due date there is nothing that needs one
+  -- without a due date there is nothing that needs one
   add constraint tasks_ended_has_no_content check (
-    not ended or num_nonnulls(
+    not ended or title = '' and num_nonnulls(
       description, completed_at, priority, due_date, time_zone, repeat_from, next_id, tags, list_id, parent_id, position, folded
     ) = 0
   ) not valid,
@@ -309,8 +306,6 @@ drop function forget_tasks();
 drop table task_tags;
 drop function tag_key(text);
 alter table tasks
-  drop constraint tasks_title_length,
-  add constraint tasks_title_length check (char_length(title) between 1 and 200 or ended and title = ''),
   drop constraint tasks_ended_has_no_content,
   drop constraint tasks_reminders_allowed,
   drop constraint tasks_due_date_and_what_needs_it,

@@ -5,7 +5,6 @@ alter table tasks
   validate constraint tasks_due_date_and_what_needs_it,
   validate constraint tasks_reminders_allowed,
   validate constraint tasks_tags_count,
-  validate constraint tasks_title_length,
   validate constraint tasks_ended_has_no_content,
   validate constraint tasks_list_id_fkey;
 

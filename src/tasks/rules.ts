@@ -81,11 +81,11 @@ async function makeSuccessor(draft: Draft, task: FullRow): Promise<number | null
   const rest = ruleAfter(repeat)
   const day = rest && dayAfter(draft, { ...task, repeat, due_date })
   if (!rest || !day) return null
-  const steps = (await findSteps(draft, task.id)).filter(({ deleted_at }) => deleted_at === null)
-  await reserve(draft, 1 + steps.length)
   const change = { completed: false, due_date: day, repeat: rest }
   // the rule ends with the last moment that can be written
   if (!momentsOf({ ...task, ...change }, draft.now)) return null
+  const steps = (await findSteps(draft, task.id)).filter(({ deleted_at }) => deleted_at === null)
+  await reserve(draft, 1 + steps.length)
   const successor = await addTask(draft, plan(plannedFrom(task), change, draft.now))
   for (const step of steps.sort((a, b) => byBytes(placeOf(a), placeOf(b)))) {
     const copy = plan(plannedFrom(step), { completed: false, reminders: step.reminders }, draft.now)

@@ -145,6 +145,13 @@ describe('what a field needs', () => {
     expect(await insert({ repeat: 'FREQ=DAILY' })).toBe('tasks_due_date_and_what_needs_it')
     expect(await insert({ list_id: 2 ** 40 })).toBe('tasks_list_id_fkey')
     expect(await insert({ parent_id: 2 ** 40 })).toBe('tasks_parent_id_exists')
+    const own = sql`update tasks set parent_id = id where user_id = 'ann'`
+    await expect(own).rejects.toMatchObject({ constraint_name: 'tasks_parent_id_exists' })
+    // which would clear it
+    await sql`alter table tasks disable trigger tasks_complete`
+    const ended = sql`update tasks set ended = true, deleted_at = now() where user_id = 'ann'`
+    await expect(ended).rejects.toMatchObject({ constraint_name: 'tasks_ended_has_no_content' })
+    await sql`alter table tasks enable trigger tasks_complete`
   })
 })
 
