@@ -5,7 +5,8 @@ import { refuseToken } from '../auth/refusal'
 import type { Sql } from '../database/sql'
 import type { IdempotencyKey } from '../http/idempotency'
 import { Problem } from '../http/problems'
-import { findAnswer } from './queries'
+import { purgeKeysOf } from './purge'
+import { findAnswer, type StoredAnswer } from './queries'
 
 /**
  * Runs a request, or finds the first answer if it was sent before.
@@ -20,11 +21,11 @@ export async function onlyOnce<Answer>(
   key: IdempotencyKey | undefined,
   run: () => Promise<Answer | undefined>,
 ): Promise<{ answer: Answer; isReplay: boolean }> {
-  const first = key && (await findAnswer(sql, caller.id, key.key))
+  const first = key && (await findFresh(sql, caller.id, key))
   if (!first) {
     const answer = await run().catch(async (error: unknown) => {
       // perhaps it failed because the same request, sent twice, has just done its work
-      if (error instanceof Problem && key && (await findAnswer(sql, caller.id, key.key))) return undefined
+      if (error instanceof Problem && key && (await findFresh(sql, caller.id, key))) return undefined
       throw error
     })
     if (answer !== undefined) return { answer, isReplay: false }
@@ -37,4 +38,16 @@ export async function onlyOnce<Answer>(
   if (!first.fingerprint.equals(key.fingerprint)) throw new Problem('IDEMPOTENCY_KEY_REUSED')
   // the fingerprint has the path, so the same route has stored it
   return { answer: first.answer as Answer, isReplay: true }
+}
+
+/** @returns the first answer; undefined if it was more than a day ago, and from then on its key can be used again */
+async function findFresh(
+  sql: Sql,
+  owner: string,
+  { key }: IdempotencyKey,
+): Promise<StoredAnswer | undefined> {
+  const first = await findAnswer(sql, owner, key)
+  if (!first?.has_expired) return first
+  await purgeKeysOf(sql, owner, [key])
+  return undefined
 }

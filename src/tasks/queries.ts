@@ -110,23 +110,19 @@ export const batchableCreate: Batchable<NewTask, TaskRow | undefined> = {
   keyOf: ({ caller }) => caller.id,
 }
 
-/**
- * Finds the first answer to a request with this key, and forgets it after a day, so that the key can be used again.
- *
- * @returns the answer as it was stored; undefined if there was none in the last day
- */
-export async function findAnswer(
-  sql: Sql,
-  owner: string,
-  key: string,
-): Promise<{ fingerprint: Buffer; answer: unknown } | undefined> {
-  const [first] = await sql<{ fingerprint: Buffer; answer: unknown }[]>`
+export interface StoredAnswer {
+  fingerprint: Buffer
+  answer: unknown
+  /** It is older than a day. SafeQL takes it for nullable. */
+  has_expired: boolean | null
+}
+
+/** @returns the first answer to a request with this key, as it was stored */
+export async function findAnswer(sql: Sql, owner: string, key: string): Promise<StoredAnswer | undefined> {
+  const [first] = await sql<StoredAnswer[]>`
     -- findAnswer
-    with expired as (
-      delete from idempotency_keys where user_id = ${owner} and key = ${key} and expires_at <= clock_timestamp()
-    )
-    select fingerprint, answer from idempotency_keys
-    where user_id = ${owner} and key = ${key} and expires_at > clock_timestamp()`
+    select fingerprint, answer, expires_at <= clock_timestamp() as has_expired from idempotency_keys
+    where user_id = ${owner} and key = ${key}`
   return first
 }
 
