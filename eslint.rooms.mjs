@@ -14,7 +14,7 @@ const ROOMS = [
   ['limits'],
   ['auth'],
   ['tasks'],
-  ['reminders'],
+  ['reminders', 'tokens'],
   ['sync', 'lists', 'tags', 'accounts', 'monitoring', 'docs'],
   ['app', 'jobs'],
   ['server'],

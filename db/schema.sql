@@ -1,5 +1,5 @@
 -- Made by `bun run db:schema`. Do not edit: write a migration.
--- The newest migration: 20261210000008_create_told_reminders.sql
+-- The newest migration: 20261215000001_create_api_tokens.sql
 
 SET check_function_bodies = off;
 
@@ -45,6 +45,29 @@ CREATE UNIQUE INDEX accounts_email_key ON accounts USING btree (email_key(email)
 
 COMMENT ON TABLE public.accounts IS 'Users who sign in here, with a password';
 
+CREATE TABLE api_tokens (
+  user_id text NOT NULL,
+  id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  name text NOT NULL,
+  scopes text[] NOT NULL,
+  token_hash bytea NOT NULL,
+  last_four text NOT NULL,
+  created_at timestamp(3) with time zone NOT NULL,
+  expires_at timestamp(3) with time zone,
+  last_used_at timestamp(3) with time zone,
+  CONSTRAINT api_tokens_pkey PRIMARY KEY (user_id, id),
+  CONSTRAINT api_tokens_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE,
+  CONSTRAINT api_tokens_last_four_length CHECK (char_length(last_four) = 4),
+  CONSTRAINT api_tokens_name_length CHECK (char_length(name) >= 1 AND char_length(name) <= 100),
+  CONSTRAINT api_tokens_scopes_known CHECK (cardinality(scopes) > 0 AND scopes <@ ARRAY['tasks:read'::text, 'tasks:write'::text]),
+  CONSTRAINT api_tokens_token_hash_length CHECK (octet_length(token_hash) = 32)
+);
+
+CREATE INDEX api_tokens_by_expiry ON api_tokens USING btree (expires_at);
+CREATE UNIQUE INDEX api_tokens_by_hash ON api_tokens USING btree (token_hash);
+
+COMMENT ON TABLE public.api_tokens IS 'Tokens that users have made for their programs: hashes, and what users know them by';
+
 CREATE TABLE event_tickets (
   ticket_hash bytea NOT NULL,
   user_id text NOT NULL,
@@ -52,7 +75,9 @@ CREATE TABLE event_tickets (
   token_expires_at double precision NOT NULL,
   session_id uuid,
   expires_at timestamp(3) with time zone NOT NULL,
+  token_id bigint,
   CONSTRAINT event_tickets_pkey PRIMARY KEY (ticket_hash),
+  CONSTRAINT event_tickets_token_id_fkey FOREIGN KEY (user_id, token_id) REFERENCES api_tokens(user_id, id) ON DELETE CASCADE,
   CONSTRAINT event_tickets_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE,
   CONSTRAINT event_tickets_ticket_hash_length CHECK (octet_length(ticket_hash) = 32)
 );
@@ -62,6 +87,7 @@ CREATE INDEX event_tickets_by_user ON event_tickets USING btree (user_id);
 
 COMMENT ON TABLE public.event_tickets IS 'Hashes of tickets for event streams, until they are used or expire';
 COMMENT ON COLUMN public.event_tickets.session_id IS 'The session that the token names, which need not be one of ours';
+COMMENT ON COLUMN public.event_tickets.token_id IS 'The API token that the ticket was made with; null: it was a JWT';
 
 CREATE TABLE idempotency_keys (
   user_id text NOT NULL,
@@ -358,6 +384,27 @@ COMMENT ON TABLE public.told_reminders IS 'Reminders that have fallen due, for a
 COMMENT ON COLUMN public.told_reminders.due_at IS 'The task''s due moment; of a day without a time, its beginning';
 COMMENT ON COLUMN public.told_reminders.minutes IS 'How long before the due moment the reminder fell due';
 
+CREATE OR REPLACE FUNCTION public.refuses_token(refuse_tokens_until timestamp with time zone, issued_at double precision)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN ((refuse_tokens_until IS NOT NULL) AND COALESCE((to_timestamp(issued_at) <= refuse_tokens_until), true));
+
+CREATE OR REPLACE FUNCTION public.session_lives(account_id text, session_id uuid)
+ RETURNS boolean
+ LANGUAGE sql
+RETURN ((session_id IS NULL) OR (EXISTS (SELECT FROM sessions WHERE ((sessions.user_id = session_lives.account_id) AND (sessions.id = session_lives.session_id)))));
+
+CREATE OR REPLACE FUNCTION public.caller_lives(owner text, issued_at double precision, session_id uuid)
+ RETURNS boolean
+ LANGUAGE sql
+RETURN ((NOT (EXISTS (SELECT FROM users WHERE ((users.id = caller_lives.owner) AND refuses_token(users.refuse_tokens_until, caller_lives.issued_at))))) AND (session_lives(owner, session_id) OR (NOT (EXISTS (SELECT FROM accounts WHERE (accounts.user_id = caller_lives.owner))))));
+
+CREATE OR REPLACE FUNCTION public.count_api_tokens(owner text)
+ RETURNS bigint
+ LANGUAGE sql
+RETURN (SELECT count(*) AS count FROM api_tokens WHERE ((api_tokens.user_id = count_api_tokens.owner) AND ((api_tokens.expires_at IS NULL) OR (api_tokens.expires_at > clock_timestamp()))));
+
 CREATE OR REPLACE FUNCTION public.end_sessions(account_id text, kept_session_id uuid)
  RETURNS bigint
  LANGUAGE sql
@@ -428,19 +475,8 @@ CREATE OR REPLACE FUNCTION public.position_of("position" text, id bigint)
  IMMUTABLE PARALLEL SAFE
 RETURN COALESCE("position", (('p'::text || lpad((id)::text, 16, '0'::text)) COLLATE "C"));
 
-CREATE OR REPLACE FUNCTION public.refuses_token(refuse_tokens_until timestamp with time zone, issued_at double precision)
- RETURNS boolean
- LANGUAGE sql
- IMMUTABLE PARALLEL SAFE
-RETURN ((refuse_tokens_until IS NOT NULL) AND COALESCE((to_timestamp(issued_at) <= refuse_tokens_until), true));
-
 CREATE OR REPLACE FUNCTION public.rfc3339(moment timestamp with time zone)
  RETURNS text
  LANGUAGE sql
  STABLE PARALLEL SAFE STRICT
 RETURN to_char((moment AT TIME ZONE 'utc'::text), 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'::text);
-
-CREATE OR REPLACE FUNCTION public.session_lives(account_id text, session_id uuid)
- RETURNS boolean
- LANGUAGE sql
-RETURN ((session_id IS NULL) OR (EXISTS (SELECT FROM sessions WHERE ((sessions.user_id = session_lives.account_id) AND (sessions.id = session_lives.session_id)))));

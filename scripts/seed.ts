@@ -9,7 +9,14 @@ import { countTasks } from '../src/tasks/list-queries'
 import type { TaskCreate } from '../src/tasks/model'
 import { createTask, writeTask } from '../src/tasks/queries'
 
-const DEMO = { id: 'demo', issuedAt: Date.now() / 1000, expiresAt: Number.POSITIVE_INFINITY, sessionId: null }
+const DEMO = {
+  id: 'demo',
+  issuedAt: Date.now() / 1000,
+  expiresAt: Number.POSITIVE_INFINITY,
+  sessionId: null,
+  tokenId: null,
+  scopes: null,
+}
 
 const PENDING: TaskCreate[] = [
   { title: 'Book the train to Lisbon', description: 'Window seat, quiet coach if there is one' },

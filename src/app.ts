@@ -28,6 +28,8 @@ import { createPageCache } from './tasks/page-cache'
 import { taskRoutes } from './tasks/routes'
 import type { Metrics } from './telemetry/metrics'
 import type { Tracing } from './telemetry/tracing'
+import { createTokenFinder } from './tokens/finder'
+import { tokenRoutes } from './tokens/routes'
 
 export interface Deps {
   settings: Settings
@@ -59,7 +61,10 @@ export function createApp({
 }: Deps) {
   const { trustedProxyHops, requestTimeoutMs: requestTimeout, metricsPort, metricsToken } = settings
   const rateLimiter = createRateLimiter({ counter, metrics, serverState, trustedProxyHops })
-  const services = { database, verify: createVerify(settings), rateLimiter, serverState, metrics }
+  const apiTokens = createTokenFinder(database)
+  const verify = createVerify(settings, apiTokens.find)
+  const { forget: forgetApiTokens } = apiTokens
+  const services = { database, verify, forgetApiTokens, rateLimiter, serverState, metrics }
   const pageCache = createPageCache()
   const publicPath = createPublicPath(settings)
   const taskDeps = { cache: pageCache, onChange: live.changed }
@@ -95,6 +100,7 @@ export function createApp({
     .use(new Elysia({ prefix: '/api/:user_id/lists' }).use(lists))
     .use(new Elysia({ prefix: '/api/v1/tags' }).use(tags))
     .use(new Elysia({ prefix: '/api/:user_id/tags' }).use(tags))
+    .use(new Elysia({ prefix: '/api/v1/tokens' }).use(tokenRoutes(services)))
     .use(new Elysia({ prefix: ME }).use(userRoutes(services, pageCache.forget)))
     .use(accounts(settings, services))
   const app = api

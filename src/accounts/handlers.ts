@@ -7,7 +7,7 @@ import type { AccountDeletion, AccountUpdate, PasswordChange, Session, User } fr
 import { fold, hashPassword, isSame, refuseGuessable, verifyPassword } from './passwords'
 import * as queries from './queries'
 
-export function createAccountHandlers({ rateLimiter }: Services) {
+export function createAccountHandlers({ rateLimiter, forgetApiTokens }: Services) {
   /** Counts as a try to sign in. @throws Problem WRONG_PASSWORD, RATE_LIMITED or OVERLOADED */
   async function checkPassword(
     context: SignedIn,
@@ -56,8 +56,14 @@ export function createAccountHandlers({ rateLimiter }: Services) {
     const { email, password_hash } = await confirm(context, body.current_password)
     refuseGuessable(body.new_password, email, '/new_password')
     const next = await inTime(request, hashPassword(body.new_password), 'OVERLOADED')
-    const isChanged = await queries.updatePassword(sql, caller, password_hash, next)
+    const endTokens = body.end_tokens ?? false
+    const isChanged = await queries.updatePassword(sql, caller, {
+      passwordHash: password_hash,
+      nextPasswordHash: next,
+      endTokens,
+    })
     if (!isChanged) throw await findRefusal(context, new Problem('WRONG_PASSWORD'))
+    if (endTokens) forgetApiTokens()
     set.status = 204
   }
 

@@ -138,7 +138,13 @@ export type AccountUpdate = typeof AccountUpdate.static
 
 export const PasswordChange = namedObject(
   'PasswordChange',
-  { current_password: GivenPassword, new_password: NewPassword },
+  {
+    current_password: GivenPassword,
+    new_password: NewPassword,
+    end_tokens: t.Optional(
+      t.Boolean({ rule: 'must be true or false', description: 'Also ends all tokens for programs' }),
+    ),
+  },
   { description: 'The current password and the new one' },
 )
 export type PasswordChange = typeof PasswordChange.static

@@ -117,7 +117,7 @@ export const changePassword = {
     id: 'changePassword',
     tag: 'Account',
     summary: 'Change the password',
-    description: 'Ends all sessions except this one.',
+    description: 'Ends all sessions except this one, and with `end_tokens` all tokens for programs.',
   }),
 }
 

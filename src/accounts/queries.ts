@@ -262,12 +262,19 @@ function ifTaken(error: unknown): 'email taken' {
   throw error
 }
 
+interface PasswordUpdate {
+  /** The hash with which the current password was verified. */
+  passwordHash: string
+  nextPasswordHash: string
+  /** Whether all tokens for programs end, too. */
+  endTokens: boolean
+}
+
 /** Also ends all other sessions. @returns false if the password has changed or the session has ended meanwhile */
 export async function updatePassword(
   sql: Sql,
   { id, sessionId }: Caller,
-  passwordHash: string,
-  nextPasswordHash: string,
+  { passwordHash, nextPasswordHash, endTokens }: PasswordUpdate,
 ): Promise<boolean> {
   const changed = await sql<{ ended: number | null }[]>`
     -- updatePassword
@@ -279,6 +286,9 @@ export async function updatePassword(
       from locked
       where accounts.user_id = locked.user_id and session_lives(locked.user_id, ${sessionId}::uuid)
       returning accounts.user_id
+    ), ended_tokens as (
+      delete from api_tokens using account
+      where ${endTokens} and api_tokens.user_id = account.user_id
     )
     select end_sessions(user_id, ${sessionId}::uuid)::integer as ended from account`
   return changed.length > 0

@@ -10,12 +10,15 @@ import type { Metrics } from '../telemetry/metrics'
 import type { Caller } from './caller'
 import { isDeleted } from './queries'
 import { refuseToken } from './refusal'
+import { byMethod, type NeededScope, notForPrograms, requireScope } from './scopes'
 import type { Verify } from './verify'
 
 /** What the app gives to every feature. */
 export interface Services {
   database: Database
   verify: Verify
+  /** Called when tokens for programs have ended: what is remembered of them is no longer right. */
+  forgetApiTokens(): void
   rateLimiter: RateLimiter
   serverState: ServerState
   metrics: Metrics | undefined
@@ -31,12 +34,13 @@ export interface SignedIn {
   set: Answer
 }
 
-/** The problems of a request whose caller is not known yet. */
+/** The problems of a request until its caller is known, and let in. */
 export const SIGNED_IN_PROBLEMS = [
   'TOKEN_MISSING',
   'TOKEN_EXPIRED',
   'TOKEN_INVALID',
   'TOKEN_NOT_JWT',
+  'INSUFFICIENT_SCOPE',
   'RATE_LIMITED',
   'KEYS_UNAVAILABLE',
   'OVERLOADED',
@@ -50,17 +54,18 @@ export type FindCaller = (request: Request) => Caller | Promise<Caller>
 
 const byToken =
   ({ verify }: Services): FindCaller =>
-  ({ headers }) =>
-    verify(headers.get('authorization'))
+  (request) =>
+    verify(request.headers.get('authorization'), contextOf(request))
 
 /**
- * Gives the routes after it `caller` and `sql`. A derive (Elysia traps 3 and 4, docs/elysia.md) runs before the body is
+ * Gives the routes after it `caller` and `sql`; they are not for programs. A derive (Elysia traps 3 and 4, docs/elysia.md) runs before the body is
  * read and before validation, so a request without a good token gets 401 and learns nothing else.
  */
 export function signedIn(services: Services) {
   return new Elysia({ name: 'signed-in' }).derive({ as: 'scoped' }, async ({ request, set }) => {
     const caller = await identify(services, byToken(services), { request, set })
     const refuseTooMany = await services.rateLimiter.user({ request, set }, caller.id)
+    requireScope(caller, notForPrograms(request))
     refuseTooMany()
     return { caller, sql: sqlOf(services, request) }
   })
@@ -70,9 +75,16 @@ export function signedIn(services: Services) {
  * The same, for routes that may have their owner in the path: `user_id` must be the caller, or `me`. Any other is refused
  * before anything is looked up, with Problem OWNER_MISMATCH.
  *
- * @param findCaller left out, only a token tells who is calling
+ * @param options.findCaller left out, only a token tells who is calling
+ * @param options.needed what a token for programs has to be good for; left out, the method tells
  */
-export function signedInOwner(services: Services, findCaller = byToken(services)) {
+export function signedInOwner(
+  services: Services,
+  {
+    findCaller = byToken(services),
+    needed = byMethod,
+  }: { findCaller?: FindCaller; needed?: NeededScope } = {},
+) {
   return new Elysia({ name: 'signed-in-owner' }).derive({ as: 'scoped' }, async (context) => {
     const { request, set } = context
     const caller = await identify(services, findCaller, { request, set })
@@ -81,6 +93,7 @@ export function signedInOwner(services: Services, findCaller = byToken(services)
     context.params ??= {}
     const { user_id: named = 'me' }: { user_id?: string } = context.params
     if (named !== 'me' && named !== caller.id) throw new Problem('OWNER_MISMATCH')
+    requireScope(caller, needed(request))
     refuseTooMany()
     return { caller, sql: sqlOf(services, request) }
   })

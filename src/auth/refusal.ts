@@ -20,6 +20,8 @@ const CODES = {
   // the user was deleted, or the session has ended
   revoked: 'TOKEN_INVALID',
   refresh_token: 'TOKEN_INVALID',
+  // a token for programs that was deleted, or never made
+  unknown_token: 'TOKEN_INVALID',
   ticket: 'TICKET_INVALID',
 } as const satisfies Record<string, ErrorCode>
 

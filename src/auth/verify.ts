@@ -1,14 +1,19 @@
 /** Verifies bearer tokens. The settings say which keys are trusted, never the token. */
 import { decodeProtectedHeader, type JWTPayload, jwtVerify } from 'jose'
+import type { QueryContext } from '../database/query-context'
 import { Problem } from '../http/problems'
 import { codePoints, isStorable } from '../http/schemas'
 import type { Settings } from '../settings'
+import { isApiToken, isWellFormed } from './api-token'
 import type { Caller } from './caller'
 import { anyOf, FETCH_DEADLINE, remoteKeys } from './keys'
 import { describeToken, type RefusalReason, reasonOf, refuseToken } from './refusal'
 
-/** For a remembered token it returns the caller at once, without a promise. */
-export type Verify = (authorization: string | null) => Caller | Promise<Caller>
+/** @returns for a remembered token the caller at once, without a promise */
+export type Verify = (authorization: string | null, context: QueryContext) => Caller | Promise<Caller>
+
+/** Looks up a well-formed token for programs. @throws Problem TOKEN_INVALID or TOKEN_EXPIRED */
+export type FindByApiToken = (token: string, context: QueryContext) => Promise<Caller>
 
 /** In seconds. Clocks differ. */
 const CLOCK_TOLERANCE = 5
@@ -34,12 +39,12 @@ interface Verified {
 }
 
 /**
- * Makes the check for a header `Authorization`.
+ * Makes the check for a header `Authorization`. Tokens for programs remember themselves, because they can be ended.
  *
  * @returns a function that gives the caller, or throws Problem TOKEN_MISSING, TOKEN_EXPIRED, TOKEN_INVALID,
  *   TOKEN_NOT_JWT or KEYS_UNAVAILABLE
  */
-export function createVerify(settings: AuthSettings): Verify {
+export function createVerify(settings: AuthSettings, findByApiToken: FindByApiToken): Verify {
   let remembered = new Map<string, Verified>()
   const check = createCheck(settings, () => {
     remembered = new Map()
@@ -49,8 +54,9 @@ export function createVerify(settings: AuthSettings): Verify {
     const known = remembered.get(header)
     return known && known.until > Date.now() / 1000 ? known.caller : undefined
   }
-  async function verify(header: string): Promise<Caller> {
+  async function verify(header: string, context: QueryContext): Promise<Caller> {
     const token = bearerToken(header)
+    if (isApiToken(token)) return findByApiToken(token, context)
     // one spelling for all, so that one token cannot fill the memory
     const usual = `Bearer ${token}`
     const known = recall(usual)
@@ -66,7 +72,7 @@ export function createVerify(settings: AuthSettings): Verify {
     return verified.caller
   }
   // looked up by the whole header, because parsing it costs more than the rest
-  return (authorization) => recall(authorization ?? '') ?? verify(authorization ?? '')
+  return (authorization, context) => recall(authorization ?? '') ?? verify(authorization ?? '', context)
 }
 
 /** RFC 6750 section 2.1; the scheme's name is case-insensitive (RFC 9110 section 11.1). */
@@ -75,6 +81,10 @@ function bearerToken(authorization: string): string {
   if (token === undefined) throw refuseToken('missing')
   // two headers arrive joined by a comma, which no token has
   if (/[\s,]/.test(token) || token.length > MAX_TOKEN) throw refuseToken('malformed')
+  if (isApiToken(token)) {
+    if (!isWellFormed(token)) throw refuseToken('malformed')
+    return token
+  }
   if (token.split('.').length !== 3) throw refuseToken('not_a_jwt')
   // RFC 7515 section 2: no padding, which decoders let pass
   if (!/^[\w-]+\.[\w-]+\.[\w-]*$/.test(token)) throw refuseToken('malformed')
@@ -149,6 +159,8 @@ function toVerified({ sub, userId, exp, iat, sid }: JWTPayload): Verified | unde
     // jose checks neither claim
     issuedAt: typeof iat === 'number' && iat >= 0 && iat < LAST_MOMENT ? iat : null,
     sessionId: typeof sid === 'string' && UUID.test(sid) ? sid : null,
+    tokenId: null,
+    scopes: null,
   }
   return { caller, until: Math.min(expires, Date.now() / 1000 + REMEMBERED_FOR) }
 }

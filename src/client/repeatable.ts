@@ -34,4 +34,5 @@ export const REPEATABLE: readonly (readonly [method: string, pattern: string, re
   ['POST', '/api/v1/todos/:id/restore', 'always'],
   ['POST', '/api/v1/todos/batch', 'with-key'],
   ['POST', '/api/v1/todos/events/ticket', 'always'],
+  ['DELETE', '/api/v1/tokens/:id', 'always'],
 ]

@@ -3,6 +3,8 @@ import type { Events, Options, Reply } from './answer'
 import type {
   AccountDeletion,
   AccountUpdate,
+  ApiToken,
+  ApiTokenCreate,
   Batch,
   BatchResults,
   Changes,
@@ -17,6 +19,7 @@ import type {
   ListTrashQuery,
   ListUpdate,
   Move,
+  NewApiToken,
   PasswordChange,
   ReadChangesQuery,
   Ready,
@@ -58,6 +61,7 @@ export interface TrashCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'VALIDATION_ERROR'
     | 'RATE_LIMITED'
@@ -80,6 +84,7 @@ export interface BatchCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'TASK_NOT_FOUND'
     | 'REQUEST_TIMEOUT'
@@ -108,6 +113,7 @@ export interface CompleteCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'TASK_NOT_FOUND'
     | 'REQUEST_TIMEOUT'
@@ -135,6 +141,7 @@ export interface MoveCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'TASK_NOT_FOUND'
     | 'REQUEST_TIMEOUT'
@@ -161,6 +168,7 @@ export interface RestoreCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'TASK_NOT_FOUND'
     | 'PRECONDITION_FAILED'
@@ -186,6 +194,7 @@ export interface TodosByIdCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'TASK_NOT_FOUND'
     | 'VALIDATION_ERROR'
@@ -206,6 +215,7 @@ export interface TodosByIdCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'TASK_NOT_FOUND'
     | 'REQUEST_TIMEOUT'
@@ -230,6 +240,7 @@ export interface TodosByIdCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'TASK_NOT_FOUND'
     | 'REQUEST_TIMEOUT'
@@ -253,6 +264,7 @@ export interface TodosByIdCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'TASK_NOT_FOUND'
     | 'PRECONDITION_FAILED'
@@ -276,6 +288,7 @@ export interface TicketCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'VALIDATION_ERROR'
     | 'RATE_LIMITED'
@@ -298,6 +311,7 @@ export interface EventsCalls {
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
     | 'TICKET_INVALID'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'CURSOR_EXPIRED'
     | 'VALIDATION_ERROR'
@@ -320,6 +334,7 @@ export interface ChangesCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'CURSOR_EXPIRED'
     | 'VALIDATION_ERROR'
@@ -346,6 +361,7 @@ export interface TodosCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'VALIDATION_ERROR'
     | 'RATE_LIMITED'
@@ -365,6 +381,7 @@ export interface TodosCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'REQUEST_TIMEOUT'
     | 'PAYLOAD_TOO_LARGE'
@@ -391,6 +408,7 @@ export interface Move12Calls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'LIST_NOT_FOUND'
     | 'REQUEST_TIMEOUT'
@@ -417,6 +435,7 @@ export interface ListsByIdCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'LIST_NOT_FOUND'
     | 'VALIDATION_ERROR'
@@ -437,6 +456,7 @@ export interface ListsByIdCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'LIST_NOT_FOUND'
     | 'REQUEST_TIMEOUT'
@@ -460,6 +480,7 @@ export interface ListsByIdCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'LIST_NOT_FOUND'
     | 'PRECONDITION_FAILED'
@@ -483,6 +504,7 @@ export interface ListsCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'VALIDATION_ERROR'
     | 'RATE_LIMITED'
@@ -502,6 +524,7 @@ export interface ListsCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'REQUEST_TIMEOUT'
     | 'TOO_MANY'
@@ -529,6 +552,7 @@ export interface TagsByNameCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'TAG_NOT_FOUND'
     | 'REQUEST_TIMEOUT'
@@ -551,6 +575,7 @@ export interface TagsByNameCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'TAG_NOT_FOUND'
     | 'VALIDATION_ERROR'
@@ -573,6 +598,7 @@ export interface TagsCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'OWNER_MISMATCH'
     | 'VALIDATION_ERROR'
     | 'RATE_LIMITED'
@@ -583,8 +609,74 @@ export interface TagsCalls {
   >
 }
 
+export interface TokensByIdCalls {
+  /** End a token for a program. It is refused from now on, and its streams of events end. A second `DELETE` answers 404. */
+  delete(
+    body?: undefined,
+    options?: Options<undefined, never>,
+  ): Reply<
+    '',
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
+    | 'TOKEN_NOT_FOUND'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+}
+
+export interface TokensCalls {
+  (params: { id: string | number }): TokensByIdCalls
+  /** List the tokens for programs. The newest first. One that has expired is listed for another 30 days. */
+  get(
+    options?: Options<undefined, never>,
+  ): Reply<
+    ApiToken[],
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+  /** Make a token for a program. For scripts, integrations and assistants: good for tasks, lists, tags, changes, events and `/mcp`, and for nothing else. The answer is the only one that holds the token. A user has at most 50 that have not expired. */
+  post(
+    body: ApiTokenCreate,
+    options?: Options<undefined, never>,
+  ): Reply<
+    NewApiToken,
+    | 'MALFORMED_JSON'
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
+    | 'REQUEST_TIMEOUT'
+    | 'TOO_MANY'
+    | 'PAYLOAD_TOO_LARGE'
+    | 'UNSUPPORTED_MEDIA_TYPE'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+}
+
 export interface PasswordCalls {
-  /** Change the password. Ends all sessions except this one. */
+  /** Change the password. Ends all sessions except this one, and with `end_tokens` all tokens for programs. */
   post(
     body: PasswordChange,
     options?: Options<undefined, never>,
@@ -595,6 +687,7 @@ export interface PasswordCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'WRONG_PASSWORD'
     | 'ACCOUNT_NOT_FOUND'
     | 'REQUEST_TIMEOUT'
@@ -620,6 +713,7 @@ export interface SessionsByIdCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'ACCOUNT_NOT_FOUND'
     | 'SESSION_NOT_FOUND'
     | 'VALIDATION_ERROR'
@@ -642,6 +736,7 @@ export interface SessionsCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'ACCOUNT_NOT_FOUND'
     | 'VALIDATION_ERROR'
     | 'RATE_LIMITED'
@@ -660,6 +755,7 @@ export interface SessionsCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'ACCOUNT_NOT_FOUND'
     | 'VALIDATION_ERROR'
     | 'RATE_LIMITED'
@@ -682,6 +778,7 @@ export interface MeCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'VALIDATION_ERROR'
     | 'RATE_LIMITED'
     | 'INTERNAL_ERROR'
@@ -700,6 +797,7 @@ export interface MeCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'WRONG_PASSWORD'
     | 'REQUEST_TIMEOUT'
     | 'PAYLOAD_TOO_LARGE'
@@ -722,6 +820,7 @@ export interface MeCalls {
     | 'TOKEN_EXPIRED'
     | 'TOKEN_INVALID'
     | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
     | 'WRONG_PASSWORD'
     | 'ACCOUNT_NOT_FOUND'
     | 'REQUEST_TIMEOUT'
@@ -831,6 +930,7 @@ export interface V1Calls {
   todos: TodosCalls
   lists: ListsCalls
   tags: TagsCalls
+  tokens: TokensCalls
   users: UsersCalls
   auth: AuthCalls
 }

@@ -10,11 +10,13 @@ export interface StatusOf {
   TICKET_INVALID: 401
   INVALID_CREDENTIALS: 401
   OWNER_MISMATCH: 403
+  INSUFFICIENT_SCOPE: 403
   WRONG_PASSWORD: 403
   ACCOUNT_NOT_FOUND: 404
   SESSION_NOT_FOUND: 404
   TASK_NOT_FOUND: 404
   LIST_NOT_FOUND: 404
+  TOKEN_NOT_FOUND: 404
   TAG_NOT_FOUND: 404
   NOT_FOUND: 404
   METHOD_NOT_ALLOWED: 405
@@ -50,11 +52,13 @@ export interface Problem {
     | 'TICKET_INVALID'
     | 'INVALID_CREDENTIALS'
     | 'OWNER_MISMATCH'
+    | 'INSUFFICIENT_SCOPE'
     | 'WRONG_PASSWORD'
     | 'ACCOUNT_NOT_FOUND'
     | 'SESSION_NOT_FOUND'
     | 'TASK_NOT_FOUND'
     | 'LIST_NOT_FOUND'
+    | 'TOKEN_NOT_FOUND'
     | 'TAG_NOT_FOUND'
     | 'NOT_FOUND'
     | 'METHOD_NOT_ALLOWED'
@@ -143,6 +147,8 @@ export interface PasswordChange {
   current_password: string
   /** Neither the e-mail address nor one of the hundred most common passwords */
   new_password: string
+  /** Also ends all tokens for programs */
+  end_tokens?: boolean | undefined
 }
 
 /** The account's password; users of another issuer have none */
@@ -526,6 +532,49 @@ export interface TagRename {
 export interface TagChange {
   /** How many tasks were changed, those in the trash too */
   changed: number
+}
+
+/** A token for a program, without its secret */
+export interface ApiToken {
+  id: number
+  /** What it is for; kept as sent */
+  name: string
+  /** `tasks:write` includes reading */
+  scopes: ('tasks:read' | 'tasks:write')[]
+  /** `null`: it does not expire */
+  expires_at: string | null
+  created_at: string
+  /** Within ten minutes; `null`: not used yet */
+  last_used_at: string | null
+  /** The last four characters of the token */
+  last_four: string
+}
+
+/** A token for a program, with its secret */
+export interface NewApiToken {
+  id: number
+  /** What it is for; kept as sent */
+  name: string
+  /** `tasks:write` includes reading */
+  scopes: ('tasks:read' | 'tasks:write')[]
+  /** `null`: it does not expire */
+  expires_at: string | null
+  created_at: string
+  /** Within ten minutes; `null`: not used yet */
+  last_used_at: string | null
+  /** The last four characters of the token */
+  last_four: string
+  /** For `Authorization: Bearer <token>`; it is shown only once */
+  token: string
+}
+
+/** A new token */
+export interface ApiTokenCreate {
+  /** What it is for; kept as sent */
+  name: string
+  /** `tasks:write` includes reading */
+  scopes: ('tasks:read' | 'tasks:write')[]
+  expires_at?: string | null | undefined
 }
 
 export interface ListTasksQuery {

@@ -34,6 +34,7 @@ const TAGS = [
   { name: 'Lists of a user', description: 'The same lists and answers, with the owner in the path' },
   { name: 'Tags', description: "The tags of the caller's tasks" },
   { name: 'Tags of a user', description: 'The same tags and answers, with the owner in the path' },
+  { name: 'Tokens', description: "Tokens for the caller's programs" },
   { name: 'Account', description: 'The caller, and where they are signed in' },
   { name: 'Health', description: 'For operators' },
 ]
@@ -42,7 +43,8 @@ const BEARER = {
   type: 'http',
   scheme: 'bearer',
   bearerFormat: 'JWT',
-  description: 'A JWT: of the configured issuer, or from signing in here',
+  description:
+    'A JWT: of the configured issuer, or from signing in here. Or a token for programs, which is good for tasks, lists and tags only',
 }
 
 /** @returns the document of all routes of `app` that are not hidden */

@@ -31,6 +31,7 @@ export const PROBLEMS = {
   TICKET_INVALID: entry(401, 'The ticket is unknown, used or expired: get another one', INVALID_TOKEN),
   INVALID_CREDENTIALS: entry(401, 'The e-mail address or the password is wrong', BEARER),
   OWNER_MISMATCH: entry(403, 'The path names another user than the token'),
+  INSUFFICIENT_SCOPE: entry(403, 'The token is for programs, and has not been made for this'),
   WRONG_PASSWORD: entry(403, 'The current password is wrong'),
   ACCOUNT_NOT_FOUND: entry(
     404,
@@ -39,6 +40,7 @@ export const PROBLEMS = {
   SESSION_NOT_FOUND: entry(404, 'There is no such session'),
   TASK_NOT_FOUND: entry(404, 'There is no such task'),
   LIST_NOT_FOUND: entry(404, 'There is no such list'),
+  TOKEN_NOT_FOUND: entry(404, 'There is no such token'),
   TAG_NOT_FOUND: entry(404, 'No task has this tag'),
   NOT_FOUND: entry(404, 'There is nothing at this path'),
   METHOD_NOT_ALLOWED: entry(405, 'The header Allow has the methods of this path'),

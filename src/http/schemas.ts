@@ -174,11 +174,15 @@ export function idOrNone(description: string) {
   return t.Unsafe<number | 'none'>(schema)
 }
 
-/** A moment in a query, converted to UTC with milliseconds. @see https://www.rfc-editor.org/rfc/rfc3339 */
-export function momentInQuery(description: string) {
+/** A moment in a body. @see https://www.rfc-editor.org/rfc/rfc3339 */
+export function moment(description: string) {
   const rule = 'must be a moment such as 2026-01-15T09:30:00Z'
-  const schema = checked('moment', isMoment, rule, { format: 'date-time', description })
-  return t.Unsafe<string>({ ...schema, convertTo: 'moment' })
+  return checked('moment', isMoment, rule, { format: 'date-time', description })
+}
+
+/** A moment in a query, converted to UTC with milliseconds. */
+export function momentInQuery(description: string) {
+  return t.Unsafe<string>({ ...moment(description), convertTo: 'moment' })
 }
 
 const MOMENT =

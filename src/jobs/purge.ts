@@ -6,6 +6,7 @@ import { purgeTold } from '../reminders/purge'
 import type { Settings } from '../settings'
 import { purgeTickets } from '../sync/purge'
 import { purgeIdempotencyKeys, purgeTombstones } from '../tasks/purge'
+import { purgeTokens } from '../tokens/purge'
 
 /** In milliseconds: an hour. */
 const INTERVAL = 3_600_000
@@ -23,6 +24,7 @@ export function startPurging(sql: Sql, log: Logger, { trashDays }: Pick<Settings
     () => purgeTombstones(sql, trashDays),
     () => purgeTickets(sql),
     () => purgeTold(sql),
+    () => purgeTokens(sql),
   ]
   let isStopped = false
   async function purge(): Promise<void> {

@@ -65,7 +65,7 @@ export function noStream(): string {
 /** Writes until the token expires, the client stops reading, or the stream is stopped. @returns a function that stops it */
 function follow(
   live: Live,
-  { id: userId, issuedAt, expiresAt }: Caller,
+  { id: userId, issuedAt, tokenId, expiresAt }: Caller,
   { revision, begun, told }: Start,
   controller: ReadableStreamDefaultController<Uint8Array>,
   { limitIdle, onStop }: Connection,
@@ -110,7 +110,7 @@ function follow(
     onStop()
   }
   const timer = setTimeout(end, Math.min(expiresAt * 1000 - Date.now(), MAX_DELAY))
-  const position = { userId, issuedAt, revision, told }
+  const position = { userId, issuedAt, tokenId, revision, told }
   const unlisten = live.listen({ ...position, isReady, send, remind, beat, end, reconnect })
   // the headers are sent with the first bytes
   write(BEAT)

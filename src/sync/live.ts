@@ -4,6 +4,7 @@ import { isRefused } from '../auth/queries'
 import type { Sql } from '../database/sql'
 import { findLastTold, readTold, type ToldReminder } from '../reminders/queries'
 import type { TaskRow } from '../tasks/model'
+import { findLiving } from '../tokens/queries'
 import { type News, readNews } from './queries'
 
 /** One stream. */
@@ -11,6 +12,8 @@ export interface Listener {
   userId: string
   /** When its token was issued, in seconds since 1970; null if the token does not say. */
   issuedAt: number | null
+  /** The token for programs that opened it; null: it was a JWT. */
+  tokenId: number | null
   /** It has every change up to this revision. */
   revision: number
   /** It has every reminder up to this id; ids count the reminders of all users. */
@@ -74,7 +77,10 @@ export function createLive(
       const isDue = performance.now() - polledAt >= pollInterval
       const userIds = [...(isDue ? byUser.keys() : changedUsers)]
       changedUsers.clear()
-      if (isDue) polledAt = performance.now()
+      if (isDue) {
+        polledAt = performance.now()
+        await endRevoked()
+      }
       await poll(userIds, isDue)
     }
     isRunning = false
@@ -88,6 +94,18 @@ export function createLive(
     wake = resolve
     await promise
     clearTimeout(timer)
+  }
+  /** Ends the streams whose tokens have been deleted. */
+  async function endRevoked(): Promise<void> {
+    const opened = [...byUser.keys()].flatMap(listenersOf).filter(isOfProgram)
+    if (opened.length === 0) return
+    const living = await findLiving(
+      sql,
+      opened.map(({ userId }) => userId),
+      opened.map(({ tokenId }) => tokenId),
+    ).catch(() => undefined)
+    // if the database cannot be asked, the next poll asks again
+    if (living) for (const listener of opened) if (!living.has(listener.tokenId)) listener.end()
   }
   async function poll(userIds: string[], withReminders: boolean): Promise<void> {
     // a listener that comes during the poll may need older changes than the poll reads, so it waits for the next one
@@ -175,6 +193,10 @@ export function createLive(
       wake()
     },
   }
+}
+
+function isOfProgram(listener: Listener): listener is Listener & { tokenId: number } {
+  return listener.tokenId !== null
 }
 
 /** Sends a listener the changes that it does not have: each listener of a user may have begun at another revision. */

@@ -70,7 +70,7 @@ export interface NewTicket {
  */
 export async function createTicket(
   sql: Sql,
-  { id, issuedAt, expiresAt, sessionId }: Caller,
+  { id, issuedAt, expiresAt, sessionId, tokenId }: Caller,
   { ticketHash, lifetime }: NewTicket,
 ): Promise<boolean> {
   const created = await sql<{ user_id: string }[]>`
@@ -90,8 +90,8 @@ export async function createTicket(
       union all
       select id from known
     )
-    insert into event_tickets (ticket_hash, user_id, issued_at, token_expires_at, session_id, expires_at)
-    select ${ticketHash}, id, ${issuedAt}, ${expiresAt}, ${sessionId}::uuid,
+    insert into event_tickets (ticket_hash, user_id, issued_at, token_expires_at, session_id, token_id, expires_at)
+    select ${ticketHash}, id, ${issuedAt}, ${expiresAt}, ${sessionId}::uuid, ${tokenId},
       clock_timestamp() + make_interval(secs => ${lifetime})
     from owner
     returning user_id`
@@ -106,14 +106,20 @@ export async function createTicket(
  */
 export async function redeemTicket(sql: Sql, ticketHash: Buffer): Promise<Caller | undefined> {
   const [caller] = await sql<
-    { id: string; issued_at: number | null; expires_at: number; session_id: string | null }[]
+    {
+      id: string
+      issued_at: number | null
+      expires_at: number
+      session_id: string | null
+      token_id: number | null
+    }[]
   >`
     -- redeemTicket
     with used as (
       delete from event_tickets where ticket_hash = ${ticketHash}
-      returning user_id, issued_at, token_expires_at, session_id, expires_at
+      returning user_id, issued_at, token_expires_at, session_id, token_id, expires_at
     )
-    select users.id, used.issued_at, used.token_expires_at as expires_at, used.session_id
+    select users.id, used.issued_at, used.token_expires_at as expires_at, used.session_id, used.token_id
     from used
     join users on users.id = used.user_id and not refuses_token(users.refuse_tokens_until, used.issued_at)
     where used.expires_at > clock_timestamp()
@@ -124,6 +130,9 @@ export async function redeemTicket(sql: Sql, ticketHash: Buffer): Promise<Caller
       issuedAt: caller.issued_at,
       expiresAt: caller.expires_at,
       sessionId: caller.session_id,
+      tokenId: caller.token_id,
+      // the routes that take a ticket only read
+      scopes: null,
     }
   )
 }

@@ -1,6 +1,7 @@
 /** The routes of synchronization, which are mounted at both addresses: pages of changes, and a stream of them. */
 import { Elysia } from 'elysia'
 import { type Services, signedInOwner } from '../auth/guard'
+import { toRead } from '../auth/scopes'
 import { createEventsHandler, readChangesPage } from './handlers'
 import type { Live } from './live'
 import * as operations from './operations'
@@ -11,13 +12,13 @@ export function syncRoutes(services: Services, live: Live, slots: StreamSlots) {
   return new Elysia()
     .use(
       new Elysia()
-        .use(signedInOwner(services, byTokenOrTicket(services)))
+        .use(signedInOwner(services, { findCaller: byTokenOrTicket(services) }))
         .get('/events', createEventsHandler(services, live, slots), operations.streamEvents),
     )
+    .use(new Elysia().use(signedInOwner(services)).get('/changes', readChangesPage, operations.readChanges))
     .use(
       new Elysia()
-        .use(signedInOwner(services))
-        .get('/changes', readChangesPage, operations.readChanges)
+        .use(signedInOwner(services, { needed: toRead }))
         .post('/events/ticket', createTicket, operations.createTicket),
     )
 }

@@ -47,6 +47,8 @@ export function byTokenOrTicket({ database, verify }: Services): FindCaller {
   return (request) => {
     const authorization = request.headers.get('authorization')
     const ticket = queryOf(request).get('ticket')
-    return ticket === null || authorization !== null ? verify(authorization) : findHolder(request, ticket)
+    return ticket === null || authorization !== null
+      ? verify(authorization, contextOf(request))
+      : findHolder(request, ticket)
   }
 }

@@ -123,6 +123,8 @@ const callerOf = (id: string) => ({
   issuedAt: A_MINUTE_AGO,
   expiresAt: Date.now() / 1000 + 3600,
   sessionId: null,
+  tokenId: null,
+  scopes: null,
 })
 
 function tokenOf(id: string): Promise<string> {

@@ -1,12 +1,13 @@
 /** Forgeries of tokens that are more than a wrong claim, each beside the good token that it pretends to be. */
+
 import { afterAll, describe, expect, test } from 'bun:test'
 import { createHash, createHmac } from 'node:crypto'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { signAccessToken } from '../../src/auth/token'
-import { createVerify } from '../../src/auth/verify'
 import { Problem } from '../../src/http/problems'
 import { SECRET, testApp } from '../support/app'
 import { pathOf, readOpenApi } from '../support/openapi'
+import { verifyJwts } from '../support/verify'
 
 const { call, settings, sql } = await testApp()
 
@@ -22,7 +23,7 @@ function forge(header: string, claims = JSON.stringify(GOOD), key: string | Uint
 }
 
 const HS256 = '{"alg":"HS256"}'
-const verifySecret = createVerify({ secret: SECRET, jwks: undefined, issuers: [], audiences: [] })
+const verifySecret = verifyJwts({ secret: SECRET, jwks: undefined, issuers: [], audiences: [] })
 
 /** Who is calling, or the code of the refusal. */
 async function answerTo(token: string, verify = verifySecret): Promise<string> {
@@ -192,7 +193,7 @@ describe("a signature of nothing under an issuer's key", async () => {
   const server = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => Response.json({ keys }) })
   afterAll(() => server.stop(true))
   const jwks = { urls: [server.url.href], issuers: [], audiences: [] }
-  const verify = createVerify({ secret: SECRET, jwks, issuers: [], audiences: [] })
+  const verify = verifyJwts({ secret: SECRET, jwks, issuers: [], audiences: [] })
 
   const order = Buffer.from('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551', 'hex')
   const identity = Buffer.concat([Buffer.of(1), Buffer.alloc(63)])

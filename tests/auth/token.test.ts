@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, setSystemTime, test } from 'bun:test'
 import { decodeJwt, decodeProtectedHeader, jwtVerify } from 'jose'
 import { signAccessToken } from '../../src/auth/token'
-import { createVerify } from '../../src/auth/verify'
 import { SECRET, testSettings } from '../support/app'
+import { verifyJwts } from '../support/verify'
 
 const NOW = Date.UTC(2030, 0, 1) / 1000
 
@@ -38,16 +38,18 @@ test('an access token names the first issuer and audience that are accepted, and
   })
   const token = await signAccessToken('ann', settings)
   expect(decodeJwt(token)).toMatchObject({ iss: 'https://a.example', aud: 'tasks' })
-  expect(await createVerify(settings)(`Bearer ${token}`)).toMatchObject({ id: 'ann' })
+  expect(await verifyJwts(settings)(`Bearer ${token}`)).toMatchObject({ id: 'ann' })
 })
 
 test('an access token is accepted where nothing is said of issuer and audience', async () => {
   const settings = testSettings()
-  expect(await createVerify(settings)(`Bearer ${await signAccessToken('ann', settings)}`)).toEqual({
+  expect(await verifyJwts(settings)(`Bearer ${await signAccessToken('ann', settings)}`)).toEqual({
     id: 'ann',
     issuedAt: NOW,
     expiresAt: NOW + 30 * 60 + 5,
     sessionId: null,
+    tokenId: null,
+    scopes: null,
   })
 })
 
@@ -57,7 +59,12 @@ test('an access token of a session names it, and no two are the same', async () 
   const [one, two] = await Promise.all([1, 2].map(() => signAccessToken('ann', settings, session)))
   expect(decodeJwt(one ?? '')['sid']).toBe(session)
   expect(one).not.toBe(two)
-  expect(await createVerify(settings)(`Bearer ${one}`)).toMatchObject({ id: 'ann', sessionId: session })
+  expect(await verifyJwts(settings)(`Bearer ${one}`)).toMatchObject({
+    id: 'ann',
+    sessionId: session,
+    tokenId: null,
+    scopes: null,
+  })
 })
 
 test('nothing can be signed without a shared secret, and the error names its variable', () => {

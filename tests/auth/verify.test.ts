@@ -1,4 +1,5 @@
 /** Which tokens say who is calling, and what the others are answered; the tokens are made by hand. */
+
 import {
   afterAll,
   afterEach,
@@ -16,9 +17,9 @@ import { connect } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { exportJWK, exportSPKI, generateKeyPair, type JWTHeaderParameters, SignJWT } from 'jose'
 import { signAccessToken } from '../../src/auth/token'
-import { createVerify, type Verify } from '../../src/auth/verify'
 import { Problem } from '../../src/http/problems'
 import { SECRET, testApp } from '../support/app'
+import { verifyJwts } from '../support/verify'
 
 const NOW = Date.UTC(2030, 0, 1) / 1000
 const HOUR = 3600
@@ -39,7 +40,10 @@ function hmacToken(claims: Part = {}, header: Part = {}, key: string = SECRET, h
 }
 
 /** Who is calling, or the code of the refusal. */
-async function answerTo(authorization: string | null, verify: Verify = bySecret): Promise<string> {
+async function answerTo(
+  authorization: string | null,
+  verify: ReturnType<typeof verifyJwts> = bySecret,
+): Promise<string> {
   try {
     const { id } = await verify(authorization)
     return id
@@ -49,9 +53,10 @@ async function answerTo(authorization: string | null, verify: Verify = bySecret)
   }
 }
 
-const answerToToken = (token: string, verify?: Verify) => answerTo(`Bearer ${token}`, verify)
+const answerToToken = (token: string, verify?: ReturnType<typeof verifyJwts>) =>
+  answerTo(`Bearer ${token}`, verify)
 
-const bySecret = createVerify({ secret: SECRET, jwks: undefined, issuers: [], audiences: [] })
+const bySecret = verifyJwts({ secret: SECRET, jwks: undefined, issuers: [], audiences: [] })
 
 // a stopped clock makes every limit exact
 beforeEach(() => {
@@ -347,7 +352,7 @@ describe('the signature of a token', () => {
 })
 
 describe('issuer and audience of a shared-secret token', () => {
-  const bound = createVerify({
+  const bound = verifyJwts({
     secret: SECRET,
     jwks: undefined,
     issuers: [ISSUER, 'https://second.example'],
@@ -408,8 +413,8 @@ describe("a token of an issuer's key", async () => {
 
   const jwks = { urls: [new URL('/jwks', server.url).href], issuers: [ISSUER], audiences: [AUDIENCE] }
   const verifiers = {
-    'keys alone': createVerify({ secret: undefined, jwks, issuers: [], audiences: [] }),
-    'keys and a secret': createVerify({ secret: SECRET, jwks, issuers: [], audiences: [] }),
+    'keys alone': verifyJwts({ secret: undefined, jwks, issuers: [], audiences: [] }),
+    'keys and a secret': verifyJwts({ secret: SECRET, jwks, issuers: [], audiences: [] }),
   }
   const byKeys = verifiers['keys alone']
   const byBoth = verifiers['keys and a secret']
@@ -498,7 +503,7 @@ describe("a token of an issuer's key", async () => {
   )
 
   test('costs the issuer no request where its algorithm is not allowed', async () => {
-    const verify = createVerify({ secret: undefined, jwks, issuers: [], audiences: [] })
+    const verify = verifyJwts({ secret: undefined, jwks, issuers: [], audiences: [] })
     for (const alg of ['none', 'HS256', 'ES384', 'RS512', 'garbage']) {
       expect(await answerToToken(hmacToken(claims, { alg, kid: 'rsa' }), verify)).toBe('TOKEN_INVALID')
     }
@@ -515,7 +520,7 @@ describe("a token of an issuer's key", async () => {
     const gone = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => new Response() })
     await gone.stop(true)
     const unreachable = { ...jwks, urls: [gone.url.href] }
-    const verify = createVerify({ secret: SECRET, jwks: unreachable, issuers: [], audiences: [] })
+    const verify = verifyJwts({ secret: SECRET, jwks: unreachable, issuers: [], audiences: [] })
     const token = await sign(ed25519.privateKey, { alg: 'EdDSA', kid: 'ed25519' })
     expect(await answerToToken(token, verify)).toBe('KEYS_UNAVAILABLE')
     expect(await answerToToken(hmacToken(), verify)).toBe('ann')
@@ -540,7 +545,7 @@ describe('a token that was verified', () => {
     mock.restore()
   })
 
-  const verifier = () => createVerify({ secret: SECRET, jwks: undefined, issuers: [], audiences: [] })
+  const verifier = () => verifyJwts({ secret: SECRET, jwks: undefined, issuers: [], audiences: [] })
 
   test('is remembered: its signature is checked once', async () => {
     const verify = verifier()
@@ -627,7 +632,7 @@ describe('a token whose key the issuer has withdrawn', async () => {
 
   const verifier = () => {
     const jwks = { urls: [server.url.href], issuers: [], audiences: [] }
-    return createVerify({ secret: undefined, jwks, issuers: [], audiences: [] })
+    return verifyJwts({ secret: undefined, jwks, issuers: [], audiences: [] })
   }
   const sign = (kid: keyof typeof pairs) =>
     new SignJWT(GOOD).setProtectedHeader({ alg: 'EdDSA', kid }).sign(pairs[kid].privateKey)

@@ -15,7 +15,7 @@ export async function explain({ api }: Client, id: number): Promise<string> {
       return code
     }
     case 403: {
-      const code: 'OWNER_MISMATCH' = error.value.error_code
+      const code: 'OWNER_MISMATCH' | 'INSUFFICIENT_SCOPE' = error.value.error_code
       return code
     }
     case 404: {
@@ -212,7 +212,7 @@ export async function explainNewPassword({ api }: Client): Promise<string> {
       return code
     }
     case 403: {
-      const code: 'WRONG_PASSWORD' = error.value.error_code
+      const code: 'WRONG_PASSWORD' | 'INSUFFICIENT_SCOPE' = error.value.error_code
       return code
     }
     case 404: {

@@ -25,6 +25,8 @@ import {
 } from '../../src/tasks/list-queries'
 import * as taskPurge from '../../src/tasks/purge'
 import * as tasks from '../../src/tasks/queries'
+import { purgeTokens } from '../../src/tokens/purge'
+import * as tokens from '../../src/tokens/queries'
 import { fill, PASSWORD_HASH, type Subject, subject, TIDY, WITHOUT_ACCOUNT } from '../support/crowd'
 import { testDatabase } from '../support/database'
 import { type Fault, MODES, openExplainer, readAlone } from '../support/plans'
@@ -126,6 +128,14 @@ const createAccount =
       name: null,
       passwordHash: PASSWORD_HASH,
     })
+const newToken = (): tokens.NewToken => ({
+  name: 'x',
+  scopes: ['tasks:read'],
+  tokenHash: newSession().tokenHash,
+  lastFour: 'abcd',
+  expiresAt: null,
+})
+const UNKNOWN_HASHES = Array.from({ length: 15 }, (_, n) => n.toString(16).padStart(64, '0'))
 const rotation = (tokenHash: Buffer) => ({
   tokenHash,
   nextTokenHash: newSession().tokenHash,
@@ -340,6 +350,19 @@ const STATEMENTS: Record<string, Calls> = {
   purgeSessions: plain(accountPurge.purgeSessions),
   purgeRefreshTokens: plain(accountPurge.purgeRefreshTokens),
   purgeTickets: plain(purgeTickets),
+  createToken: plain((sql, { caller }) => tokens.createToken(sql, caller, newToken(), 1000)),
+  listTokens: plain((sql, { caller }) => tokens.listTokens(sql, caller)),
+  deleteToken: plain((sql, { caller, apiToken }) => tokens.deleteToken(sql, caller, apiToken.id)),
+  isCallerAlive: plain((sql, { caller }) => tokens.isCallerAlive(sql, caller)),
+  findGrants: {
+    'of one': (sql, { apiToken }) => tokens.findGrants(sql, [apiToken.hash]),
+    'of many': (sql, { apiToken }) => tokens.findGrants(sql, [apiToken.hash, ...UNKNOWN_HASHES]),
+  },
+  noteUse: plain((sql, { caller, apiToken }) => tokens.noteUse(sql, { user_id: caller.id, id: apiToken.id })),
+  findLiving: plain((sql, { caller, apiToken }) =>
+    tokens.findLiving(sql, [caller.id, 'user-2'], [apiToken.id, 1]),
+  ),
+  purgeTokens: plain(purgeTokens),
   createAccount: {
     plain: createAccount('new@example.com'),
     'a taken address': createAccount('user-9@example.com'),
@@ -354,7 +377,13 @@ const STATEMENTS: Record<string, Calls> = {
     'the name': updateAccount({ name: 'N' }),
     'the address': updateAccount({ email: 'another@example.com', passwordHash: PASSWORD_HASH }),
   },
-  updatePassword: plain((sql, { caller }) => accounts.updatePassword(sql, caller, PASSWORD_HASH, NEXT_HASH)),
+  updatePassword: plain((sql, { caller }) =>
+    accounts.updatePassword(sql, caller, {
+      passwordHash: PASSWORD_HASH,
+      nextPasswordHash: NEXT_HASH,
+      endTokens: true,
+    }),
+  ),
   deleteAccount: plain((sql, { caller }) => accounts.deleteAccount(sql, caller, PASSWORD_HASH)),
   deleteUser: plain((sql, { caller }) => accounts.deleteUser(sql, caller)),
   listSessions: plain((sql, { caller }) => accounts.listSessions(sql, caller)),

@@ -247,7 +247,14 @@ describe('a task that is written meanwhile', () => {
     const ann = newUser()
     const id = await createTask(call, ann, { ...dueIn(60), reminders: [30, 10] })
     await pass(sql, id, 31)
-    const caller = { id: ann, issuedAt: null, expiresAt: 4_000_000_000, sessionId: null }
+    const caller = {
+      id: ann,
+      issuedAt: null,
+      expiresAt: 4_000_000_000,
+      sessionId: null,
+      tokenId: null,
+      scopes: null,
+    }
     await saveDraft(sql, caller, {
       ids: [id],
       async work(draft) {

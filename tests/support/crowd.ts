@@ -27,6 +27,7 @@ const EVEN = {
   idempotency_keys: 'fingerprint',
   event_tickets: 'token_expires_at',
   told_reminders: 'minutes',
+  api_tokens: 'last_four',
 }
 
 /** When tokens expire, in seconds since 1970. */
@@ -113,6 +114,12 @@ export async function fill(sql: Pool, { users, busy, tasksEach, most, deleted }:
     insert into told_reminders (user_id, task_id, due_at, minutes, told_at)
     select user_id, id, now(), 30, now() - id % 27 * interval '1 hour' from tasks where remind_at is not null
     order by id % 27 desc`
+  // two each, and for some a hundred, most of which have expired
+  await sql`
+    insert into api_tokens (user_id, name, scopes, token_hash, last_four, created_at, expires_at)
+    select id, 'x', '{tasks:read}', sha256(('token ' || n || ' of ' || id)::bytea), 'abcd', now(), now() + (n - 60) * interval '1 day'
+    from users, generate_series(1, case when id in ('most', 'user-1') then 100 else 2 end) as n
+    order by md5(id || n)`
   for (const [table, column] of Object.entries(EVEN)) {
     // or what is known of the tables would depend on when it came by, and on which rows it looked at: here at all
     await sql`alter table ${sql(table)} set (autovacuum_enabled = false)`
@@ -136,6 +143,7 @@ export interface Subject {
   email: string
   tokenHash: Buffer
   ticketHash: Buffer
+  apiToken: { id: number; hash: string }
 }
 
 /** Also of a user without a row. */
@@ -149,11 +157,13 @@ export async function subject(sql: Pool, id: string): Promise<Subject> {
   const [row] = await sql<TaskRow[]>`select * from tasks where user_id = ${id} and id = ${taskId}`
   const [user] = await sql<{ revision: number }[]>`select revision from users where id = ${id}`
   const [list] = await sql<{ id: number }[]>`select id from lists where user_id = ${id} order by id limit 1`
+  const [apiToken] = await sql<{ id: number; hash: string }[]>`
+    select id, encode(token_hash, 'hex') as hash from api_tokens where user_id = ${id} limit 1`
   const middle = tasks[Math.floor(tasks.length / 2)]
   const sessionId = session?.id ?? crypto.randomUUID()
   const token = `${sessionId} ${session?.generation ?? 1}`
   return {
-    caller: { id, issuedAt: 1_700_000_000, expiresAt: EXPIRES_AT, sessionId },
+    caller: { id, issuedAt: 1_700_000_000, expiresAt: EXPIRES_AT, sessionId, tokenId: null, scopes: null },
     taskId,
     row,
     revision: user?.revision ?? 0,
@@ -163,5 +173,6 @@ export async function subject(sql: Pool, id: string): Promise<Subject> {
     email: `${id}@example.com`,
     tokenHash: createHash('sha256').update(token).digest(),
     ticketHash: createHash('sha256').update(`ticket of ${id}`).digest(),
+    apiToken: apiToken ?? { id: 1, hash: '00' },
   }
 }

@@ -64,6 +64,7 @@ function streamOf(userId: string, methods: Partial<Listener> = {}): Stream {
   const stream: Stream = {
     userId,
     issuedAt: null,
+    tokenId: null,
     revision: 0,
     told: 0,
     got: [],

@@ -154,7 +154,14 @@ test('with a key that fails because the same request has just been done is answe
   const { id } = await create(as)
   const database = openDatabase({ url, poolSize: 1, requestTimeout: 10_000 })
   const now = Date.now() / 1000
-  const caller = { id: as, issuedAt: now, expiresAt: now + 3600, sessionId: null }
+  const caller = {
+    id: as,
+    issuedAt: now,
+    expiresAt: now + 3600,
+    sessionId: null,
+    tokenId: null,
+    scopes: null,
+  }
   const key = { key: 'k', fingerprint: Buffer.alloc(32) }
   const work = (draft: Draft) => runBatch(draft, { operations: [{ op: 'delete', id }] })
   const send = () => saveDraftOnce(database.sql, caller, { ids: [id], work }, key)

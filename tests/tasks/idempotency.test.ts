@@ -263,7 +263,7 @@ describe('concurrently', () => {
       TASK,
     )
     await holder`begin`
-    const caller = { id: as, issuedAt: null, expiresAt: 0, sessionId: null }
+    const caller = { id: as, issuedAt: null, expiresAt: 0, sessionId: null, tokenId: null, scopes: null }
     const made = await createTask(holder, caller, TASK, key)
     const answer = post({ as })
     while (

@@ -69,7 +69,14 @@ test('a user whose row another write has locked waits, and no other user does', 
   await locked
   const others = owners.slice(1)
   // one batch includes the locked user and skips that user
-  const callers = owners.map((id) => ({ id, issuedAt: null, expiresAt: 0, sessionId: null }))
+  const callers = owners.map((id) => ({
+    id,
+    issuedAt: null,
+    expiresAt: 0,
+    sessionId: null,
+    tokenId: null,
+    scopes: null,
+  }))
   const tasks = await createTasks(
     database.sql,
     callers.map((caller) => ({ caller, task: { title: 'x' } })),
