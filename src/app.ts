@@ -2,6 +2,7 @@
 import { Elysia } from 'elysia'
 import type { Logger } from 'pino'
 import { accountRoutes, signInRoutes, userRoutes } from './accounts/routes'
+import { createToolRunner } from './assistants/run'
 import type { Services } from './auth/guard'
 import { createVerify } from './auth/verify'
 import type { Database } from './database/database'
@@ -17,6 +18,7 @@ import { createServerState, type ServerState } from './http/server-state'
 import { type Counter, createCounter } from './limits/counter'
 import { countUnrouted, createRateLimiter, limitAnonymous } from './limits/rate-limiter'
 import { listRoutes } from './lists/routes'
+import { mcpRoutes } from './mcp/routes'
 import { health } from './monitoring/health'
 import { metricsRoute } from './monitoring/metrics'
 import type { Settings } from './settings'
@@ -72,6 +74,7 @@ export function createApp({
   const lists = listRoutes(services, taskDeps)
   const tags = tagRoutes(services, taskDeps)
   const sync = syncRoutes(services, live, slots)
+  const runner = createToolRunner({ ...taskDeps, log, metrics })
 
   // a hook reaches only the routes after it, so the order is the way of a request (Elysia trap 1, docs/elysia.md)
   const api = new Elysia({
@@ -103,6 +106,7 @@ export function createApp({
     .use(new Elysia({ prefix: '/api/v1/tokens' }).use(tokenRoutes(services)))
     .use(new Elysia({ prefix: ME }).use(userRoutes(services, pageCache.forget)))
     .use(accounts(settings, services))
+    .use(mcpRoutes(services, { settings, publicPath, runner, log }))
   const app = api
     .use(new Elysia().use(limitAnonymous(rateLimiter)).use(docs(api, publicPath)).use(clientPackage()))
     // a worker has its metrics at a port of its own

@@ -30,6 +30,8 @@ export interface Settings {
   /** What HS256 tokens must name; an empty list is not checked. */
   issuers: readonly string[]
   audiences: readonly string[]
+  /** Where programs get OAuth tokens for `/mcp`; perhaps none. */
+  authorizationServers: readonly string[]
   jwtExpireMinutes: number
   accounts: boolean
   corsOrigins: readonly string[]
@@ -167,6 +169,16 @@ function readJwks(read: Reader, own: Omit<JwksSettings, 'urls'>): JwksSettings |
   return { urls, issuers, audiences }
 }
 
+/** @param issuers those that are set by themselves; one that is no URL is no server */
+function readAuthorizationServers(read: Reader, issuers: readonly string[]): string[] {
+  if (issuers.length > 0) return issuers.filter((issuer) => isUrl(issuer, HTTP))
+  const url = read.text('BETTER_AUTH_URL')
+  // a fault of the URL has been told
+  const { issuers: usual } = betterAuthDefaults(url !== undefined && isUrl(url, HTTP) ? url : undefined)
+  // its OAuth provider is the issuer with the path
+  return usual.slice(-1)
+}
+
 function readOrigins(read: Reader): string[] {
   const value = read.text('CORS_ORIGINS', 'ALLOWED_ORIGINS')
   if (value === undefined) return ['http://localhost:3000']
@@ -300,6 +312,7 @@ export function loadSettings(
     jwks,
     issuers,
     audiences,
+    authorizationServers: readAuthorizationServers(read, issuers),
     jwtExpireMinutes: read.integer('JWT_EXPIRE_MINUTES', 30, 1, 525_600),
     accounts,
     corsOrigins: readOrigins(read),

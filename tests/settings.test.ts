@@ -36,6 +36,7 @@ describe('an empty environment', () => {
       jwks: undefined,
       issuers: [],
       audiences: [],
+      authorizationServers: [],
       jwtExpireMinutes: 30,
       accounts: true,
       corsOrigins: ['http://localhost:3000'],

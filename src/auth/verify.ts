@@ -1,16 +1,23 @@
 /** Verifies bearer tokens. The settings say which keys are trusted, never the token. */
-import { decodeProtectedHeader, type JWTPayload, jwtVerify } from 'jose'
+import { decodeJwt, decodeProtectedHeader, type JWTPayload, jwtVerify } from 'jose'
 import type { QueryContext } from '../database/query-context'
 import { Problem } from '../http/problems'
 import { codePoints, isStorable } from '../http/schemas'
 import type { Settings } from '../settings'
 import { isApiToken, isWellFormed } from './api-token'
-import type { Caller } from './caller'
+import { type Caller, knownScopes } from './caller'
 import { anyOf, FETCH_DEADLINE, remoteKeys } from './keys'
 import { describeToken, type RefusalReason, reasonOf, refuseToken } from './refusal'
 
-/** @returns for a remembered token the caller at once, without a promise */
-export type Verify = (authorization: string | null, context: QueryContext) => Caller | Promise<Caller>
+/**
+ * @param resource the address of a resource for which OAuth tokens are taken too (RFC 8707); left out, there is none
+ * @returns for a remembered token the caller at once, without a promise
+ */
+export type Verify = (
+  authorization: string | null,
+  context: QueryContext,
+  resource?: string,
+) => Caller | Promise<Caller>
 
 /** Looks up a well-formed token for programs. @throws Problem TOKEN_INVALID or TOKEN_EXPIRED */
 export type FindByApiToken = (token: string, context: QueryContext) => Promise<Caller>
@@ -54,9 +61,10 @@ export function createVerify(settings: AuthSettings, findByApiToken: FindByApiTo
     const known = remembered.get(header)
     return known && known.until > Date.now() / 1000 ? known.caller : undefined
   }
-  async function verify(header: string, context: QueryContext): Promise<Caller> {
+  async function verify(header: string, context: QueryContext, resource?: string): Promise<Caller> {
     const token = bearerToken(header)
     if (isApiToken(token)) return findByApiToken(token, context)
+    if (resource !== undefined && isMeantFor(token, resource)) return (await check(token, resource)).caller
     // one spelling for all, so that one token cannot fill the memory
     const usual = `Bearer ${token}`
     const known = recall(usual)
@@ -72,7 +80,8 @@ export function createVerify(settings: AuthSettings, findByApiToken: FindByApiTo
     return verified.caller
   }
   // looked up by the whole header, because parsing it costs more than the rest
-  return (authorization, context) => recall(authorization ?? '') ?? verify(authorization ?? '', context)
+  return (authorization, context, resource) =>
+    recall(authorization ?? '') ?? verify(authorization ?? '', context, resource)
 }
 
 /** RFC 6750 section 2.1; the scheme's name is case-insensitive (RFC 9110 section 11.1). */
@@ -101,14 +110,17 @@ function createCheck(settings: AuthSettings, forget: () => void) {
   const forSecret = { ...common, ...bind(issuers, audiences), algorithms: ['HS256'] }
   const forJwks = { ...common, ...bind(jwks?.issuers, jwks?.audiences), algorithms: JWKS_ALGORITHMS }
 
-  async function verifiedPayload(token: string): Promise<JWTPayload> {
+  async function verifiedPayload(token: string, resource: string | undefined): Promise<JWTPayload> {
     const { alg, typ } = decodeProtectedHeader(token)
     // `RegExp.test` would turn the list ["JWT"] into text and accept it
     const isToken = typ === undefined || (typeof typ === 'string' && TOKEN_TYPE.test(typ))
     if (!isToken) throw refuse('type', token)
+    const bound = resource === undefined ? {} : { audience: resource }
     // each kind of key takes its own algorithms only, so a public key can never serve as an HMAC secret
-    if (isSymmetric(alg) && secretKey) return (await jwtVerify(token, secretKey, forSecret)).payload
-    if (!isSymmetric(alg) && findKey) return (await jwtVerify(token, findKey, forJwks)).payload
+    if (isSymmetric(alg) && secretKey)
+      return (await jwtVerify(token, secretKey, { ...forSecret, ...bound })).payload
+    if (!isSymmetric(alg) && findKey)
+      return (await jwtVerify(token, findKey, { ...forJwks, ...bound })).payload
     throw refuse('algorithm', token)
   }
   function refuse(reason: RefusalReason, token: string): Problem {
@@ -118,13 +130,27 @@ function createCheck(settings: AuthSettings, forget: () => void) {
     return refuseToken(reason, { expected: { algorithms, issuers: issuer, audiences: audience }, found })
   }
 
-  return async (token: string): Promise<Verified> => {
-    const payload = await verifiedPayload(token).catch((error) => {
+  return async (token: string, resource?: string): Promise<Verified> => {
+    const payload = await verifiedPayload(token, resource).catch((error) => {
       throw error instanceof Problem ? error : refuse(reasonOf(error), token)
     })
     const verified = toVerified(payload)
     if (verified === undefined) throw refuse('subject', token)
-    return verified
+    if (resource === undefined) return verified
+    // what a user has let a program do there (RFC 9068 section 2.2.3)
+    const scopes = knownScopes(String(payload['scope'] ?? '').split(' '))
+    return { ...verified, caller: { ...verified.caller, scopes } }
+  }
+}
+
+/** Whether the token says that it is an OAuth access token (RFC 9068) for this resource. It is not verified here. */
+function isMeantFor(token: string, resource: string): boolean {
+  try {
+    const { typ } = decodeProtectedHeader(token)
+    const isOAuth = typeof typ === 'string' && typ.toLowerCase() === 'at+jwt'
+    return isOAuth && [decodeJwt(token).aud].flat().includes(resource)
+  } catch {
+    return false
   }
 }
 

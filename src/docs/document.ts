@@ -1,6 +1,7 @@
 /** The OpenAPI document: the output of `@elysiajs/swagger`, made valid OpenAPI 3.1. Elysia trap 33 (docs/elysia.md). */
 import type { AnyElysia } from 'elysia'
 import { version } from '../../package.json'
+import { definitionOf, isUndefined, jsonSchema } from '../http/json-schema'
 import { REQUEST_HEADERS, RESPONSE_HEADERS, type Repeatable, type ResponseHeader } from '../http/operation'
 import { type ErrorCode, type FieldError, Problem } from '../http/problems'
 import { components } from '../http/schemas'
@@ -266,45 +267,12 @@ function isList(value: unknown): value is Json[] {
   return Array.isArray(value)
 }
 
-function isUndefined(schema: Json): boolean {
-  return schema['type'] === 'undefined'
-}
-
-/** Keywords that are not JSON Schema: ours, and TypeBox's `$id`. */
-const OWN_KEYWORDS = new Set([
-  'rule',
-  'documented',
-  'convertTo',
-  'component',
-  'codes',
-  'responseHeaders',
-  'notModified',
-  'problemComponent',
-  'mediaTypes',
-  'itemSchema',
-  '$id',
-])
-
 /** Makes plain JSON Schema; named schemas become references. */
 function plainSchema(schema: Json): Json {
-  return schema['component'] ? reference(schema['component']) : definition(schema)
+  return jsonSchema(schema, reference)
 }
 
+/** The same for a named schema itself. */
 function definition(schema: Json): Json {
-  if (schema['documented']) return schema['documented'] as Json
-  const own = Object.entries(schema).filter(([keyword]) => !OWN_KEYWORDS.has(keyword))
-  const plain = mapValues(Object.fromEntries(own), plainKeyword)
-  const { anyOf, const: only, ...rest } = plain
-  // some tools do not know `const`
-  if (only !== undefined) return { ...rest, enum: [only] }
-  return isList(anyOf) && anyOf.length === 1 ? { ...anyOf[0], ...rest } : plain
-}
-
-/** Whose value is a schema. */
-const SCHEMA_KEYWORDS = new Set(['items', 'contentSchema'])
-
-function plainKeyword(value: unknown, keyword: string): unknown {
-  if (keyword === 'anyOf' && isList(value)) return value.filter((each) => !isUndefined(each)).map(plainSchema)
-  if (SCHEMA_KEYWORDS.has(keyword)) return plainSchema(value as Json)
-  return keyword === 'properties' ? mapValues(value as Record<string, Json>, plainSchema) : value
+  return definitionOf(schema, reference)
 }

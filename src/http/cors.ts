@@ -26,6 +26,10 @@ const ALLOWED = [
   'If-None-Match',
   'Last-Event-ID',
   'X-Request-Id',
+  // https://modelcontextprotocol.io/specification/2026-07-28/basic/transports
+  'MCP-Protocol-Version',
+  'Mcp-Method',
+  'Mcp-Name',
 ].join(', ')
 
 const OF_PREFLIGHTS = {
@@ -34,13 +38,18 @@ const OF_PREFLIGHTS = {
   'access-control-max-age': '600',
 }
 
+/** @returns whether pages of an origin may call */
+export function originCheck({ corsOrigins, production }: Pick<Settings, 'corsOrigins' | 'production'>) {
+  const listed = new Set(corsOrigins)
+  return (origin: string) => listed.has(origin) || (!production && OF_THIS_MACHINE.test(origin))
+}
+
 /**
  * Methods and headers are listed in full, not taken from the request: a proxy may keep the answer to a preflight, and a
  * reader can see what is allowed.
  */
-export function cors({ corsOrigins, production }: Pick<Settings, 'corsOrigins' | 'production'>) {
-  const listed = new Set(corsOrigins)
-  const isAllowed = (origin: string) => listed.has(origin) || (!production && OF_THIS_MACHINE.test(origin))
+export function cors(settings: Pick<Settings, 'corsOrigins' | 'production'>) {
+  const isAllowed = originCheck(settings)
   return new Elysia({ name: 'cors' })
     .use(
       plugin({

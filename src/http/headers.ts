@@ -25,8 +25,8 @@ export function securityHeaders({ trustedProxyHops }: Pick<Settings, 'trustedPro
   })
 }
 
-/** Only the last entry is the nearest proxy's; a client can send the others. */
-function isBehindTls({ headers }: Request): boolean {
+/** Whether the nearest proxy says that the client has used TLS. Only the last entry is the nearest proxy's; a client can send the others. */
+export function isBehindTls({ headers }: Request): boolean {
   return headers.get('x-forwarded-proto')?.split(',').at(-1)?.trim().toLowerCase() === 'https'
 }
 

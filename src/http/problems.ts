@@ -32,6 +32,7 @@ export const PROBLEMS = {
   INVALID_CREDENTIALS: entry(401, 'The e-mail address or the password is wrong', BEARER),
   OWNER_MISMATCH: entry(403, 'The path names another user than the token'),
   INSUFFICIENT_SCOPE: entry(403, 'The token is for programs, and has not been made for this'),
+  ORIGIN_NOT_ALLOWED: entry(403, 'Pages of this origin may not call this'),
   WRONG_PASSWORD: entry(403, 'The current password is wrong'),
   ACCOUNT_NOT_FOUND: entry(
     404,

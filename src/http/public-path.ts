@@ -4,7 +4,7 @@
  */
 import { Elysia } from 'elysia'
 import type { Settings } from '../settings'
-import { appendHeader } from './headers'
+import { appendHeader, isBehindTls } from './headers'
 import type { Arrival } from './request-context'
 
 export interface PublicPath {
@@ -17,6 +17,8 @@ export interface PublicPath {
    * have changed that, it is the path alone. Adds to `Vary` if it depends on a header.
    */
   address(arrival: Arrival): string
+  /** The whole address, without a slash at the end; without a public URL it is made of what the client has sent. */
+  whole(request: Request): string
 }
 
 type PublicSettings = Pick<Settings, 'publicUrl' | 'trustedProxyHops'>
@@ -25,9 +27,9 @@ type PublicSettings = Pick<Settings, 'publicUrl' | 'trustedProxyHops'>
 export function createPublicPath({ publicUrl, trustedProxyHops }: PublicSettings): PublicPath {
   if (publicUrl !== undefined) {
     const path = new URL(publicUrl).pathname
-    return { ...(path !== '/' && { prefix: () => path }), address: () => publicUrl }
+    return { ...(path !== '/' && { prefix: () => path }), address: () => publicUrl, whole: () => publicUrl }
   }
-  if (trustedProxyHops === 0) return { address: originOf }
+  if (trustedProxyHops === 0) return { address: originOf, whole: (request) => originOf({ request }) }
   const prefix = ({ headers }: Request) => forwardedPrefix(headers.get(PREFIX_HEADER), trustedProxyHops)
   return {
     prefix,
@@ -36,11 +38,15 @@ export function createPublicPath({ publicUrl, trustedProxyHops }: PublicSettings
       appendHeader(set.headers, 'vary', PREFIX_HEADER)
       return prefix(request) || '/'
     },
+    whole(request) {
+      const { protocol = 'http:', host = '' } = URL.parse(request.url) ?? {}
+      return `${isBehindTls(request) ? 'https:' : protocol}//${host}${prefix(request)}`
+    },
   }
 }
 
 /** A request without a good `Host` has a URL without an origin. */
-function originOf({ request }: Arrival): string {
+function originOf({ request }: Pick<Arrival, 'request'>): string {
   return URL.parse(request.url)?.origin ?? '/'
 }
 

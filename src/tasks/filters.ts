@@ -18,11 +18,12 @@ import { Day, isTagName, PRIORITIES, TAG_RULE } from './fields'
 
 const MAX_SKIP = 10_000
 const MAX_WORDS = 8
+export const SEARCH_RULE = `must be 1 to 200 characters, with 1 to ${MAX_WORDS} words`
 
 type Level = (typeof PRIORITIES)[number] | 'none'
-const LEVELS: readonly string[] = [...PRIORITIES, 'none']
+export const LEVELS: readonly Level[] = [...PRIORITIES, 'none']
 
-const SORTS = ['created', 'title', 'due', 'priority', 'updated', 'position'] as const
+export const SORTS = ['created', 'title', 'due', 'priority', 'updated', 'position'] as const
 
 const DEFAULT_ORDER: Record<(typeof SORTS)[number], 'asc' | 'desc'> = {
   created: 'desc',
@@ -59,7 +60,7 @@ export const ListQuery = t.Object(
     priority: t.Optional(
       separated<Level>(
         'priorities',
-        (each) => LEVELS.includes(each),
+        (each) => LEVELS.some((level) => level === each),
         `must be of ${LEVELS.join(', ')}`,
         { enum: LEVELS },
         'One of these, such as `high,none`',
@@ -84,7 +85,7 @@ export const ListQuery = t.Object(
     ),
     updated_from: t.Optional(momentInQuery('Changed at this moment or later')),
     q: t.Optional(
-      checked('search', isSearch, `must be 1 to 200 characters, with 1 to ${MAX_WORDS} words`, {
+      checked('search', isSearch, SEARCH_RULE, {
         minLength: 1,
         maxLength: 200,
         description: 'Each word occurs in the title or the description, whatever case and accents',
@@ -108,7 +109,8 @@ export type ListQuery = typeof ListQuery.static
 export const TrashQuery = t.Object(Part, strict)
 export type TrashQuery = typeof TrashQuery.static
 
-function isSearch(text: string): boolean {
+/** Whether the text can be searched for. */
+export function isSearch(text: string): boolean {
   const words = wordsOf(text).length
   return hasLength(text, 1, 200) && isStorable(text) && words >= 1 && words <= MAX_WORDS
 }

@@ -1,24 +1,14 @@
 /** The handlers of tasks: each runs statements and makes an answer of their rows. */
-import type { Caller } from '../auth/caller'
 import { refuseDeleted, type Services, type SignedIn } from '../auth/guard'
 import { userState } from '../auth/queries'
-import type { Sql } from '../database/sql'
 import { isNamed, matchedRevisions, notModified, type Revisions, revisionTag } from '../http/etag'
-import { type IdempotencyKey, idempotencyKey } from '../http/idempotency'
+import { idempotencyKey } from '../http/idempotency'
 import { Problem } from '../http/problems'
 import { type Answer, contextOf } from '../http/request-context'
 import { type Batch, idsIn, runBatch } from './batch'
-import { type Draft, emptyRow, saveDraft, saveDraftOnce } from './draft'
-import { filterOf, isPlain, type ListQuery, NO_FILTER, orderOf, type TrashQuery } from './filters'
-import {
-  countFound,
-  countTasks,
-  countTrash,
-  listByTitle,
-  listTasks,
-  listTrash,
-  searchTasks,
-} from './list-queries'
+import { type Draft, emptyRow, saveDraftOnce } from './draft'
+import { type ListQuery, NO_FILTER, type TrashQuery } from './filters'
+import { countTrash, listTrash } from './list-queries'
 import {
   type DeleteQuery,
   type Move,
@@ -30,7 +20,6 @@ import {
   type TrashedTask,
   toTask,
   toTrashedTask,
-  writeTasks,
   writeTrash,
 } from './model'
 import { onlyOnce } from './once'
@@ -38,7 +27,8 @@ import type { PageCache } from './page-cache'
 import { answerList, type ListKind } from './pages'
 import { needsPlanning } from './planning'
 import * as queries from './queries'
-import * as rules from './rules'
+import { listOf } from './reads'
+import { changeTask, completeTask, endTask, insertTask, moveTask, restoreTask, trashTask } from './writes'
 
 interface TaskContext extends SignedIn {
   params: { id: number }
@@ -52,19 +42,7 @@ export function createHandlers({ database, metrics, rateLimiter }: Services, cac
 
   // each handler names what it uses of the context: Elysia trap 21 (docs/elysia.md)
   const list = async ({ query, caller, sql, path, request, set }: SignedIn & { query: ListQuery }) => {
-    const filter = filterOf(query)
-    const order = orderOf(query)
-    const hasIndex = isPlain(filter, order)
-    const read = !hasIndex ? searchTasks : order.startsWith('title') ? listByTitle : listTasks
-    const kind: ListKind<Task> = {
-      list: { owner: caller.id, filter, order },
-      read: (part) => read(sql, caller, filter, order, part),
-      count: () => (hasIndex ? countTasks : countFound)(sql, caller, filter),
-      write: writeTasks,
-      toItem: toTask,
-      versionOf: ({ revision }) => revision,
-      changesWithTime: filter.overdue !== undefined,
-    }
+    const kind = listOf(sql, caller, query)
     return answerList(kind, pages, { query, caller, path, request, set })
   }
 
@@ -92,8 +70,7 @@ export function createHandlers({ database, metrics, rateLimiter }: Services, cac
   const create = async ({ body, caller, sql, path, request, set }: SignedIn & { body: TaskCreate }) => {
     const key = idempotencyKey(request, path, body)
     const createTask = async () => {
-      if (needsPlanning(body)) return planTask(sql, caller, body, key)
-      if (key) return queries.createTask(sql, caller, body, key)
+      if (key || needsPlanning(body)) return insertTask(sql, caller, body, key)
       return createPlain(contextOf(request), { caller, task: body })
     }
     const { answer, isReplay } = await onlyOnce(sql, caller, key, createTask)
@@ -129,26 +106,10 @@ export function createHandlers({ database, metrics, rateLimiter }: Services, cac
   return { list, listTrash: listDeleted, create, read, change, complete, move, restore, remove, batch }
 }
 
-// Each write first tries one statement, which is enough for most tasks. If it finds no task to write, a draft tells why, or
-// does what the statement cannot.
+type Change<Body> = WriteContext & { body: Body }
 
-async function change({
-  params,
-  body,
-  caller,
-  sql,
-  request,
-  set,
-}: WriteContext & { body: TaskUpdate }): Promise<Task> {
-  const ifMatch = ifMatchOf(request)
-  const written = needsPlanning(body)
-    ? undefined
-    : await queries.writeTask(sql, caller, params.id, { from: ['lists'], to: 'lists', change: body, ifMatch })
-  const task =
-    written ??
-    (await inDraft(sql, caller, params.id, (draft) => rules.update(draft, params.id, body, ifMatch)))
-  return tagged(set, task)
-}
+const change = async ({ params, body, caller, sql, request, set }: Change<TaskUpdate>): Promise<Task> =>
+  tagged(set, await changeTask(sql, caller, params.id, body, ifMatchOf(request)))
 
 async function complete({
   params,
@@ -157,49 +118,16 @@ async function complete({
   sql,
   request,
   set,
-}: WriteContext & { body: TaskCompletion | undefined }): Promise<Task> {
-  const ifMatch = ifMatchOf(request)
+}: Change<TaskCompletion | undefined>): Promise<Task> {
   const completed = body?.completed ?? null
-  const written = await queries.writeTask(sql, caller, params.id, {
-    from: ['lists'],
-    to: 'lists',
-    change: { completed },
-    ifMatch,
-  })
-  const task =
-    written ??
-    (await inDraft(sql, caller, params.id, (draft) => rules.complete(draft, params.id, completed, ifMatch)))
-  return tagged(set, task)
+  return tagged(set, await completeTask(sql, caller, params.id, completed, ifMatchOf(request)))
 }
 
-async function move({
-  params,
-  body,
-  caller,
-  sql,
-  request,
-  set,
-}: WriteContext & { body: Move }): Promise<Task> {
-  const ifMatch = ifMatchOf(request)
-  return tagged(
-    set,
-    await inDraft(sql, caller, params.id, (draft) => rules.move(draft, params.id, body, ifMatch)),
-  )
-}
+const move = async ({ params, body, caller, sql, request, set }: Change<Move>): Promise<Task> =>
+  tagged(set, await moveTask(sql, caller, params.id, body, ifMatchOf(request)))
 
-async function restore({ params, caller, sql, request, set }: WriteContext): Promise<Task> {
-  const ifMatch = ifMatchOf(request)
-  const written = await queries.writeTask(sql, caller, params.id, {
-    from: ['trash'],
-    to: 'lists',
-    change: {},
-    ifMatch,
-  })
-  return tagged(
-    set,
-    written ?? (await inDraft(sql, caller, params.id, (draft) => rules.restore(draft, params.id, ifMatch))),
-  )
-}
+const restore = async ({ params, caller, sql, request, set }: WriteContext): Promise<Task> =>
+  tagged(set, await restoreTask(sql, caller, params.id, ifMatchOf(request)))
 
 async function remove({
   params,
@@ -209,27 +137,9 @@ async function remove({
   request,
   set,
 }: WriteContext & { query: DeleteQuery }): Promise<void> {
-  const ifMatch = ifMatchOf(request)
-  const isFinal = query.permanent === true
-  const written = await queries.writeTask(sql, caller, params.id, {
-    from: isFinal ? ['lists', 'trash'] : ['lists'],
-    to: isFinal ? 'ended' : 'trash',
-    change: {},
-    ifMatch,
-  })
-  const removeInDraft = isFinal ? rules.end : rules.trash
-  if (!written) await inDraft(sql, caller, params.id, (draft) => removeInDraft(draft, params.id, ifMatch))
+  const removeTask = query.permanent === true ? endTask : trashTask
+  await removeTask(sql, caller, params.id, ifMatchOf(request))
   set.status = 204
-}
-
-/** Works on one task in a draft. @throws what the work throws */
-function inDraft<Result>(
-  sql: Sql,
-  caller: Caller,
-  id: number,
-  work: (draft: Draft) => Promise<Result>,
-): Promise<Result> {
-  return saveDraft(sql, caller, { ids: [id], work })
 }
 
 function tagged(set: Answer, row: TaskRow): Task {
@@ -239,17 +149,4 @@ function tagged(set: Answer, row: TaskRow): Task {
 
 function ifMatchOf({ headers }: Request): Revisions {
   return matchedRevisions(headers.get('if-match'))
-}
-
-/** Creates a task whose fields have consequences. @returns undefined if the idempotency key has been used */
-async function planTask(
-  sql: Sql,
-  caller: Caller,
-  body: TaskCreate,
-  idempotency: IdempotencyKey | undefined,
-): Promise<TaskRow | undefined> {
-  const { parent_id } = body
-  const ids = parent_id ? [parent_id] : []
-  const work = (draft: Draft) => rules.create(draft, body)
-  return saveDraftOnce(sql, caller, { ids, work }, idempotency)
 }

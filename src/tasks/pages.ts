@@ -82,8 +82,8 @@ export async function answerList<Item extends Task>(
 
 const NEVER_WROTE: UserState = { revision: 0, purged_revision: 0, version: null, refuse_tokens_until: null }
 
-/** @throws Problem VALIDATION_ERROR */
-function partOf(list: List, { limit = DEFAULT_LIMIT, cursor, skip }: ListContext['query']): Part {
+/** @returns which part of a list a query asks for @throws Problem VALIDATION_ERROR */
+export function partOf(list: List, { limit = DEFAULT_LIMIT, cursor, skip }: ListContext['query']): Part {
   if (cursor !== undefined && skip !== undefined) {
     throw invalid({ in: 'query', pointer: 'skip', detail: 'cannot be used with `cursor`' })
   }
@@ -91,19 +91,27 @@ function partOf(list: List, { limit = DEFAULT_LIMIT, cursor, skip }: ListContext
   return { after, limit, skip: skip ?? 0 }
 }
 
+/** Reads a part of a list. @returns its items, and a cursor if there are more */
+export async function readItems<Item>(
+  { list, read, toItem }: Pick<ListKind<Item>, 'list' | 'read' | 'toItem'>,
+  part: Part,
+): Promise<{ items: Item[]; next: string | undefined }> {
+  const { limit } = part
+  // one more than the page takes tells whether there is a next page
+  const rows = await read({ ...part, limit: limit + 1 })
+  const last = rows.length > limit ? rows[limit - 1] : undefined
+  return { items: rows.slice(0, limit).map(toItem), next: last && encodePosition(list, last) }
+}
+
 async function readPage<Item extends Task>(
-  { list, read, count, write, toItem }: ListKind<Item>,
+  kind: ListKind<Item>,
   form: Form,
   part: Part,
   { query, path, request }: ListContext,
 ): Promise<Page> {
-  const { limit } = part
-  // one more than the page takes tells whether there is a next page
-  const rows = await read({ ...part, limit: limit + 1 })
+  const { count, write } = kind
+  const { items: tasks, next } = await readItems(kind, part)
   const total = query.count ? await count() : null
-  const tasks = rows.slice(0, limit).map(toItem)
-  const last = rows.length > limit ? rows[limit - 1] : undefined
-  const next = last && encodePosition(list, last)
   const body =
     form === 'array'
       ? write.array(tasks)

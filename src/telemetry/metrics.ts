@@ -69,6 +69,7 @@ export function createMetrics() {
     'Pages of lists that were answered: from memory (current), or read because the one in memory was old, or there was none.',
     ['kept'],
   )
+  const tools = counter('taskwell_tools_total', 'Tools that assistants have run.', ['tool', 'outcome'])
   new Gauge({
     name: 'taskwell_build_info',
     help: 'Always 1; the labels say what runs.',
@@ -96,6 +97,9 @@ export function createMetrics() {
     limited: (policy: string) => limits.inc({ policy }),
     /** A request was refused for its token. */
     refusedToken: (reason: string) => refusedTokens.inc({ reason }),
+    /** An assistant has run a tool, over MCP or in a chat. */
+    tool: ({ tool, failed }: { tool: string; failed: boolean }) =>
+      tools.inc({ tool, outcome: failed ? 'error' : 'ok' }),
     /** A list was answered. @param kept whether its page was in memory: as it is now, as it was before, or not at all */
     page: (kept: 'current' | 'old' | 'none') => pages.inc({ kept }),
     /** Sets what the present state is read from, whenever the metrics are asked for. */

@@ -108,6 +108,7 @@ test('the commands of docs/api.md are answered as it says', async () => {
   const trash = [204, 200, 200, 204]
   const synchronization = [200, 200, 201, 200]
   const signingIn = [201, 200, 200, 200]
+  const programs = [201, 200, 200]
   expect(statuses).toEqual([
     ...tasks,
     ...planning,
@@ -120,6 +121,7 @@ test('the commands of docs/api.md are answered as it says', async () => {
     ...trash,
     ...synchronization,
     ...signingIn,
+    ...programs,
   ])
   expect(output.match(/^idempotency-replayed: true/gim)).toHaveLength(1)
   expect(output).toMatch(/^id: .*\ndata: .*"title":"Buy tea"/m)

@@ -1,0 +1,85 @@
+/** The Model Context Protocol at `/mcp`: what is checked before a message is read, and where programs find that out. */
+import { Elysia } from 'elysia'
+import type { Logger } from 'pino'
+import type { ToolRunner } from '../assistants/run'
+import { type FindCaller, type Services, type SignedIn, signedInOwner } from '../auth/guard'
+import { toRead } from '../auth/scopes'
+import { readJson } from '../http/body'
+import { originCheck } from '../http/cors'
+import { Problem } from '../http/problems'
+import type { PublicPath } from '../http/public-path'
+import { methodNotAllowed } from '../http/refused-methods'
+import { contextOf } from '../http/request-context'
+import { limitAnonymous } from '../limits/rate-limiter'
+import type { Settings } from '../settings'
+import { createResource, MCP_PATH, METADATA_PATH, type Resource } from './resource'
+
+interface Deps {
+  settings: Settings
+  publicPath: PublicPath
+  runner: ToolRunner
+  log: Logger
+}
+
+const hidden = { detail: { hide: true } }
+
+export function mcpRoutes(services: Services, { settings, publicPath, runner, log }: Deps) {
+  const resource = createResource(settings, publicPath)
+  const findCaller = byTokenAndOrigin(services, settings, resource)
+
+  const answer = async ({ request, caller, sql }: SignedIn): Promise<Response> => {
+    const message = await readJson(request)
+    if (message === undefined) throw new Problem('MALFORMED_JSON')
+    // loaded late, because most processes are never asked
+    const { answerMessage } = await import('./server')
+    const context = { caller, sql, address: publicPath.whole(request) }
+    return answerMessage(request, message, { runner, context, log })
+  }
+
+  return new Elysia()
+    .use(
+      new Elysia()
+        .use(signedInOwner(services, { findCaller, needed: toRead }))
+        .post(MCP_PATH, answer, hidden)
+        .all(MCP_PATH, methodNotAllowed('POST'), hidden),
+    )
+    .use(metadataRoutes(services, settings, resource))
+}
+
+/** If there is no authorization server, nothing of it is said, or clients would not use the token that they have. */
+function metadataRoutes({ rateLimiter }: Services, { authorizationServers }: Settings, resource: Resource) {
+  if (authorizationServers.length === 0) return new Elysia()
+  const describe = ({ request }: { request: Request }) => resource.describe(request)
+  return new Elysia()
+    .use(limitAnonymous(rateLimiter))
+    .get(METADATA_PATH, describe, hidden)
+    .get(METADATA_PATH + MCP_PATH, describe, hidden)
+}
+
+/** The token comes first, so that a request without one learns nothing else. */
+function byTokenAndOrigin({ verify }: Services, settings: Settings, resource: Resource): FindCaller {
+  const isListed = originCheck(settings)
+  const { publicUrl } = settings
+  const own = publicUrl && new URL(publicUrl).origin
+  return async (request) => {
+    const address = resource.addressFor(request)
+    const header = request.headers.get('authorization')
+    const caller = await Promise.resolve(verify(header, contextOf(request), address)).catch((error) => {
+      throw error instanceof Problem ? challenged(error, resource.challenge(request)) : error
+    })
+    // a page that has made its name lead to this machine could read the answer otherwise
+    const origin = request.headers.get('origin')
+    if (origin !== null && origin !== own && !isListed(origin)) throw new Problem('ORIGIN_NOT_ALLOWED')
+    return caller
+  }
+}
+
+/** Adds to `WWW-Authenticate` where to get a token. */
+function challenged(problem: Problem, challenge: string): Problem {
+  const given = problem.headers['www-authenticate']
+  if (given === undefined || challenge === '') return problem
+  const separator = given === 'Bearer' ? ' ' : ', '
+  const { code, errors, cause, refusal } = problem
+  const headers = { ...problem.headers, 'www-authenticate': given + separator + challenge }
+  return new Problem(code, { headers, cause, ...(errors && { errors }), ...(refusal && { refusal }) })
+}
