@@ -15,7 +15,7 @@ const ROOMS = [
   ['auth'],
   ['tasks'],
   ['reminders', 'tokens', 'assistants'],
-  ['sync', 'lists', 'tags', 'accounts', 'mcp', 'monitoring', 'docs'],
+  ['sync', 'lists', 'tags', 'accounts', 'mcp', 'chat', 'monitoring', 'docs'],
   ['app', 'jobs'],
   ['server'],
   ['cli'],

@@ -1,5 +1,5 @@
 -- Made by `bun run db:schema`. Do not edit: write a migration.
--- The newest migration: 20261215000001_create_api_tokens.sql
+-- The newest migration: 20261216000001_create_conversations.sql
 
 SET check_function_bodies = off;
 
@@ -68,6 +68,19 @@ CREATE UNIQUE INDEX api_tokens_by_hash ON api_tokens USING btree (token_hash);
 
 COMMENT ON TABLE public.api_tokens IS 'Tokens that users have made for their programs: hashes, and what users know them by';
 
+CREATE TABLE conversations (
+  user_id text NOT NULL,
+  id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  created_at timestamp(3) with time zone NOT NULL DEFAULT clock_timestamp(),
+  updated_at timestamp(3) with time zone NOT NULL DEFAULT clock_timestamp(),
+  lease uuid,
+  leased_until timestamp(3) with time zone,
+  CONSTRAINT conversations_pkey PRIMARY KEY (user_id, id),
+  CONSTRAINT conversations_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
+COMMENT ON TABLE public.conversations IS 'Conversations of users with the assistant';
+
 CREATE TABLE event_tickets (
   ticket_hash bytea NOT NULL,
   user_id text NOT NULL,
@@ -125,6 +138,22 @@ CREATE TABLE lists (
 
 COMMENT ON TABLE public.lists IS 'Lists of tasks';
 COMMENT ON COLUMN public.lists."position" IS 'Where the user has put the list; null: by its id';
+
+CREATE TABLE messages (
+  user_id text NOT NULL,
+  conversation_id bigint NOT NULL,
+  id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  role text NOT NULL,
+  content text NOT NULL,
+  tool_calls json,
+  created_at timestamp(3) with time zone NOT NULL DEFAULT clock_timestamp(),
+  CONSTRAINT messages_pkey PRIMARY KEY (user_id, conversation_id, id),
+  CONSTRAINT messages_conversation_id_fkey FOREIGN KEY (user_id, conversation_id) REFERENCES conversations(user_id, id) ON DELETE CASCADE,
+  CONSTRAINT messages_role_known CHECK (role = ANY (ARRAY['user'::text, 'assistant'::text])),
+  CONSTRAINT messages_user_content_length CHECK (role <> 'user'::text OR char_length(content) >= 1 AND char_length(content) <= 4000)
+);
+
+COMMENT ON TABLE public.messages IS 'What users have said, and what the assistant has answered';
 
 CREATE TABLE sessions (
   id uuid NOT NULL,

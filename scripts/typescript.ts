@@ -53,7 +53,9 @@ function arrayOf(item: string): string {
   return item.includes(' ') ? `(${item})[]` : `${item}[]`
 }
 
-function objectType({ properties, required = [] }: TSchema, direction: Direction): string {
+function objectType(schema: TSchema, direction: Direction): string {
+  const { properties, required = [], additionalProperties } = schema
+  if (additionalProperties === true) return 'Record<string, unknown>'
   const members = Object.entries<TSchema>(properties).map(([name, schema]) => {
     const isOptional = !required.includes(name)
     const type = typeOf(schema, direction) + (isOptional && direction === 'sent' ? ' | undefined' : '')

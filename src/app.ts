@@ -5,6 +5,7 @@ import { accountRoutes, signInRoutes, userRoutes } from './accounts/routes'
 import { createToolRunner } from './assistants/run'
 import type { Services } from './auth/guard'
 import { createVerify } from './auth/verify'
+import { chatRoutes } from './chat/routes'
 import type { Database } from './database/database'
 import { clientPackage } from './docs/client-package'
 import { docs } from './docs/pages'
@@ -75,6 +76,7 @@ export function createApp({
   const tags = tagRoutes(services, taskDeps)
   const sync = syncRoutes(services, live, slots)
   const runner = createToolRunner({ ...taskDeps, log, metrics })
+  const chat = chatRoutes(services, { settings, runner, publicPath, log })
 
   // a hook reaches only the routes after it, so the order is the way of a request (Elysia trap 1, docs/elysia.md)
   const api = new Elysia({
@@ -103,6 +105,8 @@ export function createApp({
     .use(new Elysia({ prefix: '/api/:user_id/lists' }).use(lists))
     .use(new Elysia({ prefix: '/api/v1/tags' }).use(tags))
     .use(new Elysia({ prefix: '/api/:user_id/tags' }).use(tags))
+    .use(new Elysia({ prefix: '/api/v1' }).use(chat))
+    .use(new Elysia({ prefix: '/api/:user_id' }).use(chat))
     .use(new Elysia({ prefix: '/api/v1/tokens' }).use(tokenRoutes(services)))
     .use(new Elysia({ prefix: ME }).use(userRoutes(services, pageCache.forget)))
     .use(accounts(settings, services))

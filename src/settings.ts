@@ -12,6 +12,13 @@ interface JwksSettings {
   audiences: readonly string[]
 }
 
+export interface AssistantSettings {
+  /** Where Chat Completions are, without `/chat/completions`. */
+  baseUrl: string
+  apiKey: string | undefined
+  model: string
+}
+
 export interface Settings {
   production: boolean
   host: string
@@ -58,6 +65,11 @@ export interface Settings {
   metricsToken: string | undefined
   /** The collector that gets traces; if undefined, there are no traces. */
   otelEndpoint: string | undefined
+  /** The model that answers in chats; if undefined, none does. */
+  assistant: AssistantSettings | undefined
+  /** How long the answer to a message may take. */
+  aiTimeoutMs: number
+  chatRateLimitPerMinute: number
 }
 
 export type DatabaseSettings = Pick<Settings, 'databaseUrl' | 'dataDir'>
@@ -267,6 +279,25 @@ function readMetricsPort(read: Reader, isOn: boolean, workers: number): number |
   return undefined
 }
 
+/** A key alone may belong to another program; an address or a model alone is a mistake. */
+function readAssistant(read: Reader): AssistantSettings | undefined {
+  const baseUrl = read.url('AI_BASE_URL', HTTP)
+  const model = read.text('AI_MODEL')
+  const apiKey = read.text('AI_API_KEY', 'OPENAI_API_KEY')
+  if (read.text('AI_BASE_URL') !== undefined && model === undefined) {
+    read.faults.push('AI_MODEL: is needed with AI_BASE_URL')
+  }
+  if (model !== undefined && read.text('AI_BASE_URL') === undefined) {
+    read.faults.push('AI_BASE_URL: is needed with AI_MODEL')
+  }
+  // it becomes a header
+  if (apiKey !== undefined && !/^[\x21-\x7e]+$/.test(apiKey)) {
+    read.faults.push('AI_API_KEY (or OPENAI_API_KEY): must have only visible ASCII characters')
+  }
+  if (baseUrl === undefined || model === undefined) return undefined
+  return { baseUrl, apiKey, model }
+}
+
 /**
  * Reads and checks the whole environment.
  *
@@ -334,6 +365,9 @@ export function loadSettings(
     metricsPort: readMetricsPort(read, metrics, workers),
     metricsToken: read.text('METRICS_TOKEN'),
     otelEndpoint: read.url('OTEL_EXPORTER_OTLP_ENDPOINT', HTTP),
+    assistant: readAssistant(read),
+    aiTimeoutMs: read.integer('AI_TIMEOUT_MS', 60_000, 100, 600_000),
+    chatRateLimitPerMinute: read.integer('CHAT_RATE_LIMIT_PER_MINUTE', 10, 1, 1_000_000),
   }
   if (read.faults.length > 0) throw new SettingsError(read.faults)
   if (secret !== undefined || jwks !== undefined) return Object.freeze({ ...settings, secret })

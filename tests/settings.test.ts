@@ -54,6 +54,9 @@ describe('an empty environment', () => {
       metricsPort: undefined,
       metricsToken: undefined,
       otelEndpoint: undefined,
+      assistant: undefined,
+      aiTimeoutMs: 60_000,
+      chatRateLimitPerMinute: 10,
     })
   })
 
@@ -298,6 +301,10 @@ describe('a value', () => {
     ['METRICS', 'true'],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'collector:4318'],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'grpc://collector:4317'],
+    ['AI_BASE_URL', 'api.example/v1'],
+    ['AI_BASE_URL', 'ws://api.example/v1'],
+    ['AI_TIMEOUT_MS', '99'],
+    ['CHAT_RATE_LIMIT_PER_MINUTE', '0'],
   ])('cannot be %s=%s', (name, value) => {
     expect(faults({ BETTER_AUTH_SECRET: SECRET, [name]: value })).toContain(`${name}: `)
   })
@@ -318,8 +325,41 @@ describe('a value', () => {
     ['METRICS_TOKEN', 'for-prometheus', { metricsToken: 'for-prometheus', metrics: false }],
     ['METRICS_TOKEN', '', { metricsToken: undefined }],
     ['OTEL_EXPORTER_OTLP_ENDPOINT', 'http://collector:4318', { otelEndpoint: 'http://collector:4318' }],
+    ['AI_TIMEOUT_MS', '600000', { aiTimeoutMs: 600_000 }],
+    ['CHAT_RATE_LIMIT_PER_MINUTE', '100', { chatRateLimitPerMinute: 100 }],
+    ['OPENAI_API_KEY', 'of-another-program', { assistant: undefined }],
   ])('can be %s=%s', (name, value, expected) => {
     expect(load({ BETTER_AUTH_SECRET: SECRET, [name]: value })).toMatchObject(expected)
+  })
+
+  test('a model has an address, a name and perhaps a key', () => {
+    const given = { BETTER_AUTH_SECRET: SECRET, AI_BASE_URL: 'http://localhost:11434/v1', AI_MODEL: 'qwen3' }
+    const assistant = { baseUrl: 'http://localhost:11434/v1', model: 'qwen3', apiKey: undefined }
+    expect(load(given).assistant).toEqual(assistant)
+    expect(load({ ...given, AI_API_KEY: 'k' }).assistant).toEqual({ ...assistant, apiKey: 'k' })
+    expect(load({ ...given, OPENAI_API_KEY: 'k' }).assistant).toEqual({ ...assistant, apiKey: 'k' })
+  })
+
+  test('a model without an address, or an address without a model, is at fault', () => {
+    expect(faults({ BETTER_AUTH_SECRET: SECRET, AI_MODEL: 'm' })).toContain('AI_BASE_URL: ')
+    expect(faults({ BETTER_AUTH_SECRET: SECRET, AI_BASE_URL: 'http://a.example' })).toContain('AI_MODEL: ')
+  })
+
+  test('a key that cannot be in a header is at fault, and not shown', () => {
+    const message = faults({ BETTER_AUTH_SECRET: SECRET, AI_API_KEY: 'two words' })
+    expect(message).toContain('AI_API_KEY (or OPENAI_API_KEY): ')
+    expect(message).not.toContain('two words')
+  })
+
+  test.each([
+    ['https://app.example', undefined, ['https://app.example/api/auth']],
+    ['https://app.example/auth', undefined, ['https://app.example/auth']],
+    ['https://app.example', 'https://id.example, other', ['https://id.example']],
+    [undefined, 'other', []],
+    [undefined, undefined, []],
+  ])('BETTER_AUTH_URL=%p and AUTH_ISSUER=%p name the authorization servers %p', (url, issuer, expected) => {
+    const env = { BETTER_AUTH_URL: url ?? '', AUTH_ISSUER: issuer ?? '', BETTER_AUTH_SECRET: SECRET }
+    expect(load(env).authorizationServers).toEqual(expected)
   })
 
   test('at fault is named with every other, and a password in it is not shown', () => {

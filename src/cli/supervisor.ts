@@ -166,6 +166,7 @@ export function shareOf(settings: Settings, n: number): Record<string, string> {
     MAX_CONNECTIONS: String(Math.max(exact(maxConnections), 1)),
     RATE_LIMIT_PER_MINUTE: String(limit(settings.rateLimitPerMinute)),
     AUTH_RATE_LIMIT_PER_MINUTE: String(limit(settings.authRateLimitPerMinute)),
+    CHAT_RATE_LIMIT_PER_MINUTE: String(limit(settings.chatRateLimitPerMinute)),
     ...(metricsPort !== undefined && { METRICS_PORT: String(metricsPort + n - 1) }),
   }
 }

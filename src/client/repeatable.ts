@@ -4,6 +4,7 @@
 export type Repeatable = 'always' | 'with-body' | 'with-key'
 
 export const REPEATABLE: readonly (readonly [method: string, pattern: string, repeatable: Repeatable])[] = [
+  ['DELETE', '/api/:user_id/conversations/:id', 'always'],
   ['POST', '/api/:user_id/lists', 'with-key'],
   ['DELETE', '/api/:user_id/lists/:id', 'always'],
   ['PATCH', '/api/:user_id/lists/:id', 'always'],
@@ -19,6 +20,7 @@ export const REPEATABLE: readonly (readonly [method: string, pattern: string, re
   ['POST', '/api/:user_id/tasks/:id/restore', 'always'],
   ['POST', '/api/:user_id/tasks/batch', 'with-key'],
   ['POST', '/api/:user_id/tasks/events/ticket', 'always'],
+  ['DELETE', '/api/v1/conversations/:id', 'always'],
   ['POST', '/api/v1/lists', 'with-key'],
   ['DELETE', '/api/v1/lists/:id', 'always'],
   ['PATCH', '/api/v1/lists/:id', 'always'],

@@ -8,16 +8,22 @@ import type {
   Batch,
   BatchResults,
   Changes,
+  ChatAnswer,
+  ChatMessage,
+  Conversation,
   Credentials,
   DeleteListQuery,
   DeleteTaskQuery,
   EventTicket,
   Health,
   List,
+  ListConversationsQuery,
   ListCreate,
+  ListMessagesQuery,
   ListTasksQuery,
   ListTrashQuery,
   ListUpdate,
+  Message,
   Move,
   NewApiToken,
   PasswordChange,
@@ -609,6 +615,103 @@ export interface TagsCalls {
   >
 }
 
+export interface ChatCalls {
+  /** Ask the assistant. The assistant works on the tasks of the caller and says what it has done. Deleted tasks are in the trash. With `Accept: text/event-stream` the answer is the UI message stream of the AI SDK, which `useChat` reads. */
+  post(
+    body: ChatMessage,
+    options?: Options<undefined, never>,
+  ): Reply<
+    ChatAnswer,
+    | 'MALFORMED_JSON'
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
+    | 'OWNER_MISMATCH'
+    | 'CONVERSATION_NOT_FOUND'
+    | 'REQUEST_TIMEOUT'
+    | 'PAYLOAD_TOO_LARGE'
+    | 'UNSUPPORTED_MEDIA_TYPE'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+    | 'ASSISTANT_OFF'
+    | 'ASSISTANT_UNAVAILABLE'
+  >
+}
+
+export interface MessagesCalls {
+  /** Read a conversation. The oldest message first, unless `order` says otherwise. The conversation of another user gets the same answer as one that does not exist. */
+  get(
+    options?: Options<ListMessagesQuery, never>,
+  ): Reply<
+    Message[],
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
+    | 'OWNER_MISMATCH'
+    | 'CONVERSATION_NOT_FOUND'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+}
+
+export interface ConversationsByIdCalls {
+  messages: MessagesCalls
+  /** Delete a conversation. For good, with its messages; the tasks stay. A second `DELETE` answers 404. */
+  delete(
+    body?: undefined,
+    options?: Options<undefined, never>,
+  ): Reply<
+    '',
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
+    | 'OWNER_MISMATCH'
+    | 'CONVERSATION_NOT_FOUND'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+}
+
+export interface ConversationsCalls {
+  (params: { id: string | number }): ConversationsByIdCalls
+  /** List conversations. The newest first. If there are more, the header `Link` leads to the next page. */
+  get(
+    options?: Options<ListConversationsQuery, never>,
+  ): Reply<
+    Conversation[],
+    | 'TOKEN_MISSING'
+    | 'TOKEN_EXPIRED'
+    | 'TOKEN_INVALID'
+    | 'TOKEN_NOT_JWT'
+    | 'INSUFFICIENT_SCOPE'
+    | 'OWNER_MISMATCH'
+    | 'VALIDATION_ERROR'
+    | 'RATE_LIMITED'
+    | 'INTERNAL_ERROR'
+    | 'KEYS_UNAVAILABLE'
+    | 'OVERLOADED'
+    | 'DATABASE_UNAVAILABLE'
+  >
+}
+
 export interface TokensByIdCalls {
   /** End a token for a program. It is refused from now on, and its streams of events end. A second `DELETE` answers 404. */
   delete(
@@ -930,6 +1033,8 @@ export interface V1Calls {
   todos: TodosCalls
   lists: ListsCalls
   tags: TagsCalls
+  chat: ChatCalls
+  conversations: ConversationsCalls
   tokens: TokensCalls
   users: UsersCalls
   auth: AuthCalls
@@ -939,6 +1044,8 @@ export interface ApiByUserIdCalls {
   tasks: TodosCalls
   lists: ListsCalls
   tags: TagsCalls
+  chat: ChatCalls
+  conversations: ConversationsCalls
 }
 
 export interface ApiCalls {

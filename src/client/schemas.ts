@@ -11,6 +11,7 @@ export interface StatusOf {
   INVALID_CREDENTIALS: 401
   OWNER_MISMATCH: 403
   INSUFFICIENT_SCOPE: 403
+  ORIGIN_NOT_ALLOWED: 403
   WRONG_PASSWORD: 403
   ACCOUNT_NOT_FOUND: 404
   SESSION_NOT_FOUND: 404
@@ -18,6 +19,7 @@ export interface StatusOf {
   LIST_NOT_FOUND: 404
   TOKEN_NOT_FOUND: 404
   TAG_NOT_FOUND: 404
+  CONVERSATION_NOT_FOUND: 404
   NOT_FOUND: 404
   METHOD_NOT_ALLOWED: 405
   EMAIL_TAKEN: 409
@@ -33,6 +35,8 @@ export interface StatusOf {
   INTERNAL_ERROR: 500
   DATABASE_UNAVAILABLE: 503
   KEYS_UNAVAILABLE: 503
+  ASSISTANT_OFF: 503
+  ASSISTANT_UNAVAILABLE: 503
   OVERLOADED: 503
   SHUTTING_DOWN: 503
 }
@@ -53,6 +57,7 @@ export interface Problem {
     | 'INVALID_CREDENTIALS'
     | 'OWNER_MISMATCH'
     | 'INSUFFICIENT_SCOPE'
+    | 'ORIGIN_NOT_ALLOWED'
     | 'WRONG_PASSWORD'
     | 'ACCOUNT_NOT_FOUND'
     | 'SESSION_NOT_FOUND'
@@ -60,6 +65,7 @@ export interface Problem {
     | 'LIST_NOT_FOUND'
     | 'TOKEN_NOT_FOUND'
     | 'TAG_NOT_FOUND'
+    | 'CONVERSATION_NOT_FOUND'
     | 'NOT_FOUND'
     | 'METHOD_NOT_ALLOWED'
     | 'EMAIL_TAKEN'
@@ -74,6 +80,8 @@ export interface Problem {
     | 'INTERNAL_ERROR'
     | 'DATABASE_UNAVAILABLE'
     | 'KEYS_UNAVAILABLE'
+    | 'ASSISTANT_OFF'
+    | 'ASSISTANT_UNAVAILABLE'
     | 'OVERLOADED'
     | 'SHUTTING_DOWN'
   /** Repeats `status` */
@@ -343,6 +351,55 @@ export interface TrashPage {
   /** How many tasks are in this page */
   count: number
   next_cursor: string | null
+}
+
+/** What the assistant has done */
+export interface ToolCall {
+  /** Its name, as the model has given it */
+  tool: string
+  arguments: Record<string, unknown>
+  /** What it has given, or `error` and why */
+  result: Record<string, unknown>
+}
+
+/** A message to the assistant */
+export interface ChatMessage {
+  /** Of an earlier answer; left out or `null`: a new conversation begins */
+  conversation_id?: number | null | undefined
+  /** For the assistant */
+  message: string
+}
+
+/** The answer of the assistant */
+export interface ChatAnswer {
+  conversation_id: number
+  /** What the assistant says */
+  response: string
+  /** In the order in which they were run */
+  tool_calls: ToolCall[]
+}
+
+/** A conversation with the assistant */
+export interface Conversation {
+  id: number
+  /** The owner: the subject of the token */
+  user_id: string
+  /** How the first message begins */
+  title: string
+  created_at: string
+  /** Of the last message */
+  updated_at: string
+}
+
+/** A message of a conversation */
+export interface Message {
+  id: number
+  conversation_id: number
+  role: 'user' | 'assistant'
+  content: string
+  /** In the order in which they were run */
+  tool_calls: ToolCall[]
+  created_at: string
 }
 
 export interface CreateOperation {
@@ -649,4 +706,20 @@ export interface ReadChangesQuery {
 export interface DeleteListQuery {
   /** Where its tasks go: to the inbox (the default), or to the trash with their steps */
   tasks?: 'inbox' | 'trash' | undefined
+}
+
+export interface ListConversationsQuery {
+  /** How many the answer has at most */
+  limit?: number | undefined
+  /** From the `Link` header of the previous page */
+  cursor?: string | undefined
+}
+
+export interface ListMessagesQuery {
+  /** How many the answer has at most */
+  limit?: number | undefined
+  /** From the `Link` header of the previous page */
+  cursor?: string | undefined
+  /** Oldest first (`asc`) by default */
+  order?: 'asc' | 'desc' | undefined
 }

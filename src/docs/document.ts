@@ -35,6 +35,8 @@ const TAGS = [
   { name: 'Lists of a user', description: 'The same lists and answers, with the owner in the path' },
   { name: 'Tags', description: "The tags of the caller's tasks" },
   { name: 'Tags of a user', description: 'The same tags and answers, with the owner in the path' },
+  { name: 'Assistant', description: 'A model that works on the tasks of the caller' },
+  { name: 'Assistant of a user', description: 'The same assistant and answers, with the owner in the path' },
   { name: 'Tokens', description: "Tokens for the caller's programs" },
   { name: 'Account', description: 'The caller, and where they are signed in' },
   { name: 'Health', description: 'For operators' },

@@ -13,6 +13,18 @@ export function weightOf(accept: string, type: string): number {
   return weightOfFirst(accept, [type, `${kind}/*`, '*/*'])
 }
 
+/**
+ * Whether a client wants a media type rather than JSON. If `Accept` gives both the same weight, it is wanted only if it is named.
+ *
+ * @param type in lower case, without parameters
+ */
+export function prefers(accept: string | null, type: string): boolean {
+  if (accept === null || accept === '*/*') return false
+  const weight = weightOf(accept, type)
+  const usual = weightOf(accept, 'application/json')
+  return weight > usual || (weight === usual && weight > 0 && accept.toLowerCase().includes(type))
+}
+
 /** @returns whether a body may be compressed in this way, such as `gzip` */
 export function acceptsCoding(acceptEncoding: string, coding: string): boolean {
   return weightOfFirst(acceptEncoding, [coding, '*']) > 0

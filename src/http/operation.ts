@@ -26,7 +26,12 @@ export const RESPONSE_HEADERS = {
   Location: always('The address of the new resource', { type: 'string', format: 'uri-reference' }),
   'X-Total-Count': sometimes('With `count=true`', { type: 'integer' }),
   'Idempotency-Replayed': sometimes('`true`: this is the first answer to the request, sent again'),
-  'Retry-After': always('In seconds', { type: 'integer' }),
+  'Retry-After': sometimes(
+    'In seconds; of an assistant that cannot answer, only if its provider has said so',
+    {
+      type: 'integer',
+    },
+  ),
   'WWW-Authenticate': always('RFC 6750'),
 }
 export type ResponseHeader = keyof typeof RESPONSE_HEADERS

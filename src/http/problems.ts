@@ -43,6 +43,7 @@ export const PROBLEMS = {
   LIST_NOT_FOUND: entry(404, 'There is no such list'),
   TOKEN_NOT_FOUND: entry(404, 'There is no such token'),
   TAG_NOT_FOUND: entry(404, 'No task has this tag'),
+  CONVERSATION_NOT_FOUND: entry(404, 'There is no such conversation'),
   NOT_FOUND: entry(404, 'There is nothing at this path'),
   METHOD_NOT_ALLOWED: entry(405, 'The header Allow has the methods of this path'),
   EMAIL_TAKEN: entry(409, 'There is an account with this e-mail address'),
@@ -59,6 +60,8 @@ export const PROBLEMS = {
   INTERNAL_ERROR: entry(500, 'Internal server error'),
   DATABASE_UNAVAILABLE: entry(503, 'The database cannot be used at the moment', RETRY),
   KEYS_UNAVAILABLE: entry(503, "The token issuer's keys cannot be fetched", RETRY),
+  ASSISTANT_OFF: entry(503, 'There is no assistant here'),
+  ASSISTANT_UNAVAILABLE: entry(503, 'The assistant cannot answer at the moment'),
   OVERLOADED: entry(503, 'Too many requests are under way', RETRY),
   SHUTTING_DOWN: entry(503, 'This process is about to stop', RETRY),
 }

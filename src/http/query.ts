@@ -24,3 +24,14 @@ export function refuseRepeated(request: Request, parsed: object): void {
     ...[...repeated].map((pointer) => ({ in: 'query' as const, pointer, detail: 'must be sent once' })),
   )
 }
+
+/**
+ * The header `Link` of a page that has another one behind it. It has no host, because behind a proxy only the client knows the
+ * host that it asked.
+ */
+export function nextLink(path: string, request: Request, cursor: string): string {
+  const query = queryOf(request)
+  query.delete('skip')
+  query.set('cursor', cursor)
+  return `<${path}?${query}>; rel="next"`
+}

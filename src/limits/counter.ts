@@ -24,7 +24,10 @@ export interface Counter {
   close(): void
 }
 
-type LimitSettings = Pick<Settings, 'rateLimitPerMinute' | 'authRateLimitPerMinute'>
+type LimitSettings = Pick<
+  Settings,
+  'rateLimitPerMinute' | 'authRateLimitPerMinute' | 'chatRateLimitPerMinute'
+>
 
 interface Options {
   /** In which many processes count together; left out, each counts for itself. */
@@ -37,7 +40,7 @@ interface Options {
 
 /** Makes the counter of one process. */
 export function createCounter(
-  { rateLimitPerMinute, authRateLimitPerMinute }: LimitSettings,
+  { rateLimitPerMinute, authRateLimitPerMinute, chatRateLimitPerMinute }: LimitSettings,
   { shared, windowSeconds = WINDOW_SECONDS, maxKeys = 50_000 }: Options = {},
 ): Counter {
   const windowsOf = (limit: number) => new Windows(limit, windowSeconds * 1000, maxKeys)
@@ -46,6 +49,7 @@ export function createCounter(
     address: windowsOf(rateLimitPerMinute),
     'auth-address': windowsOf(authRateLimitPerMinute),
     'auth-account': windowsOf(authRateLimitPerMinute),
+    chat: windowsOf(chatRateLimitPerMinute),
   }
 
   function budget(policy: Policy, { consumed, endsIn }: Used, points: number): Budget {

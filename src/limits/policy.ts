@@ -1,7 +1,7 @@
 /** What the counters in memory and in Redis have in common. */
 
-/** `user`: signed-in requests; `address`: all others; `auth-address` and `auth-account`: signing in. */
-export type Policy = 'user' | 'address' | 'auth-address' | 'auth-account'
+/** `user`: signed-in requests; `address`: all others; `auth-address` and `auth-account`: signing in; `chat`: messages to the assistant. */
+export type Policy = 'user' | 'address' | 'auth-address' | 'auth-account' | 'chat'
 
 /** A window begins with the first request of a key. */
 export const WINDOW_SECONDS = 60

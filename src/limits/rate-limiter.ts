@@ -20,6 +20,8 @@ export interface RateLimiter {
   signIn(arrival: Arrival): Promise<void>
   /** Counts a check of a password for the account. @throws Problem RATE_LIMITED */
   password(arrival: Arrival, account: string): Promise<void>
+  /** Counts a message to the assistant. @throws Problem RATE_LIMITED */
+  chat(arrival: Arrival, userId: string): Promise<void>
   /** Tells what the address has left, without counting. */
   peek(arrival: Arrival): Promise<void>
   /** Counts a request that was not counted yet, for its address. @param isOurs we are at fault: it does not count */
@@ -62,6 +64,7 @@ export function createRateLimiter({ counter, trustedProxyHops, metrics, serverSt
     },
     signIn: async (arrival) => (await take(arrival, 'auth-address', addressOf(arrival)))(),
     password: async (arrival, account) => (await take(arrival, 'auth-account', account))(),
+    chat: async (arrival, userId) => (await take(arrival, 'chat', userId))(),
     async peek(arrival) {
       await take(arrival, 'address', addressOf(arrival), 0)
     },

@@ -4,11 +4,11 @@ import type { SignedIn } from '../auth/guard'
 import { isRefused, type UserState } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
 import type { Batched } from '../database/batch'
-import { weightOf } from '../http/accept'
+import { prefers } from '../http/accept'
 import { knownRevision, listTag, notModified } from '../http/etag'
 import { appendHeader } from '../http/headers'
 import { invalid } from '../http/problems'
-import { queryOf } from '../http/query'
+import { nextLink } from '../http/query'
 import { type Answer, contextOf } from '../http/request-context'
 import { DEFAULT_LIMIT } from '../http/schemas'
 import type { Metrics } from '../telemetry/metrics'
@@ -54,7 +54,7 @@ export async function answerList<Item extends Task>(
 ): Promise<Item[]> {
   const { caller, request, set } = context
   const part = partOf(kind.list, context.query)
-  const form = wantsPage(request.headers.get('accept')) ? 'page' : 'array'
+  const form = prefers(request.headers.get('accept'), PAGE_TYPE) ? 'page' : 'array'
   const address = `${form} ${request.url}`
   const kept = cache.find(caller.id, address)
   const state = (await userState(contextOf(request), caller.id)) ?? NEVER_WROTE
@@ -116,15 +116,7 @@ async function readPage<Item extends Task>(
     form === 'array'
       ? write.array(tasks)
       : write.page({ tasks, count: tasks.length, next_cursor: next ?? null })
-  return { body, link: next && linkTo(path, request, next), total }
-}
-
-/** The link has no host, because behind a proxy only the client knows the host that it asked. */
-function linkTo(path: string, request: Request, cursor: string): string {
-  const query = queryOf(request)
-  query.delete('skip')
-  query.set('cursor', cursor)
-  return `<${path}?${query}>; rel="next"`
+  return { body, link: next && nextLink(path, request, next), total }
 }
 
 type Form = 'array' | 'page'
@@ -139,13 +131,4 @@ function answerPage<Item>({ body, link, total }: Page, form: Form, tag: string, 
   if (link) set.headers['link'] = link
   if (total !== null) set.headers['x-total-count'] = String(total)
   return body as unknown as Item[]
-}
-
-/** If `Accept` gives both types the same weight, a client gets the page object only if it names that type. */
-function wantsPage(accept: string | null): boolean {
-  if (accept === null || accept === '*/*') return false
-  const page = weightOf(accept, PAGE_TYPE)
-  const array = weightOf(accept, 'application/json')
-  const isNamed = accept.toLowerCase().includes(PAGE_TYPE)
-  return page > array || (page === array && page > 0 && isNamed)
 }

@@ -70,6 +70,12 @@ export function createMetrics() {
     ['kept'],
   )
   const tools = counter('taskwell_tools_total', 'Tools that assistants have run.', ['tool', 'outcome'])
+  const chatTimes = histogram('taskwell_chat_duration_seconds', 'From a message to the end of its answer.', [
+    'outcome',
+  ])
+  const chatTokens = counter('taskwell_chat_tokens_total', 'Tokens that the model has read and written.', [
+    'kind',
+  ])
   new Gauge({
     name: 'taskwell_build_info',
     help: 'Always 1; the labels say what runs.',
@@ -100,6 +106,20 @@ export function createMetrics() {
     /** An assistant has run a tool, over MCP or in a chat. */
     tool: ({ tool, failed }: { tool: string; failed: boolean }) =>
       tools.inc({ tool, outcome: failed ? 'error' : 'ok' }),
+    /** A message to the assistant was answered, or was not. @param seen.outcome one of a few words */
+    chat({
+      outcome,
+      ms,
+      usage,
+    }: {
+      outcome: string
+      ms: number
+      usage: { input: number; output: number }
+    }): void {
+      chatTimes.observe({ outcome }, ms / 1000)
+      chatTokens.inc({ kind: 'input' }, usage.input)
+      chatTokens.inc({ kind: 'output' }, usage.output)
+    },
     /** A list was answered. @param kept whether its page was in memory: as it is now, as it was before, or not at all */
     page: (kept: 'current' | 'old' | 'none') => pages.inc({ kept }),
     /** Sets what the present state is read from, whenever the metrics are asked for. */

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import * as accountPurge from '../../src/accounts/purge'
 import * as accounts from '../../src/accounts/queries'
 import { findUsers, isDeleted } from '../../src/auth/queries'
+import * as chat from '../../src/chat/queries'
 import type { Sql } from '../../src/database/sql'
 import * as lists from '../../src/lists/queries'
 import { purgeTold } from '../../src/reminders/purge'
@@ -128,6 +129,18 @@ const createAccount =
       name: null,
       passwordHash: PASSWORD_HASH,
     })
+const LEASE = crypto.randomUUID()
+const messagePages = (isUp: boolean): Calls => {
+  const page =
+    (after: number): Call =>
+    (sql, { caller, conversationId }) =>
+      chat.listMessages(sql, caller.id, conversationId, { after, limit: PAGE, isUp })
+  const name = isUp ? 'oldest first' : 'newest first'
+  return {
+    [name]: page(isUp ? 0 : Number.MAX_SAFE_INTEGER),
+    [`${name}, deep page`]: page(30_000),
+  }
+}
 const newToken = (): tokens.NewToken => ({
   name: 'x',
   scopes: ['tasks:read'],
@@ -350,6 +363,33 @@ const STATEMENTS: Record<string, Calls> = {
   purgeSessions: plain(accountPurge.purgeSessions),
   purgeRefreshTokens: plain(accountPurge.purgeRefreshTokens),
   purgeTickets: plain(purgeTickets),
+  beginConversation: plain((sql, { caller }) => chat.beginConversation(sql, caller, 'x', LEASE, 5)),
+  continueConversation: plain((sql, { caller, conversationId }) =>
+    chat.continueConversation(sql, caller, conversationId, 'x', LEASE, 5),
+  ),
+  hasConversation: plain((sql, { caller, conversationId }) =>
+    chat.hasConversation(sql, caller, conversationId),
+  ),
+  extendLease: plain((sql, { caller, conversationId }) =>
+    chat.extendLease(sql, caller.id, conversationId, LEASE, 5),
+  ),
+  endLease: plain((sql, { caller, conversationId }) => chat.endLease(sql, caller.id, conversationId, LEASE)),
+  addAnswer: plain((sql, { caller, conversationId }) =>
+    chat.addAnswer(sql, caller.id, conversationId, LEASE, { content: 'x', toolCalls: '[]' }),
+  ),
+  readHistory: plain((sql, { caller, conversationId }) =>
+    chat.readHistory(sql, caller.id, conversationId, 40),
+  ),
+  listConversations: {
+    'first page': (sql, { caller }) =>
+      chat.listConversations(sql, caller, { after: Number.MAX_SAFE_INTEGER, limit: PAGE }),
+    'deep page': (sql, { caller, conversationId }) =>
+      chat.listConversations(sql, caller, { after: conversationId - 500, limit: PAGE }),
+  },
+  listMessages: { ...messagePages(true), ...messagePages(false) },
+  deleteConversation: plain((sql, { caller, conversationId }) =>
+    chat.deleteConversation(sql, caller, conversationId),
+  ),
   createToken: plain((sql, { caller }) => tokens.createToken(sql, caller, newToken(), 1000)),
   listTokens: plain((sql, { caller }) => tokens.listTokens(sql, caller)),
   deleteToken: plain((sql, { caller, apiToken }) => tokens.deleteToken(sql, caller, apiToken.id)),
@@ -404,6 +444,7 @@ const LIMITS: Record<string, number> = {
   tellReminders: 500,
   readTold: NEWS_PAGE,
   purgeTold: 1000,
+  purgeTokens: 1000,
 }
 
 const LISTS = ['listTasks', 'listByTitle', 'listTrash']
@@ -451,6 +492,7 @@ const EXCEPTIONS: Exception[] = [
     reason: 'where most are skipped, no index is quicker',
   },
   { of: ['deleteAccount'], in: /^plain/, kind: 'reads many', reason: 'takes all that there is of this user' },
+  { of: ['deleteConversation'], in: /^plain/, kind: 'reads many', reason: 'deletes all its messages' },
   { of: ['readChanges'], in: /^f/, kind: 'reads many', reason: PAST_TOMBSTONES },
   { of: ['readChanges'], in: /^deep.*custom/, kind: 'sorts many', reason: FIRST_RUNS },
   { of: ['readChanges'], in: /^deep.*custom/, kind: 'reads many', reason: FIRST_RUNS },

@@ -30,6 +30,9 @@ const NOT_IN_COMPOSE: Environment = {
 
 /** Names that `loadSettings` turns into members of other names. Their defaults are described in words. */
 const WITHOUT_MEMBER = [
+  'AI_API_KEY',
+  'AI_BASE_URL',
+  'AI_MODEL',
   'AUTH_AUDIENCE',
   'AUTH_ISSUER',
   'AUTH_JWKS_URL',

@@ -26,7 +26,7 @@ afterEach(async () => {
 function limits(redisUrl?: string, { redisTimeoutMs, ...tuning }: Tuning = {}) {
   const lines: { msg: string; reason?: string }[] = []
   const log = pino({ base: null }, { write: (line: string) => lines.push(JSON.parse(line)) })
-  const settings = { rateLimitPerMinute: 600, authRateLimitPerMinute: 3 }
+  const settings = { rateLimitPerMinute: 600, authRateLimitPerMinute: 3, chatRateLimitPerMinute: 1 }
   const shared = redisUrl === undefined ? undefined : new RedisCounter(redisUrl, log, redisTimeoutMs)
   const made = createCounter(settings, { shared, ...tuning })
   closings.push(() => made.close())

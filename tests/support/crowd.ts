@@ -28,6 +28,8 @@ const EVEN = {
   event_tickets: 'token_expires_at',
   told_reminders: 'minutes',
   api_tokens: 'last_four',
+  conversations: 'lease',
+  messages: 'role',
 }
 
 /** When tokens expire, in seconds since 1970. */
@@ -120,6 +122,16 @@ export async function fill(sql: Pool, { users, busy, tasksEach, most, deleted }:
     select id, 'x', '{tasks:read}', sha256(('token ' || n || ' of ' || id)::bytea), 'abcd', now(), now() + (n - 60) * interval '1 day'
     from users, generate_series(1, case when id in ('most', 'user-1') then 100 else 2 end) as n
     order by md5(id || n)`
+  // one each, and for some many, each with a question and its answer; one has many messages
+  await sql`
+    insert into conversations (user_id)
+    select id from users, generate_series(1, case when id in ('most', 'user-1') then 1000 else 1 end) order by md5(id)`
+  await sql`
+    insert into messages (user_id, conversation_id, role, content)
+    select user_id, id, case when n % 2 = 1 then 'user' else 'assistant' end, 'x'
+    from conversations,
+      generate_series(1, case when id = (select max(id) from conversations where user_id = 'most') then 10000 else 2 end) as n
+    order by md5(id || ' ' || n)`
   for (const [table, column] of Object.entries(EVEN)) {
     // or what is known of the tables would depend on when it came by, and on which rows it looked at: here at all
     await sql`alter table ${sql(table)} set (autovacuum_enabled = false)`
@@ -144,6 +156,7 @@ export interface Subject {
   tokenHash: Buffer
   ticketHash: Buffer
   apiToken: { id: number; hash: string }
+  conversationId: number
 }
 
 /** Also of a user without a row. */
@@ -159,6 +172,8 @@ export async function subject(sql: Pool, id: string): Promise<Subject> {
   const [list] = await sql<{ id: number }[]>`select id from lists where user_id = ${id} order by id limit 1`
   const [apiToken] = await sql<{ id: number; hash: string }[]>`
     select id, encode(token_hash, 'hex') as hash from api_tokens where user_id = ${id} limit 1`
+  const [conversation] = await sql<{ id: number | null }[]>`
+    select max(id) as id from conversations where user_id = ${id}`
   const middle = tasks[Math.floor(tasks.length / 2)]
   const sessionId = session?.id ?? crypto.randomUUID()
   const token = `${sessionId} ${session?.generation ?? 1}`
@@ -174,5 +189,6 @@ export async function subject(sql: Pool, id: string): Promise<Subject> {
     tokenHash: createHash('sha256').update(token).digest(),
     ticketHash: createHash('sha256').update(`ticket of ${id}`).digest(),
     apiToken: apiToken ?? { id: 1, hash: '00' },
+    conversationId: conversation?.id ?? 1,
   }
 }

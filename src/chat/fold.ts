@@ -1,0 +1,174 @@
+/**
+ * Puts the pieces of a model's answer together. It takes what providers send that differs from OpenAI: calls that all have the
+ * index 0 or none, no ids, arguments as an object, a whole message in a stream, no reason to finish.
+ *
+ * @see https://platform.openai.com/docs/api-reference/chat-streaming
+ */
+import { ModelUnavailable } from './unavailable'
+
+export interface Call {
+  id: string
+  index: number | undefined
+  name: string
+  /** JSON, as far as it has come. */
+  arguments: string
+  /** Gemini wants it back with the call. */
+  extra: unknown
+}
+
+export interface Usage {
+  input: number
+  output: number
+}
+
+export interface Answer {
+  text: string
+  /** DeepSeek wants it back with the calls. */
+  reasoning: string
+  isRefused: boolean
+  finish: string | undefined
+  calls: Call[]
+  usage: Usage | undefined
+}
+
+type Json = Record<string, unknown>
+
+export class Fold {
+  readonly #answer: Answer = {
+    text: '',
+    reasoning: '',
+    isRefused: false,
+    finish: undefined,
+    calls: [],
+    usage: undefined,
+  }
+  #isDone = false
+
+  /** Takes the data of an event, or a whole answer. @returns the words in it @throws ModelUnavailable */
+  take(data: string): string {
+    if (data.trim() === '[DONE]') {
+      this.#isDone = true
+      return ''
+    }
+    const chunk = objectIn(data)
+    if (chunk['error']) throw new ModelUnavailable('busy')
+    const usage = asObject(chunk['usage'])
+    if (usage) this.#answer.usage = usageOf(usage)
+    const choices = chunk['choices']
+    const choice = asObject(Array.isArray(choices) ? choices[0] : undefined)
+    return choice ? this.#takeChoice(choice) : ''
+  }
+
+  #takeChoice(choice: Json): string {
+    const answer = this.#answer
+    if (isText(choice['finish_reason'])) answer.finish = choice['finish_reason']
+    const message = asObject(choice['message'])
+    // a whole message needs no reason to finish
+    if (message) this.#isDone = true
+    const delta = asObject(choice['delta']) ?? message ?? {}
+    if (isText(delta['reasoning_content'])) answer.reasoning += delta['reasoning_content']
+    if (Array.isArray(delta['tool_calls'])) for (const piece of delta['tool_calls']) this.#takeCall(piece)
+    const refusal = isText(delta['refusal']) ? delta['refusal'] : ''
+    if (refusal) answer.isRefused = true
+    const words = textOf(delta['content']) + refusal
+    answer.text += words
+    return words
+  }
+
+  #takeCall(given: unknown): void {
+    const piece = asObject(given) ?? {}
+    const made = asObject(piece['function']) ?? {}
+    const id = wordIn(piece['id'])
+    const index = typeof piece['index'] === 'number' ? piece['index'] : undefined
+    const name = wordIn(made['name'])
+    const text = argumentsOf(made['arguments'])
+    const call = this.#find(id, index, name, text) ?? this.#add(id, index)
+    call.name ||= name
+    call.arguments += text
+    call.extra ??= piece['extra_content']
+  }
+
+  #add(id: string, index: number | undefined): Call {
+    const isTaken = id === '' || this.#answer.calls.some((call) => call.id === id)
+    const call = { id: isTaken ? newCallId() : id, index, name: '', arguments: '', extra: undefined }
+    this.#answer.calls.push(call)
+    return call
+  }
+
+  /** @returns the call that the piece goes on with; undefined: it begins another one */
+  #find(id: string, index: number | undefined, name: string, text: string): Call | undefined {
+    const last = this.#answer.calls.findLast((call) =>
+      id ? call.id === id : index === undefined || call.index === index,
+    )
+    if (!last || name === '' || last.name === '') return last
+    const hasOtherIndex = index !== undefined && last.index !== undefined && index !== last.index
+    // what is complete does not go on
+    const beginsAnew = text.trimStart().startsWith('{') && isJson(last.arguments)
+    return name !== last.name || hasOtherIndex || beginsAnew ? undefined : last
+  }
+
+  /** @returns the whole answer @throws ModelUnavailable if it has broken off: half a call must not run */
+  end(): Answer {
+    const { finish, calls, text } = this.#answer
+    const named = calls.filter(({ name }) => name !== '')
+    const isNameless = calls.length > 0 && named.length === 0 && text === ''
+    const isCut = finish === undefined && !this.#isDone
+    if (isCut || finish === 'error' || isNameless) throw new ModelUnavailable('broken')
+    return { ...this.#answer, calls: named }
+  }
+}
+
+/** Some providers count from `call_0` again in each round. */
+export function newCallId(): string {
+  return `call_${crypto.randomUUID()}`
+}
+
+function objectIn(data: string): Json {
+  try {
+    const chunk = asObject(JSON.parse(data))
+    if (chunk) return chunk
+  } catch {
+    // it says nothing of use
+  }
+  throw new ModelUnavailable('broken')
+}
+
+function asObject(value: unknown): Json | undefined {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? { ...value } : undefined
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value !== ''
+}
+
+function wordIn(value: unknown): string {
+  return typeof value === 'string' ? value.trim() : ''
+}
+
+function argumentsOf(given: unknown): string {
+  if (typeof given === 'string') return given
+  return asObject(given) ? JSON.stringify(given) : ''
+}
+
+/** Mistral sends an array of parts. */
+function textOf(content: unknown): string {
+  if (typeof content === 'string') return content
+  if (!Array.isArray(content)) return ''
+  return content
+    .map(asObject)
+    .map((part) => (part?.['type'] === 'text' && isText(part['text']) ? part['text'] : ''))
+    .join('')
+}
+
+function usageOf(usage: Json): Usage {
+  return { input: Number(usage['prompt_tokens']) || 0, output: Number(usage['completion_tokens']) || 0 }
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,115 @@
+/** Rounds with a model: it answers, or asks for tools, which are run in its order, and then it is asked again. */
+import type { Outcome } from '../assistants/run'
+import { type Answer, type Call, newCallId, type Usage } from './fold'
+import type { AskModel, Words } from './provider'
+import { abortOf } from './unavailable'
+
+const MAX_ROUNDS = 8
+const MAX_CALLS = 25
+
+/** Why the model has stopped. */
+export type Ending = 'stop' | 'length' | 'refused' | 'rounds' | 'calls'
+
+export type Part =
+  | Words
+  | { type: 'call'; id: string; tool: string; input: object }
+  | { type: 'result'; id: string; tool: string; input: object; output: object }
+  | { type: 'round'; usage: Usage | undefined }
+  | { type: 'end'; ending: Ending }
+
+export interface Conversation {
+  ask: AskModel
+  /** What the model is told first, and what was said so far. */
+  messages: readonly object[]
+  tools: readonly object[]
+  /** Never throws. */
+  run(tool: string, input: object): Promise<Outcome>
+  signal: AbortSignal
+}
+
+/** @throws ModelUnavailable, or what the signal was aborted with: between two tools, and never while one runs */
+export async function* rounds({
+  ask,
+  messages,
+  tools,
+  run,
+  signal,
+}: Conversation): AsyncGenerator<Part, void> {
+  const said = [...messages]
+  const ids = new Set<string>()
+  let called = 0
+
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const answer = yield* ask({ messages: said, tools }, signal)
+    yield { type: 'round', usage: answer.usage }
+    const ending = endingOf(answer)
+    if (ending) return yield { type: 'end', ending }
+    const calls = answer.calls.map((call) => withOwnId(call, ids))
+    said.push(spoken(answer, calls))
+    for (const call of calls) {
+      const abort = abortOf(signal)
+      if (abort) throw abort
+      const { id, name: tool } = call
+      const input = inputOf(call) ?? {}
+      yield { type: 'call', id, tool, input }
+      const output = await outputOf(call, called++, run)
+      yield { type: 'result', id, tool, input, output }
+      said.push({ role: 'tool', tool_call_id: id, content: JSON.stringify(output) })
+    }
+    if (called > MAX_CALLS) return yield { type: 'end', ending: 'calls' }
+  }
+  yield { type: 'end', ending: 'rounds' }
+}
+
+/** @returns undefined if tools are to be run */
+function endingOf({ isRefused, finish, calls }: Answer): Ending | undefined {
+  if (isRefused || finish === 'content_filter') return 'refused'
+  // the arguments may have been cut, too
+  if (finish === 'length') return 'length'
+  return calls.length === 0 ? 'stop' : undefined
+}
+
+function withOwnId(call: Call, ids: Set<string>): Call {
+  const id = ids.has(call.id) ? newCallId() : call.id
+  ids.add(id)
+  return { ...call, id }
+}
+
+/** @returns what the model has said, in a form that each provider takes back */
+function spoken({ text, reasoning }: Answer, calls: readonly Call[]): object {
+  return {
+    role: 'assistant',
+    content: text || null,
+    ...(reasoning && { reasoning_content: reasoning }),
+    tool_calls: calls.map((call) => ({
+      id: call.id,
+      type: 'function',
+      function: {
+        name: /^[\w-]{1,64}$/.test(call.name) ? call.name : 'unknown',
+        arguments: JSON.stringify(inputOf(call) ?? {}),
+      },
+      ...(call.extra !== undefined && { extra_content: call.extra }),
+    })),
+  }
+}
+
+/** @returns undefined for arguments that are no object; nothing at all is an empty one */
+function inputOf({ arguments: text }: Call): object | undefined {
+  if (text.trim() === '') return {}
+  try {
+    const value: unknown = JSON.parse(text)
+    // JSON within JSON
+    const input: unknown = typeof value === 'string' ? JSON.parse(value) : value
+    return typeof input === 'object' && input !== null && !Array.isArray(input) ? input : undefined
+  } catch {
+    return undefined
+  }
+}
+
+async function outputOf(call: Call, before: number, run: Conversation['run']): Promise<object> {
+  if (before >= MAX_CALLS) return { error: 'These are too many tools for one message.' }
+  const input = inputOf(call)
+  if (!input) return { error: 'The arguments must be a JSON object.' }
+  const outcome = await run(call.name, input)
+  return 'error' in outcome ? outcome : outcome.result
+}
