@@ -44,15 +44,27 @@ export function repeatableRoutes(
     )
 }
 
+function slowRoutes(app: AnyElysia): string[][] {
+  const slow = documentedRoutes(app).filter(({ hooks }) => hooks.detail.slow)
+  return slow.map(({ method, segments }) => [method, `/${segments.join('/')}`])
+}
+
+function rowsOf(table: readonly (readonly string[])[]): string {
+  return table.map((row) => `[${row.map((cell) => `'${cell}'`).join(', ')}],\n`).join('')
+}
+
 function repeatableTable(app: AnyElysia): string {
-  const rows = repeatableRoutes(app).map((row) => `[${row.map((cell) => `'${cell}'`).join(', ')}],\n`)
-  return `/** Which requests may be sent again. ${MADE} */
+  return `/** Which requests may be sent again, and which take long. ${MADE} */
 
 /** \`with-body\`: without a body, the second time takes the first one back. \`with-key\`: with an \`Idempotency-Key\`. */
 export type Repeatable = 'always' | 'with-body' | 'with-key'
 
 export const REPEATABLE: readonly (readonly [method: string, pattern: string, repeatable: Repeatable])[] = [
-${rows.join('')}]
+${rowsOf(repeatableRoutes(app))}]
+
+/** Whose answers may take minutes. */
+export const SLOW: readonly (readonly [method: string, pattern: string])[] = [
+${rowsOf(slowRoutes(app))}]
 `
 }
 

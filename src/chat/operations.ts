@@ -34,6 +34,7 @@ export const chat = {
     description:
       'The assistant works on the tasks of the caller and says what it has done. Deleted tasks are in the trash. With ' +
       '`Accept: text/event-stream` the answer is the UI message stream of the AI SDK, which `useChat` reads.',
+    slow: true,
   }),
 }
 

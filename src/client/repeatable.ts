@@ -1,4 +1,4 @@
-/** Which requests may be sent again. Made by `bun run client:routes` from the server's routes: do not edit. */
+/** Which requests may be sent again, and which take long. Made by `bun run client:routes` from the server's routes: do not edit. */
 
 /** `with-body`: without a body, the second time takes the first one back. `with-key`: with an `Idempotency-Key`. */
 export type Repeatable = 'always' | 'with-body' | 'with-key'
@@ -37,4 +37,10 @@ export const REPEATABLE: readonly (readonly [method: string, pattern: string, re
   ['POST', '/api/v1/todos/batch', 'with-key'],
   ['POST', '/api/v1/todos/events/ticket', 'always'],
   ['DELETE', '/api/v1/tokens/:id', 'always'],
+]
+
+/** Whose answers may take minutes. */
+export const SLOW: readonly (readonly [method: string, pattern: string])[] = [
+  ['POST', '/api/v1/chat'],
+  ['POST', '/api/:user_id/chat'],
 ]

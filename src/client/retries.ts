@@ -1,5 +1,5 @@
 /** Sends requests again if that does no harm and there is time left. */
-import { REPEATABLE, type Repeatable } from './repeatable'
+import { REPEATABLE, type Repeatable, SLOW } from './repeatable'
 import { pathBelow, type Send } from './send'
 import { uuid } from './uuid'
 import { backoff, pause, readWhole, within } from './wait'
@@ -8,6 +8,8 @@ import { backoff, pause, readWhole, within } from './wait'
 const FIRST_DELAY = 300
 /** In milliseconds; if the server asks for more, its answer is returned instead. */
 const LONGEST_DELAY = 10_000
+/** In milliseconds: a slow route has its own limit, which is shorter. */
+const SLOW_TIMEOUT = 610_000
 
 /** Answers to requests that an earlier attempt, whose answer was lost, may have carried out already. */
 const uncertain = new WeakSet<Response>()
@@ -37,7 +39,10 @@ export function withRetries(send: Send, { retries, timeoutMs, root }: RetryOptio
     const repeatable = repeatableOf(String(init.method), pathBelow(root, url))
     const request = repeatable === 'with-key' ? withKey(init) : init
     const isRepeatable = repeatable === 'with-body' ? Boolean(init.body) : repeatable !== undefined
-    const end = performance.now() + timeoutMs
+    const allowed = isSlow(String(init.method), pathBelow(root, url))
+      ? Math.max(timeoutMs, SLOW_TIMEOUT)
+      : timeoutMs
+    const end = performance.now() + allowed
     let isLost = false
     for (let attempt = 0; ; attempt++) {
       const left = end - performance.now()
@@ -46,7 +51,7 @@ export function withRetries(send: Send, { retries, timeoutMs, root }: RetryOptio
         mayRepeat ? delayBefore(attempt, response, end - performance.now()) : undefined
       let delay: number | undefined
       const response = await within(
-        mayRepeat ? Math.min(timeoutMs / 2, left) : left,
+        mayRepeat ? Math.min(allowed / 2, left) : left,
         init.signal,
         async (signal) => {
           const answer = await send(url, { ...request, signal })
@@ -76,6 +81,10 @@ function repeatableOf(method: string, path: string): Repeatable | undefined {
   const [, , repeatable] =
     REPEATABLE.find(([each, pattern]) => each === method && matches(pattern, path)) ?? []
   return repeatable
+}
+
+function isSlow(method: string, path: string): boolean {
+  return SLOW.some(([each, pattern]) => each === method && matches(pattern, path))
 }
 
 /** Segment by segment: `:name` stands for any one segment. */

@@ -119,6 +119,7 @@ function correctOperation(path: string, operation: Operation): Json & { response
     responses,
     requestHeaders = [],
     repeatable,
+    slow: _,
     ...rest
   } = operation
   const isOfUser = path.startsWith('/api/{user_id}/')

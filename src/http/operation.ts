@@ -52,6 +52,8 @@ interface Operation {
   headers?: readonly (keyof typeof REQUEST_HEADERS)[]
   /** Whether a client may send the request again if its answer was lost. Left out: never, unless it is a GET or HEAD. */
   repeatable?: Repeatable
+  /** Whether the answer may take minutes: a client waits for it longer than for others. */
+  slow?: true
 }
 
 export function operation({ id, tag, headers = [], ...rest }: Operation) {

@@ -156,7 +156,7 @@ describe('on a connection that', () => {
     const { url } = await line(breaksOff)
     const { client } = await clientOf(url, {})
     const { error } = await client.api.v1.todos({ id: 1 }).complete.patch()
-    expect(error?.value.error_code as string).toBe('NO_ANSWER')
+    expect(error?.value.error_code).toBe('NO_ANSWER')
   })
 
   test('never answers, a call waits for new tokens until its deadline, and the user stays signed in', async () => {
@@ -193,16 +193,19 @@ describe('without an answer', () => {
   const never = () => new Promise<Response>(() => {})
 
   /** After how many seconds a call without an answer ends. */
-  async function endOf(options: ClientOptions): Promise<number> {
+  async function endOf(
+    options: ClientOptions,
+    ask: (client: Client) => Promise<{ error: { value: { error_code: string } } | null }> = ({ api }) =>
+      api.v1.todos.get(),
+  ): Promise<number> {
     jest.useFakeTimers()
     const begun = Date.now()
     let isOver = false
-    const call = createClient(server.url, { token: 'a.b.c', fetcher: never, retries: 0, ...options })
-      .api.v1.todos.get()
-      .finally(() => {
-        isOver = true
-      })
-    for (let second = 0; second < 100 && !isOver; second++) {
+    const client = createClient(server.url, { token: 'a.b.c', fetcher: never, retries: 0, ...options })
+    const call = ask(client).finally(() => {
+      isOver = true
+    })
+    for (let second = 0; second < 700 && !isOver; second++) {
       await turns(20)
       if (!isOver) jest.advanceTimersByTime(1000)
     }
@@ -240,6 +243,10 @@ describe('without an answer', () => {
     jest.advanceTimersByTime(2 ** 31)
     answer.resolve(Response.json([]))
     expect((await call).data).toEqual([])
+  })
+
+  test('a call of the assistant has ten minutes, because the server ends it', async () => {
+    expect(await endOf({}, ({ api }) => api.v1.chat.post({ message: 'hello' }))).toBe(610)
   })
 
   test('the body of an answer that comes too late is cancelled', async () => {
