@@ -41,11 +41,19 @@ export async function endServers(): Promise<void> {
   for (const each of left) each.kill('SIGKILL')
 }
 
-/** Starts it, and waits until it answers; the database need not be there. */
-export async function startServer(env: Environment, port?: number): Promise<ServerProcess> {
+/**
+ * Starts it, and waits until it answers; the database need not be there.
+ *
+ * @param through a program that starts it, with its arguments
+ */
+export async function startServer(
+  env: Environment,
+  port?: number,
+  through: readonly string[] = [],
+): Promise<ServerProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'taskwell-faults-'))
   const chosen = port ?? (await quietPort())
-  const child = Bun.spawn([process.execPath, '--no-env-file', MAIN, 'serve'], {
+  const child = Bun.spawn([...through, process.execPath, '--no-env-file', MAIN, 'serve'], {
     cwd: folder,
     env: {
       PATH: process.env['PATH'] ?? '',
@@ -77,7 +85,7 @@ export async function startServer(env: Environment, port?: number): Promise<Serv
       await Promise.all([child.exited, output.over])
       return child.signalCode ?? child.exitCode
     },
-    restart: () => startServer(env, chosen),
+    restart: () => startServer(env, chosen, through),
   }
   await answering(server, output.beside)
   return server
