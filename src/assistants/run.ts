@@ -25,12 +25,24 @@ interface Deps extends TaskDeps {
   metrics: Metrics | undefined
 }
 
+/** Some models give null for each argument that they mean to leave out. If null has a meaning of its own, it stays. */
+function withoutNulls({ input }: Tool, given: unknown): unknown {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) return given
+  const meaningless = ([name, value]: [string, unknown]) => {
+    const schema = Object.hasOwn(input.properties, name) ? input.properties[name] : undefined
+    return value === null && schema !== undefined && !Value.Check(schema, null)
+  }
+  return Object.fromEntries(Object.entries(given).filter((entry) => !meaningless(entry)))
+}
+
 export function createToolRunner({ cache, onChange, log, metrics }: Deps): ToolRunner {
   async function attempt(tool: Tool, context: ToolContext, given: unknown): Promise<Outcome> {
     try {
-      const errors = fieldErrors('body', Value.Errors(tool.input, given))
-      if (errors.length > 0) throw invalid(...errors)
-      return { result: await tool.run(context, given) }
+      const input = withoutNulls(tool, given)
+      if (!Value.Check(tool.input, input)) {
+        throw invalid(...fieldErrors('body', Value.Errors(tool.input, input), 'argument'))
+      }
+      return { result: await tool.run(context, input) }
     } catch (error) {
       const problem = toProblem(error)
       if (problem.status === 500) log.error({ err: problem.cause, tool: tool.name }, 'tool failed')

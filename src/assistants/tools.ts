@@ -1,5 +1,5 @@
 /** What assistants can do with a user's tasks: nine tools, which MCP and the chat share. */
-import type { Static, TObject, TSchema } from '@sinclair/typebox'
+import type { Static, TObject } from '@sinclair/typebox'
 import type { Caller, Scope } from '../auth/caller'
 import type { Sql } from '../database/sql'
 import type { Problem } from '../http/problems'
@@ -24,7 +24,7 @@ interface Annotations {
   openWorldHint: false
 }
 
-export interface Tool<Input extends TSchema = TSchema, Output extends TObject = TObject> {
+export interface Tool<Input extends TObject = TObject, Output extends TObject = TObject> {
   name: string
   title: string
   /** For a model. */
@@ -54,7 +54,7 @@ const CHANGES = { ...ADDS, destructiveHint: true, idempotentHint: true } as cons
 const MENDS = { ...ADDS, idempotentHint: true } as const
 
 /** Ties the types of a tool's function to its schemas. */
-function tool<Input extends TSchema, Output extends TObject>(made: Tool<Input, Output>): Tool {
+function tool<Input extends TObject, Output extends TObject>(made: Tool<Input, Output>): Tool {
   // the runner has validated the input by its schema
   return made as unknown as Tool
 }

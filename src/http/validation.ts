@@ -8,15 +8,25 @@ const MAX_FIELD_ERRORS = 100
 /** Elysia's names for the parts of a request, and ours. */
 export const PLACES = { body: 'body', query: 'query', params: 'path' } as const
 
-/** Turns TypeBox's errors to ours: one for each field, in words that repeat no submitted value. */
-export function fieldErrors(place: FieldError['in'], errors: Iterable<ValueError>): FieldError[] {
+const PART = { body: 'field', query: 'parameter', path: 'parameter', header: 'header' } as const
+
+/**
+ * Turns TypeBox's errors to ours: one for each field, in words that repeat no submitted value.
+ *
+ * @param part what a member is called
+ */
+export function fieldErrors(
+  place: FieldError['in'],
+  errors: Iterable<ValueError>,
+  part: string = PART[place],
+): FieldError[] {
   const found = new Map<string, FieldError>()
   for (const error of flatten(errors)) {
     // the first error of a field says most: of a missing field TypeBox also says that its type is wrong
     if (found.has(error.path)) continue
     const pointer =
       place === 'body' ? error.path : error.path.slice(1).replaceAll('~1', '/').replaceAll('~0', '~')
-    found.set(error.path, { in: place, pointer, detail: sentence(place, error) })
+    found.set(error.path, { in: place, pointer, detail: sentence(part, error) })
     if (found.size === MAX_FIELD_ERRORS) break
   }
   return [...found.values()]
@@ -52,14 +62,12 @@ function hasRule(schema: TSchema): boolean {
   return typeof schema['rule'] === 'string'
 }
 
-const PART = { body: 'field', query: 'parameter', path: 'parameter', header: 'header' } as const
-
-function sentence(place: FieldError['in'], { type, schema, path }: ValueError): string {
+function sentence(part: string, { type, schema, path }: ValueError): string {
   switch (type) {
     case ValueErrorType.ObjectRequiredProperty:
       return 'is required'
     case ValueErrorType.ObjectAdditionalProperties:
-      return `is not a known ${PART[place]}`
+      return `is not a known ${part}`
     case ValueErrorType.ObjectMinProperties:
       return hasRule(schema) ? schema['rule'] : 'must have at least one field'
     case ValueErrorType.Object:
