@@ -10,7 +10,7 @@ import type { Metrics } from '../telemetry/metrics'
 import type { Caller } from './caller'
 import { isDeleted } from './queries'
 import { refuseToken } from './refusal'
-import { byMethod, type NeededScope, notForPrograms, requireScope } from './scopes'
+import { byMethod, type NeededScope, requireScope } from './scopes'
 import type { Verify } from './verify'
 
 /** What the app gives to every feature. */
@@ -65,7 +65,7 @@ export function signedIn(services: Services) {
   return new Elysia({ name: 'signed-in' }).derive({ as: 'scoped' }, async ({ request, set }) => {
     const caller = await identify(services, byToken(services), { request, set })
     const refuseTooMany = await services.rateLimiter.user({ request, set }, caller.id)
-    requireScope(caller, notForPrograms(request))
+    requireScope(caller, null)
     refuseTooMany()
     return { caller, sql: sqlOf(services, request) }
   })

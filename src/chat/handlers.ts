@@ -53,6 +53,7 @@ export function createChatHandlers(services: Services, { settings, runner, publi
     const { conversationId } = turn
     if (prefers(request.headers.get('accept'), STREAM_TYPE)) {
       const parts = uiParts(await begun(told), conversationId)
+      // Elysia trap 24 (docs/elysia.md)
       return uiStream(parts, () => left.abort()) as unknown as ChatAnswer
     }
     for await (const _ of told);

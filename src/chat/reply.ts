@@ -10,24 +10,27 @@ const NOTE: Record<Ending, string> = {
   rounds: 'I have stopped here, because this took too many steps.',
   calls: 'I have stopped here, because this took too many tools.',
 }
-const NO_WORDS = 'I have nothing to say to that.'
 const BROKEN_OFF = 'I could not finish the answer.'
 
 /** Collects parts. */
 export class Reply {
+  /** Words before and after tools are paragraphs. */
   content = ''
   readonly toolCalls: ToolCall[] = []
   readonly usage = { input: 0, output: 0 }
   rounds = 0
   ending: Ending | undefined
+  #isAfterTools = false
 
   /** @returns words that are added to those of the model */
   take(part: Part): string {
     switch (part.type) {
       case 'text':
-        this.content += part.words
+        this.content += this.#isAfterTools && this.content ? `\n\n${part.words}` : part.words
+        this.#isAfterTools = false
         return ''
       case 'result':
+        this.#isAfterTools = true
         this.toolCalls.push({ tool: part.tool, arguments: { ...part.input }, result: { ...part.output } })
         return ''
       case 'round':
@@ -37,10 +40,16 @@ export class Reply {
         return ''
       case 'end':
         this.ending = part.ending
-        return this.#add(NOTE[part.ending] || (this.content.trim() === '' ? NO_WORDS : ''))
+        return this.#add(NOTE[part.ending] || (this.content.trim() === '' ? this.#wordless() : ''))
       case 'call':
         return ''
     }
+  }
+
+  /** @returns what is said in the place of a model that says nothing, as small ones do after a tool */
+  #wordless(): string {
+    if (this.toolCalls.length === 0) return 'I have nothing to say to that.'
+    return this.toolCalls.some(({ result }) => 'error' in result) ? 'That did not work.' : 'Done.'
   }
 
   #add(note: string): string {
