@@ -16,6 +16,9 @@ interface State {
 /** In seconds: from an answer that needs no database to the usual deadline of a request. */
 const BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
+/** In seconds: from a quick model to the longest `AI_TIMEOUT_MS`. */
+const CHAT_BUCKETS = [0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600]
+
 /**
  * The metrics of prom-client that are right on Bun. Others are not: `process_heap_bytes` is address space there, and
  * `nodejs_*` are empty, wrong or about another runtime.
@@ -40,8 +43,12 @@ export function createMetrics() {
   const registers = [registry]
   const counter = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
     new Counter({ name, help, labelNames, registers })
-  const histogram = <Label extends string>(name: string, help: string, labelNames: Label[]) =>
-    new Histogram({ name, help, labelNames, buckets: BUCKETS, registers })
+  const histogram = <Label extends string>(
+    name: string,
+    help: string,
+    labelNames: Label[],
+    buckets = BUCKETS,
+  ) => new Histogram({ name, help, labelNames, buckets, registers })
 
   const requests = counter('taskwell_http_requests_total', 'Requests that were answered.', [
     'method',
@@ -70,9 +77,12 @@ export function createMetrics() {
     ['kept'],
   )
   const tools = counter('taskwell_tools_total', 'Tools that assistants have run.', ['tool', 'outcome'])
-  const chatTimes = histogram('taskwell_chat_duration_seconds', 'From a message to the end of its answer.', [
-    'outcome',
-  ])
+  const chatTimes = histogram(
+    'taskwell_chat_duration_seconds',
+    'From a message to the end of its answer.',
+    ['outcome'],
+    CHAT_BUCKETS,
+  )
   const chatTokens = counter('taskwell_chat_tokens_total', 'Tokens that the model has read and written.', [
     'kind',
   ])
