@@ -37,7 +37,7 @@ const INSTRUCTIONS =
 const INFO = { name: 'taskwell', title: 'Taskwell', version }
 
 /** A server of the SDK for one message: it knows the caller, so nothing is shared by two of them. */
-function serverFor({ runner, context }: Session): Server {
+function serverFor(message: unknown, { runner, context }: Session): Server {
   const server = new Server(INFO, {
     capabilities: { tools: {} },
     supportedProtocolVersions: EARLIER_REVISIONS,
@@ -50,9 +50,15 @@ function serverFor({ runner, context }: Session): Server {
     const tool = tools.find(({ name }) => name === params.name)
     if (!tool) throw new ProtocolError(ProtocolErrorCode.InvalidParams, 'Unknown tool')
     // what is thrown here would reach the client word for word; the runner never throws
-    return toResult(await runner.run(context, tool.name, params.arguments))
+    return toResult(await runner.run(context, tool.name, argumentsOf(message)))
   })
   return server
+}
+
+/** Of a call: as they were sent, because from its own copy the SDK drops `__proto__` without a word. */
+function argumentsOf(message: unknown): unknown {
+  const { params } = message as { params: { arguments?: unknown } }
+  return params.arguments
 }
 
 function describe({ name, title, description, annotations, input, output }: Tool) {
@@ -78,7 +84,7 @@ const text = (words: string) => ({ type: 'text' as const, text: words })
 export async function answerMessage(request: Request, message: unknown, session: Session): Promise<Response> {
   if (Array.isArray(message)) return refusedBatch()
   if (await isLegacyRequest(request, message)) return answerEarlier(request, message, session)
-  const handler = createMcpHandler(() => serverFor(session), {
+  const handler = createMcpHandler(() => serverFor(message, session), {
     legacy: 'reject',
     // there is nothing to subscribe to
     maxSubscriptions: 0,
@@ -96,7 +102,7 @@ function refusedBatch(): Response {
 
 /** The SDK's handler could do this too, but only with a stream of events, which would be logged before the tool has run. */
 async function answerEarlier(request: Request, message: unknown, session: Session): Promise<Response> {
-  const server = serverFor(session)
+  const server = serverFor(message, session)
   const transport = new WebStandardStreamableHTTPServerTransport({ enableJsonResponse: true })
   // without it, the transport would wait for ever once the client has gone
   const gone = Promise.withResolvers<Response>()
