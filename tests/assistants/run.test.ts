@@ -1,0 +1,71 @@
+/** The tools as their runner gives them to whatever speaks with a model. */
+import { expect, test } from 'bun:test'
+import { createToolRunner } from '../../src/assistants/run'
+import { explain, TOOLS } from '../../src/assistants/tools'
+import { backgroundContext } from '../../src/database/query-context'
+import { Problem } from '../../src/http/problems'
+import { createPageCache } from '../../src/tasks/page-cache'
+import { createLog } from '../../src/telemetry/log'
+import { testDatabase } from '../support/database'
+
+const { database } = await testDatabase()
+const changed: string[] = []
+const runner = createToolRunner({
+  cache: createPageCache(),
+  onChange: (user) => changed.push(user),
+  log: createLog({ logLevel: 'silent', production: true }),
+  metrics: undefined,
+})
+
+const user = { issuedAt: null, expiresAt: Number.POSITIVE_INFINITY, sessionId: null, tokenId: null }
+function contextOf(id: string, scopes: ('tasks:read' | 'tasks:write')[] | null = null) {
+  const sql = database.sqlFor(backgroundContext(5000))
+  return { caller: { ...user, id, scopes }, sql, address: 'http://localhost' }
+}
+
+test('a user of everything has every tool', () => {
+  expect(runner.toolsFor(contextOf('ann').caller)).toEqual(TOOLS)
+})
+
+test('a tool that there is not is answered in words', async () => {
+  for (const name of ['nope', 'toString']) {
+    expect(await runner.run(contextOf('ann'), name, {})).toEqual({ error: 'There is no such tool.' })
+  }
+})
+
+test('a token that may only read is told so by a tool that writes', async () => {
+  const context = contextOf('ann', ['tasks:read'])
+  expect(await runner.run(context, 'add_task', { title: 'x' })).toEqual({
+    error: 'The token may only read tasks.',
+  })
+  expect(await runner.run(context, 'list_tasks', undefined)).toEqual({
+    result: { tasks: [], next_cursor: null },
+  })
+})
+
+test('a token without a scope has no tool', async () => {
+  const context = contextOf('ann', [])
+  expect(runner.toolsFor(context.caller)).toEqual([])
+  for (const { name } of TOOLS) expect(await runner.run(context, name, {})).toHaveProperty('error')
+})
+
+test('a change is told of, and reading is none', async () => {
+  changed.length = 0
+  await runner.run(contextOf('bob'), 'list_tasks', {})
+  expect(changed).toEqual([])
+  expect(await runner.run(contextOf('bob'), 'add_task', { title: 'x' })).toHaveProperty('result')
+  expect(changed).toEqual(['bob'])
+})
+
+test.each([null, 'x', 5, [], [{}]])('%j are no arguments', async (given) => {
+  const outcome = await runner.run(contextOf('ann'), 'add_task', given)
+  expect(outcome).toEqual({ error: expect.stringContaining('The arguments are not right: ') })
+})
+
+test('a problem that a model can do nothing about has few words', () => {
+  for (const code of ['INTERNAL_ERROR', 'PRECONDITION_FAILED', 'OVERLOADED'] as const) {
+    expect(explain(new Problem(code, { cause: new Error('select secret from tasks') }))).toBe(
+      'The tool has failed.',
+    )
+  }
+})
