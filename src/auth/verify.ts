@@ -79,9 +79,11 @@ export function createVerify(settings: AuthSettings, findByApiToken: FindByApiTo
     memory.set(usual, verified)
     return verified.caller
   }
-  // looked up by the whole header, because parsing it costs more than the rest
+  // looked up by the whole header, because parsing it costs more than the rest; a token that also names the resource
+  // may do less there than is remembered of it
   return (authorization, context, resource) =>
-    recall(authorization ?? '') ?? verify(authorization ?? '', context, resource)
+    (resource === undefined ? recall(authorization ?? '') : undefined) ??
+    verify(authorization ?? '', context, resource)
 }
 
 /** RFC 6750 section 2.1; the scheme's name is case-insensitive (RFC 9110 section 11.1). */
