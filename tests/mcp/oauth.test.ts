@@ -356,6 +356,24 @@ describe('a token with claims of any kind', async () => {
   })
 })
 
+test('behind a trusted proxy the address is the one that the client has asked', async () => {
+  const { callAt } = appWith({ BETTER_AUTH_URL: server.url, TRUSTED_PROXY_HOPS: '1' })
+  const headers = { 'x-forwarded-proto': 'https', 'x-forwarded-prefix': '/below' }
+  const { body } = await callAt(LOCAL)('GET', WELL_KNOWN, { headers })
+  expect(body.resource).toBe('https://localhost/below/mcp')
+  // a proxy that nobody trusts is a client like others
+  expect((await app.call('GET', WELL_KNOWN, { headers })).body.resource).toBe(RESOURCE)
+  expect((await callAt('http://other.example')('GET', WELL_KNOWN, { headers })).status).toBe(404)
+})
+
+test('as long as the keys cannot be had, a token is neither taken nor refused', async () => {
+  const { send } = appWith({ BETTER_AUTH_URL: `http://127.0.0.1:${await quietPort()}` })
+  const answer = await send('tools/list', {}, { token: await grant('tasks:write') })
+  expect([answer.status, answer.body.error_code]).toEqual([503, 'KEYS_UNAVAILABLE'])
+  expect(answer.headers.has('www-authenticate')).toBe(false)
+  expect(Number(answer.headers.get('retry-after'))).toBeGreaterThan(0)
+})
+
 describe('a client that knows nothing but the address', async () => {
   const port = await quietPort()
   const origin = `http://127.0.0.1:${port}`

@@ -311,6 +311,35 @@ describe.each(['2025-06-18', '2025-11-25'] as const)('the revision %s', (revisio
   })
 })
 
+test('the id of a message comes back as it was', async () => {
+  for (const revision of REVISIONS) {
+    for (const id of [0, -1, 7, 'a', '', '1']) {
+      const { body, headers } = message('tools/list', {}, revision)
+      const answer = await call('POST', MCP, { as: 'ann', body: { ...body, id }, headers })
+      expect(answer.body).toMatchObject({ jsonrpc: '2.0', id, result: { tools: expect.any(Array) } })
+    }
+  }
+})
+
+test('a client that wants to be told of the progress gets one answer, as JSON', async () => {
+  for (const revision of REVISIONS) {
+    const _meta = { ...(revision === NEWEST && META), progressToken: 1 }
+    const answer = await send('tools/call', { name: 'list_tasks', _meta }, { as: 'ann', revision })
+    expect(answer.headers.get('content-type')).toStartWith('application/json')
+    expect(answer.body.result.structuredContent.tasks).toEqual([])
+  }
+})
+
+test('a client before 2026-07-28 has to take JSON and streams, and is told so', async () => {
+  for (const accept of ['application/json', '*/*', 'text/event-stream']) {
+    const headers = { accept }
+    const answer = await send('tools/list', {}, { as: 'ann', revision: '2025-11-25', headers })
+    expect(answer.status).toBe(406)
+    expect(answer.body.error.message).toContain('application/json and text/event-stream')
+    expect((await send('tools/list', {}, { as: 'ann', headers })).status).toBe(200)
+  }
+})
+
 test.each([
   ['2024-11-05', '2025-11-25'],
   ['2025-03-26', '2025-11-25'],

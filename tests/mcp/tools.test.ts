@@ -5,6 +5,7 @@ import { SignJWT } from 'jose'
 import { createApp } from '../../src/app'
 import { signAccessToken } from '../../src/auth/token'
 import { openDatabase } from '../../src/database/database'
+import { SORTS } from '../../src/tasks/filters'
 import { createLog } from '../../src/telemetry/log'
 import { createMetrics } from '../../src/telemetry/metrics'
 import { linesTo, SECRET, testApp, toAnswer } from '../support/app'
@@ -226,6 +227,36 @@ describe('list_tasks', () => {
     const rows = await sql<{ id: number }[]>`select id from tasks where user_id = ${as}`
     expect(ids).toHaveLength(121)
     expect(new Set(ids)).toEqual(new Set(rows.map(({ id }) => Number(id))))
+  })
+
+  test.each(
+    SORTS.flatMap(
+      (sort) =>
+        [
+          [sort, 'asc'],
+          [sort, 'desc'],
+        ] as const,
+    ),
+  )('by %s %s has the order of the list that people see, on all pages', async (sort, order) => {
+    const as = newUser()
+    const [priority, due] = [
+      [null, 'high', 'low'],
+      [null, '2026-01-01', '2027-01-01', '2026-01-01'],
+    ]
+    for (let n = 0; n < 12; n++) {
+      await make(as, { title: `task ${(n * 5) % 7}`, priority: priority[n % 3], due_date: due[n % 4] })
+    }
+    const ids: number[] = []
+    let cursor: string | null = null
+    do {
+      const given: object = { sort, order, limit: 5, ...(cursor !== null && { cursor }) }
+      const page = await use(as, 'list_tasks', given)
+      ids.push(...page.tasks.map(({ id }: { id: number }) => id))
+      cursor = page.next_cursor
+    } while (cursor !== null)
+    const seen = await call('GET', `${TODOS}?sort=${sort}&order=${order}&limit=100`, { as })
+    expect(ids).toEqual(seen.body.map(({ id }: { id: number }) => id))
+    expect(ids).toHaveLength(12)
   })
 
   test('gives 50 if it is not told how many', async () => {
