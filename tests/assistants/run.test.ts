@@ -9,9 +9,11 @@ import { createLog } from '../../src/telemetry/log'
 import { testDatabase } from '../support/database'
 
 const { database } = await testDatabase()
+const TODOS = '/api/v1/todos'
 const changed: string[] = []
+const cache = createPageCache()
 const runner = createToolRunner({
-  cache: createPageCache(),
+  cache,
   onChange: (user) => changed.push(user),
   log: createLog({ logLevel: 'silent', production: true }),
   metrics: undefined,
@@ -47,6 +49,15 @@ test('a token without a scope has no tool', async () => {
   const context = contextOf('ann', [])
   expect(runner.toolsFor(context.caller)).toEqual([])
   for (const { name } of TOOLS) expect(await runner.run(context, name, {})).toHaveProperty('error')
+})
+
+test('the pages that were kept of a list are forgotten with a change, and not by reading', async () => {
+  const page = { body: '[]', link: undefined, total: null }
+  cache.keep('cat', TODOS, page, { revision: 1, version: '1' })
+  await runner.run(contextOf('cat'), 'list_tasks', {})
+  expect(cache.find('cat', TODOS)).toBeDefined()
+  await runner.run(contextOf('cat'), 'add_task', { title: 'x' })
+  expect(cache.find('cat', TODOS)).toBeUndefined()
 })
 
 test('a change is told of, and reading is none', async () => {

@@ -239,6 +239,23 @@ describe('a body', () => {
   })
 })
 
+test('a batch is refused as a whole, whatever revision it is of', async () => {
+  const add = (title: string) => ({ name: 'add_task', arguments: { title } })
+  for (const revision of [undefined, '2025-03-26', ...REVISIONS]) {
+    const batch = ['one', 'two'].map((title) => message('tools/call', add(title), '2025-06-18').body)
+    const accept = 'application/json, text/event-stream'
+    const headers = { accept, ...(revision !== undefined && { 'mcp-protocol-version': revision }) }
+    const answer = await call('POST', MCP, { as: 'batch', body: batch, headers })
+    expect(answer.status).toBe(400)
+    expect(answer.body).toEqual({
+      jsonrpc: '2.0',
+      id: null,
+      error: { code: -32600, message: 'Send one message at a time' },
+    })
+  }
+  expect((await call('GET', '/api/v1/todos', { as: 'batch' })).body).toEqual([])
+})
+
 test('too many requests are refused, with the time to wait', async () => {
   const limited = await testApp({ RATE_LIMIT_PER_MINUTE: '2' })
   const { send } = mcpCaller(limited.call)
