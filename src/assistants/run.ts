@@ -45,7 +45,8 @@ export function createToolRunner({ cache, onChange, log, metrics }: Deps): ToolR
       return { result: await tool.run(context, input) }
     } catch (error) {
       const problem = toProblem(error)
-      if (problem.status === 500) log.error({ err: problem.cause, tool: tool.name }, 'tool failed')
+      if (problem.status === 500)
+        log.error({ err: problem.cause, tool: tool.name, request_id: context.requestId }, 'tool failed')
       return { error: explain(problem) }
     } finally {
       if (!tool.annotations.readOnlyHint) {

@@ -14,6 +14,8 @@ export interface ToolContext {
   sql: Sql
   /** The address of the service, without a slash at the end. */
   address: string
+  /** For the log. */
+  requestId: string
 }
 
 /** What a client may expect of a tool, in the words of MCP. */

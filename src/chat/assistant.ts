@@ -44,7 +44,7 @@ export function createAssistant({ settings, runner, log, metrics }: Deps): Work 
   const ask = createAskModel(settings)
 
   return async function* work(turn, asking, reply) {
-    const { caller, address, newSql, signal } = asking
+    const { caller, address, requestId, newSql, signal } = asking
     const startedAt = performance.now()
     let failure: unknown = 'left'
     let isStored = false
@@ -53,8 +53,8 @@ export function createAssistant({ settings, runner, log, metrics }: Deps): Work 
       // the user gets the answer all the same: what was done is done
       await turn.end(answer).catch((err) => log.warn({ err, ...about() }, 'answer could not be stored'))
     }
-    const about = () => ({ request_id: asking.requestId, user: caller.id, conversation: turn.conversationId })
-    const context = (): ToolContext => ({ caller, address, sql: newSql() })
+    const about = () => ({ request_id: requestId, user: caller.id, conversation: turn.conversationId })
+    const context = (): ToolContext => ({ caller, address, requestId, sql: newSql() })
     try {
       const parts = rounds({
         ask,

@@ -32,7 +32,8 @@ export function mcpRoutes(services: Services, { settings, publicPath, runner, lo
     if (message === undefined) throw new Problem('MALFORMED_JSON')
     // loaded late, because most processes are never asked
     const { answerMessage } = await import('./server')
-    const context = { caller, sql, address: publicPath.whole(request) }
+    const { id: requestId } = contextOf(request)
+    const context = { caller, sql, address: publicPath.whole(request), requestId }
     return answerMessage(request, message, { runner, context, log })
   }
 

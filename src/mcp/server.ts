@@ -89,7 +89,8 @@ export async function answerMessage(request: Request, message: unknown, session:
     // there is nothing to subscribe to
     maxSubscriptions: 0,
     keepAliveMs: 0,
-    onerror: (err) => session.log.debug({ err }, 'MCP message refused'),
+    onerror: (err) =>
+      session.log.debug({ err, request_id: session.context.requestId }, 'MCP message refused'),
   })
   return handler.fetch(request, { parsedBody: message })
 }

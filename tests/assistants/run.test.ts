@@ -22,7 +22,7 @@ const runner = createToolRunner({
 const user = { issuedAt: null, expiresAt: Number.POSITIVE_INFINITY, sessionId: null, tokenId: null }
 function contextOf(id: string, scopes: ('tasks:read' | 'tasks:write')[] | null = null) {
   const sql = database.sqlFor(backgroundContext(5000))
-  return { caller: { ...user, id, scopes }, sql, address: 'http://localhost' }
+  return { caller: { ...user, id, scopes }, sql, address: 'http://localhost', requestId: 'r' }
 }
 
 test('a user of everything has every tool', () => {
@@ -66,6 +66,29 @@ test('a change is told of, and reading is none', async () => {
   expect(changed).toEqual([])
   expect(await runner.run(contextOf('bob'), 'add_task', { title: 'x' })).toHaveProperty('result')
   expect(changed).toEqual(['bob'])
+})
+
+test('null is as good as nothing for an argument that cannot be empty, and clears one that can', async () => {
+  const as = contextOf('dora')
+  const made = await runner.run(as, 'add_task', {
+    title: 'x',
+    description: 'y',
+    tags: null,
+    repeat_from: null,
+  })
+  expect(made).toMatchObject({ result: { title: 'x' } })
+  const { task_id } = (made as { result: { task_id: number } }).result
+  await runner.run(as, 'update_task', { task_id, title: null, description: null })
+  const found = await runner.run(as, 'get_task', { task_id })
+  expect(found).toMatchObject({ result: { title: 'x', description: null } })
+  expect(await runner.run(as, 'list_tasks', { status: null, cursor: null, limit: null })).toHaveProperty(
+    'result',
+  )
+})
+
+test('null for an argument that there is not is refused', async () => {
+  const outcome = await runner.run(contextOf('dora'), 'add_task', { title: 'x', user_id: null })
+  expect(outcome).toEqual({ error: 'The arguments are not right: user_id is not a known argument.' })
 })
 
 test.each([null, 'x', 5, [], [{}]])('%j are no arguments', async (given) => {

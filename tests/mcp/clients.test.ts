@@ -108,7 +108,7 @@ describe.each(CLIENTS)('%s', (_, connect, revision) => {
     }
     expect(await fail('get_task', { task_id: 999_999_999 })).toContain('There is no such task')
     expect(await fail('add_task', { title: '' })).toContain('title must')
-    expect(await fail('list_tasks', { user_id: 'bob' })).toContain('user_id is not a known field')
+    expect(await fail('list_tasks', { user_id: 'bob' })).toContain('user_id is not a known argument')
     await client.close()
   })
 

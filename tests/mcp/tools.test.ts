@@ -307,7 +307,7 @@ describe('update_task', () => {
     const as = newUser()
     const { id } = await make(as, { title: 'Milk' })
     const said = await words('update_task', { task_id: id, completed: true }, { as })
-    expect(said).toBe('The arguments are not right: completed is not a known field.')
+    expect(said).toBe('The arguments are not right: completed is not a known argument.')
   })
 })
 
@@ -468,7 +468,7 @@ describe('arguments', () => {
     async (name, field) => {
       const as = newUser()
       const said = await words(name, { ...GIVEN[name], [field]: 'bob' }, { as })
-      expect(said).toBe(`The arguments are not right: ${field} is not a known field.`)
+      expect(said).toBe(`The arguments are not right: ${field} is not a known argument.`)
       expect(await titlesOf(as)).toEqual([])
     },
   )
@@ -477,7 +477,7 @@ describe('arguments', () => {
     const as = newUser()
     const given = JSON.parse('{ "title": "x", "__proto__": { "completed": true } }')
     const said = await words('add_task', given, { as, revision })
-    expect(said).toBe('The arguments are not right: __proto__ is not a known field.')
+    expect(said).toBe('The arguments are not right: __proto__ is not a known argument.')
     expect(await titlesOf(as)).toEqual([])
   })
 
@@ -510,7 +510,7 @@ describe('arguments', () => {
     ['get_task', { task_id: 1.5 }, 'task_id must be '],
     ['get_task', { task_id: 0 }, 'task_id must be '],
     ['get_task', { task_id: 2 ** 60 }, 'task_id must be '],
-    ['get_task', { task_id: null }, 'task_id must be '],
+    ['get_task', { task_id: null }, 'task_id is required'],
     ['get_task', { task_id: [1] }, 'task_id must be '],
     ['complete_task', { task_id: 1, completed: 'yes' }, 'completed must be true or false'],
     ['list_tasks', { limit: 0 }, 'limit must be a whole number from 1 to 100'],
