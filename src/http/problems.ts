@@ -204,6 +204,18 @@ export class Problem extends Error {
     this.refusal = refusal
   }
 
+  /** @returns the same problem with other headers */
+  withHeaders(headers: Record<string, string>): Problem {
+    const { code, errors, current, cause, refusal } = this
+    return new Problem(code, {
+      ...(errors && { errors }),
+      ...(refusal && { refusal }),
+      headers: { ...this.headers, ...headers },
+      current,
+      cause,
+    })
+  }
+
   body(requestId: string): ProblemBody {
     return {
       type: 'about:blank',

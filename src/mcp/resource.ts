@@ -13,8 +13,8 @@ export interface Resource {
   addressFor(request: Request): string | undefined
   /** @returns the metadata @throws Problem NOT_FOUND if OAuth tokens are not taken */
   describe(request: Request): object
-  /** @returns what a refusal says beside its error, for `WWW-Authenticate` */
-  challenge(request: Request): string
+  /** @returns the address of the metadata; undefined if OAuth tokens are not taken */
+  metadataFor(request: Request): string | undefined
 }
 
 /** On the machine of the client. */
@@ -47,11 +47,8 @@ export function createResource(
         bearer_methods_supported: ['header'],
       }
     },
-    challenge(request) {
-      const resource = addressFor(request)
-      if (resource === undefined) return ''
-      const metadata = resource.slice(0, -MCP_PATH.length) + METADATA_PATH + MCP_PATH
-      return `scope="${SCOPES.join(' ')}", resource_metadata="${metadata}"`
+    metadataFor(request) {
+      return addressFor(request) && publicPath.whole(request) + METADATA_PATH + MCP_PATH
     },
   }
 }

@@ -2,8 +2,9 @@
 import { Elysia } from 'elysia'
 import type { Logger } from 'pino'
 import type { ToolRunner } from '../assistants/run'
+import { type Caller, SCOPES } from '../auth/caller'
 import { type FindCaller, type Services, type SignedIn, signedInOwner } from '../auth/guard'
-import { toRead } from '../auth/scopes'
+import { requireScope, toRead } from '../auth/scopes'
 import { readJson } from '../http/body'
 import { originCheck } from '../http/cors'
 import { Problem } from '../http/problems'
@@ -62,11 +63,15 @@ function byTokenAndOrigin({ verify }: Services, settings: Settings, resource: Re
   const isListed = originCheck(settings)
   const { publicUrl } = settings
   const own = publicUrl && new URL(publicUrl).origin
-  return async (request) => {
-    const address = resource.addressFor(request)
+  async function findCaller(request: Request): Promise<Caller> {
     const header = request.headers.get('authorization')
-    const caller = await Promise.resolve(verify(header, contextOf(request), address)).catch((error) => {
-      throw error instanceof Problem ? challenged(error, resource.challenge(request)) : error
+    const caller = await verify(header, contextOf(request), resource.addressFor(request))
+    requireScope(caller, 'tasks:read')
+    return caller
+  }
+  return async (request) => {
+    const caller = await findCaller(request).catch((error) => {
+      throw error instanceof Problem ? challenged(error, resource.metadataFor(request)) : error
     })
     // a page that has made its name lead to this machine could read the answer otherwise
     const origin = request.headers.get('origin')
@@ -75,12 +80,12 @@ function byTokenAndOrigin({ verify }: Services, settings: Settings, resource: Re
   }
 }
 
-/** Adds to `WWW-Authenticate` where to get a token. */
-function challenged(problem: Problem, challenge: string): Problem {
+/** Adds to `WWW-Authenticate` where to get a token, and for what (RFC 9728 section 5.1). */
+function challenged(problem: Problem, metadata: string | undefined): Problem {
   const given = problem.headers['www-authenticate']
-  if (given === undefined || challenge === '') return problem
+  if (given === undefined || metadata === undefined) return problem
+  const scope = given.includes('scope=') ? [] : [`scope="${SCOPES.join(' ')}"`]
+  const added = [...scope, `resource_metadata="${metadata}"`].join(', ')
   const separator = given === 'Bearer' ? ' ' : ', '
-  const { code, errors, cause, refusal } = problem
-  const headers = { ...problem.headers, 'www-authenticate': given + separator + challenge }
-  return new Problem(code, { headers, cause, ...(errors && { errors }), ...(refusal && { refusal }) })
+  return problem.withHeaders({ 'www-authenticate': given + separator + added })
 }

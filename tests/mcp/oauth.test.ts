@@ -192,7 +192,9 @@ describe('a token that the authorization server gives out', () => {
     const token = await grant('openid profile')
     const answer = await app.send('tools/list', {}, { token })
     expect([answer.status, answer.body.error_code]).toEqual([403, 'INSUFFICIENT_SCOPE'])
-    expect(answer.headers.get('www-authenticate')).toContain('error="insufficient_scope", scope="tasks:read"')
+    expect(answer.headers.get('www-authenticate')).toMatch(
+      /^Bearer error="insufficient_scope", scope="tasks:read", resource_metadata="http:[^"]+"$/,
+    )
   })
 
   test('without a resource is no JWT, and is refused', async () => {
