@@ -5,8 +5,10 @@ import { signAccessToken } from '../../src/auth/token'
 import { type Answer, testApp } from '../support/app'
 import { type Operation, pathOf, readOpenApi } from '../support/openapi'
 import { forgetOwned } from '../support/owned'
+import { says, startScriptedModel } from '../support/scripted-model'
 
-const { call, sql, settings, logged } = await testApp()
+const { env } = startScriptedModel(says('Hello'))
+const { call, sql, settings, logged } = await testApp(env)
 const TODOS = '/api/v1/todos'
 const openApi = await readOpenApi(call)
 

@@ -7,8 +7,10 @@ import pLimit from 'p-limit'
 import { type Answer, testApp } from '../support/app'
 import { makes, type Operation, type Parameter, pathOf, readOpenApi } from '../support/openapi'
 import { forgetOwned, numberFrom, ownedTables } from '../support/owned'
+import { says, startScriptedModel } from '../support/scripted-model'
 
-const { call, sql } = await testApp()
+const { env } = startScriptedModel(says('Hello'))
+const { call, sql } = await testApp(env)
 const TODOS = '/api/v1/todos'
 const AUTH = '/api/v1/auth'
 
@@ -75,6 +77,7 @@ const trashed = (await asAnn('POST', TODOS, { title: 'trashed title of ann' })).
 await asAnn('POST', TODOS, { title: 'last title of ann', completed: true, tags: [TAG] })
 for (const id of [trashed.id, keyed.id]) await asAnn('DELETE', `${TODOS}/${id}`)
 await asAnn('POST', `${TODOS}/events/ticket`)
+await asAnn('POST', '/api/v1/chat', { message: 'message of ann' })
 const cursorIn = ({ headers }: Answer) => /cursor=([^&>]+)/.exec(headers.get('link') ?? '')?.[1] ?? ''
 const CURSORS = [
   cursorIn(await asAnn('GET', `${TODOS}?limit=1`)),

@@ -4,6 +4,7 @@ import fc from 'fast-check'
 import pLimit from 'p-limit'
 import { type Answer, testApp, toAnswer } from '../support/app'
 import { type Operation, readDocument } from '../support/openapi'
+import { says, startScriptedModel } from '../support/scripted-model'
 import { changesTo, hasKey } from './changes'
 import { Contract } from './contract'
 import { type Draft, flawsOf, type Plan, plansFor, show, toDraft, toRequest } from './drafts'
@@ -43,7 +44,8 @@ interface Fault {
 
 class Hang extends Error {}
 
-const { app, call, settings } = await testApp()
+const { env } = startScriptedModel(says('Hello'))
+const { app, call, settings } = await testApp(env)
 const contract = new Contract(await readDocument(call))
 const { operations } = contract
 

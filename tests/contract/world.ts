@@ -58,6 +58,8 @@ export class World {
   ): Promise<void> {
     visit(body, (found) => {
       if ('revision' in found || 'last_used_at' in found) keep(user, collectionOf(path), found['id'])
+      keep(user, 'conversation_id', found['conversation_id'])
+      keep(user, 'conversations', found['conversation_id'])
       if (found['parent_id'] === null && !('deleted_at' in found)) keep(user, 'parent_id', found['id'])
       if (Array.isArray(found['tags'])) for (const tag of found['tags']) keep(user, 'tags', tag)
       this.#learnSession(found)
