@@ -58,8 +58,8 @@ export const TaskFilter = t.Object(
   optional({
     status: oneOf(['all', 'pending', 'completed'], 'all, if it is left out'),
     query: Search,
-    priority: t.Array(oneOf(LEVELS), { minItems: 1, description: 'One of these' }),
-    tags: t.Array(TagName, { minItems: 1, description: 'All of these' }),
+    priority: t.Array(oneOf(LEVELS), { description: 'One of these' }),
+    tags: t.Array(TagName, { description: 'All of these' }),
     list_id: Id,
     parent_id: { ...Id, description: 'Only the steps of this task' },
     due_from: { ...Day, documented: { ...Day['documented'], description: 'Due on this day or later' } },

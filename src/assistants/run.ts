@@ -36,18 +36,14 @@ function withoutNulls({ input }: Tool, given: unknown): unknown {
 }
 
 export function createToolRunner({ cache, onChange, log, metrics }: Deps): ToolRunner {
-  async function attempt(tool: Tool, context: ToolContext, given: unknown): Promise<Outcome> {
+  /** @throws Problem */
+  async function use(tool: Tool, context: ToolContext, given: unknown): Promise<object> {
+    const input = withoutNulls(tool, given)
+    if (!Value.Check(tool.input, input)) {
+      throw invalid(...fieldErrors('body', Value.Errors(tool.input, input), 'argument'))
+    }
     try {
-      const input = withoutNulls(tool, given)
-      if (!Value.Check(tool.input, input)) {
-        throw invalid(...fieldErrors('body', Value.Errors(tool.input, input), 'argument'))
-      }
-      return { result: await tool.run(context, input) }
-    } catch (error) {
-      const problem = toProblem(error)
-      if (problem.status === 500)
-        log.error({ err: problem.cause, tool: tool.name, request_id: context.requestId }, 'tool failed')
-      return { error: explain(problem) }
+      return await tool.run(context, input)
     } finally {
       if (!tool.annotations.readOnlyHint) {
         cache.forget(context.caller.id)
@@ -55,13 +51,24 @@ export function createToolRunner({ cache, onChange, log, metrics }: Deps): ToolR
       }
     }
   }
+  function wordsFor(error: unknown, tool: Tool, { requestId }: ToolContext): string {
+    const problem = toProblem(error)
+    const told = { err: problem.cause, tool: tool.name, request_id: requestId }
+    if (problem.status === 500) log.error(told, 'tool failed')
+    if (problem.status === 503) log.warn(told, 'tool failed')
+    return explain(problem)
+  }
+  const toolsFor = (caller: Caller) => TOOLS.filter(({ needs }) => mayUse(caller, needs))
+
   return {
-    toolsFor: (caller) => TOOLS.filter(({ needs }) => mayUse(caller, needs)),
+    toolsFor,
     async run(context, name, given) {
-      const tool = TOOLS.find((each) => each.name === name)
+      const tool = toolsFor(context.caller).find((each) => each.name === name)
       if (!tool) return { error: 'There is no such tool.' }
-      if (!mayUse(context.caller, tool.needs)) return { error: 'The token may only read tasks.' }
-      const outcome = await attempt(tool, context, given ?? {})
+      const outcome = await use(tool, context, given ?? {}).then(
+        (result) => ({ result }),
+        (error: unknown) => ({ error: wordsFor(error, tool, context) }),
+      )
       metrics?.tool({ tool: name, failed: 'error' in outcome })
       return outcome
     },

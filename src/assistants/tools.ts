@@ -85,12 +85,14 @@ const listTasks = tool({
   annotations: READS,
   input: model.TaskFilter,
   output: model.TaskPage,
-  async run({ caller, sql }, { query, tags, limit = model.USUAL_LIMIT, ...filter }) {
+  async run({ caller, sql }, { query, priority, tags, limit = model.USUAL_LIMIT, ...filter }) {
     const page = await pageOfTasks(sql, caller, {
       ...filter,
       limit,
       ...(query !== undefined && { q: query }),
-      ...(tags && { tag: tags }),
+      // none is no filter
+      ...(priority?.length && { priority }),
+      ...(tags?.length && { tag: tags }),
     })
     return { tasks: page.tasks.map(model.toToolTask), next_cursor: page.next_cursor }
   },

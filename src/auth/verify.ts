@@ -138,19 +138,24 @@ function createCheck(settings: AuthSettings, forget: () => void) {
     })
     const verified = toVerified(payload)
     if (verified === undefined) throw refuse('subject', token)
-    if (resource === undefined) return verified
-    // what a user has let a program do there (RFC 9068 section 2.2.3)
     const scopes = knownScopes(String(payload['scope'] ?? '').split(' '))
-    return { ...verified, caller: { ...verified.caller, scopes } }
+    const { typ } = decodeProtectedHeader(token)
+    // what a user has let a program do (RFC 9068 section 2.2.3). For a resource it has to be said; elsewhere, a program that the
+    // user's own app trusts need not say it
+    const isLimited = resource !== undefined || (isOAuth(typ) && scopes.length > 0)
+    return isLimited ? { ...verified, caller: { ...verified.caller, scopes } } : verified
   }
+}
+
+function isOAuth(type: unknown): boolean {
+  return typeof type === 'string' && type.toLowerCase() === 'at+jwt'
 }
 
 /** Whether the token says that it is an OAuth access token (RFC 9068) for this resource. It is not verified here. */
 function isMeantFor(token: string, resource: string): boolean {
   try {
     const { typ } = decodeProtectedHeader(token)
-    const isOAuth = typeof typ === 'string' && typ.toLowerCase() === 'at+jwt'
-    return isOAuth && [decodeJwt(token).aud].flat().includes(resource)
+    return isOAuth(typ) && [decodeJwt(token).aud].flat().includes(resource)
   } catch {
     return false
   }

@@ -75,6 +75,10 @@ function sentence(part: string, { type, schema, path }: ValueError): string {
     default:
       return typeof schema['rule'] === 'string'
         ? schema['rule']
-        : `must be a ${schema['type'] ?? 'valid value'}`
+        : `must be ${withArticle(schema['type'] ?? 'valid value')}`
   }
+}
+
+function withArticle(noun: string): string {
+  return `${/^[aeiou]/.test(noun) ? 'an' : 'a'} ${noun}`
 }

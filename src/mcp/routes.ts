@@ -7,6 +7,7 @@ import { type FindCaller, type Services, type SignedIn, signedInOwner } from '..
 import { requireScope, toRead } from '../auth/scopes'
 import { readJson } from '../http/body'
 import { originCheck } from '../http/cors'
+import { input } from '../http/input'
 import { Problem } from '../http/problems'
 import type { PublicPath } from '../http/public-path'
 import { methodNotAllowed } from '../http/refused-methods'
@@ -22,7 +23,9 @@ interface Deps {
   log: Logger
 }
 
+/** The document is about REST. */
 const hidden = { detail: { hide: true } }
+const withoutParameters = { ...input({}), ...hidden }
 
 export function mcpRoutes(services: Services, { settings, publicPath, runner, log }: Deps) {
   const resource = createResource(settings, publicPath)
@@ -42,7 +45,7 @@ export function mcpRoutes(services: Services, { settings, publicPath, runner, lo
     .use(
       new Elysia()
         .use(signedInOwner(services, { findCaller, needed: toRead }))
-        .post(MCP_PATH, answer, hidden)
+        .post(MCP_PATH, answer, withoutParameters)
         .all(MCP_PATH, methodNotAllowed('POST'), hidden),
     )
     .use(metadataRoutes(services, settings, resource))
@@ -54,8 +57,8 @@ function metadataRoutes({ rateLimiter }: Services, { authorizationServers }: Set
   const describe = ({ request }: { request: Request }) => resource.describe(request)
   return new Elysia()
     .use(limitAnonymous(rateLimiter))
-    .get(METADATA_PATH, describe, hidden)
-    .get(METADATA_PATH + MCP_PATH, describe, hidden)
+    .get(METADATA_PATH, describe, withoutParameters)
+    .get(METADATA_PATH + MCP_PATH, describe, withoutParameters)
 }
 
 /** The token comes first, so that a request without one learns nothing else. */

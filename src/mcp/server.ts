@@ -15,7 +15,7 @@ import {
 import type { Logger } from 'pino'
 import { version } from '../../package.json'
 import type { Outcome, ToolRunner } from '../assistants/run'
-import type { Tool, ToolContext } from '../assistants/tools'
+import { TOOLS, type ToolContext } from '../assistants/tools'
 import { jsonSchema } from '../http/json-schema'
 
 /** Who has sent a message, and what runs the tools. */
@@ -36,6 +36,18 @@ const INSTRUCTIONS =
 
 const INFO = { name: 'taskwell', title: 'Taskwell', version }
 
+/** The tools as they are listed, by their names. */
+const LISTED = new Map(
+  TOOLS.map(({ name, title, description, annotations, input, output }) => [
+    name,
+    {
+      ...{ name, title, description, annotations },
+      inputSchema: { type: 'object' as const, ...jsonSchema(input) },
+      outputSchema: { type: 'object' as const, ...jsonSchema(output) },
+    },
+  ]),
+)
+
 /** A server of the SDK for one message: it knows the caller, so nothing is shared by two of them. */
 function serverFor(message: unknown, { runner, context }: Session): Server {
   const server = new Server(INFO, {
@@ -45,10 +57,12 @@ function serverFor(message: unknown, { runner, context }: Session): Server {
     cacheHints: { 'server/discover': CACHED, 'tools/list': CACHED },
   })
   const tools = runner.toolsFor(context.caller)
-  server.setRequestHandler('tools/list', () => ({ tools: tools.map(describe) }))
+  server.setRequestHandler('tools/list', () => ({
+    tools: tools.flatMap(({ name }) => LISTED.get(name) ?? []),
+  }))
   server.setRequestHandler('tools/call', async ({ params }) => {
     const tool = tools.find(({ name }) => name === params.name)
-    if (!tool) throw new ProtocolError(ProtocolErrorCode.InvalidParams, 'Unknown tool')
+    if (!tool) throw new ProtocolError(ProtocolErrorCode.InvalidParams, UNKNOWN_TOOL)
     // what is thrown here would reach the client word for word; the runner never throws
     return toResult(await runner.run(context, tool.name, argumentsOf(message)))
   })
@@ -61,17 +75,9 @@ function argumentsOf(message: unknown): unknown {
   return params.arguments
 }
 
-function describe({ name, title, description, annotations, input, output }: Tool) {
-  return {
-    ...{ name, title, description, annotations },
-    inputSchema: { type: 'object' as const, ...jsonSchema(input) },
-    outputSchema: { type: 'object' as const, ...jsonSchema(output) },
-  }
-}
-
 function toResult(outcome: Outcome) {
   if ('error' in outcome) return { content: [text(outcome.error)], isError: true }
-  // clients before 2025-06-18 read the text alone
+  // the specification asks for the text beside it
   return { content: [text(JSON.stringify(outcome.result))], structuredContent: { ...outcome.result } }
 }
 
@@ -82,23 +88,24 @@ const text = (words: string) => ({ type: 'text' as const, text: words })
  * @returns JSON of the protocol, also for its own errors: clients read from them which revision to speak
  */
 export async function answerMessage(request: Request, message: unknown, session: Session): Promise<Response> {
-  if (Array.isArray(message)) return refusedBatch()
-  if (await isLegacyRequest(request, message)) return answerEarlier(request, message, session)
+  if (Array.isArray(message)) return refuse(400, null, ProtocolErrorCode.InvalidRequest)
+  const { method, id } = Object(message) as { method?: unknown; id?: unknown }
+  // the SDK would open a stream, though there is nothing to subscribe to
+  if (method === 'subscriptions/listen') return refuse(404, id, ProtocolErrorCode.MethodNotFound)
+  const isEarlier = await isLegacyRequest(request, message)
+  const answer = isEarlier ? answerEarlier : answerModern
+  return inOurWords(await answer(request, message, session))
+}
+
+function answerModern(request: Request, message: unknown, session: Session): Promise<Response> {
   const handler = createMcpHandler(() => serverFor(message, session), {
     legacy: 'reject',
-    // there is nothing to subscribe to
     maxSubscriptions: 0,
     keepAliveMs: 0,
     onerror: (err) =>
       session.log.debug({ err, request_id: session.context.requestId }, 'MCP message refused'),
   })
   return handler.fetch(request, { parsedBody: message })
-}
-
-/** A batch would do many things for one request under the rate limit. */
-function refusedBatch(): Response {
-  const error = { code: ProtocolErrorCode.InvalidRequest, message: 'Send one message at a time' }
-  return Response.json({ jsonrpc: '2.0', id: null, error }, { status: 400 })
 }
 
 /** The SDK's handler could do this too, but only with a stream of events, which would be logged before the tool has run. */
@@ -111,9 +118,48 @@ async function answerEarlier(request: Request, message: unknown, session: Sessio
   request.signal.addEventListener('abort', leave)
   try {
     await server.connect(transport)
-    return await Promise.race([transport.handleRequest(request, { parsedBody: message }), gone.promise])
+    const lenient = acceptingBoth(request)
+    return await Promise.race([transport.handleRequest(lenient, { parsedBody: message }), gone.promise])
   } finally {
     request.signal.removeEventListener('abort', leave)
     await server.close()
   }
+}
+
+/** The transport demands that a client takes streams as well, though it answers none. */
+function acceptingBoth({ url, method, headers }: Request): Request {
+  const accepting = new Headers(headers)
+  accepting.set('accept', 'application/json, text/event-stream')
+  return new Request(url, { method, headers: accepting })
+}
+
+const UNKNOWN_TOOL = 'Unknown tool'
+
+/** What is wrong with a message. A batch would do many things for one request under the rate limit. */
+const WORDS: Record<number, string> = {
+  [ProtocolErrorCode.InvalidRequest]: 'This is no request of the protocol, or more than one',
+  [ProtocolErrorCode.MethodNotFound]: 'There is no such method',
+  [ProtocolErrorCode.InvalidParams]: 'The parameters of the method are not right',
+}
+
+function refuse(status: number, id: unknown, code: ProtocolErrorCode): Response {
+  return Response.json({ jsonrpc: '2.0', id: id ?? null, error: { code, message: WORDS[code] } }, { status })
+}
+
+/** The SDK puts the words of the libraries that it uses into its errors. */
+async function inOurWords(answer: Response): Promise<Response> {
+  if (!answer.headers.get('content-type')?.includes('json')) return answer
+  const body: { error?: { code: number; message: string } } = await answer.json()
+  const { status, headers } = answer
+  const error = body.error && ownError(body.error)
+  headers.delete('content-length')
+  return Response.json({ ...body, ...(error && { error }) }, { status, headers })
+}
+
+/** Our handlers never fail: what the SDK takes for an internal error is a parameter that it cannot read. */
+function ownError(error: { code: number; message: string }): { code: number; message: string } {
+  if (error.message === UNKNOWN_TOOL) return error
+  const code = error.code === ProtocolErrorCode.InternalError ? ProtocolErrorCode.InvalidParams : error.code
+  const message = WORDS[code]
+  return message === undefined ? error : { code, message }
 }

@@ -66,7 +66,9 @@ function expiryOf({ expires_at }: ApiTokenCreate): string | null {
   const latest = new Date()
   latest.setUTCFullYear(latest.getUTCFullYear() + 1)
   const moment = Date.parse(expires_at)
-  if (moment > Date.now() && moment <= latest.getTime() + CLOCK_TOLERANCE) return expires_at
+  if (moment > Date.now() && moment <= latest.getTime() + CLOCK_TOLERANCE) {
+    return new Date(moment).toISOString()
+  }
   throw invalid({
     in: 'body',
     pointer: '/expires_at',

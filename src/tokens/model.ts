@@ -23,7 +23,7 @@ const fields = {
   scopes: t.Array(oneOf(SCOPES), {
     minItems: 1,
     uniqueItems: true,
-    rule: `must be an array of ${SCOPES.join(' and ')}, or one of them`,
+    rule: `must be an array of ${SCOPES.join(' and ')}, or one of them, each once`,
     description: '`tasks:write` includes reading',
   }),
 }

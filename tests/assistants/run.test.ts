@@ -35,10 +35,10 @@ test('a tool that there is not is answered in words', async () => {
   }
 })
 
-test('a token that may only read is told so by a tool that writes', async () => {
+test('for a token that may only read there is no tool that writes', async () => {
   const context = contextOf('ann', ['tasks:read'])
   expect(await runner.run(context, 'add_task', { title: 'x' })).toEqual({
-    error: 'The token may only read tasks.',
+    error: 'There is no such tool.',
   })
   expect(await runner.run(context, 'list_tasks', undefined)).toEqual({
     result: { tasks: [], next_cursor: null },

@@ -4,8 +4,10 @@ import { signAccessToken } from '../../src/auth/token'
 import { SECRET, testApp } from '../support/app'
 import { collectionOf, makes, type Operation, pathOf, readOpenApi } from '../support/openapi'
 import { ownedTables } from '../support/owned'
+import { says, startScriptedModel } from '../support/scripted-model'
 
-const { call, sql, settings } = await testApp()
+const { env } = startScriptedModel(says('Hello'))
+const { call, sql, settings } = await testApp(env)
 const ME = '/api/v1/users/me'
 const ORIGIN = 'http://localhost:3000'
 const PASSWORD = 'correct horse battery staple'

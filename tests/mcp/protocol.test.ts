@@ -250,7 +250,7 @@ test('a batch is refused as a whole, whatever revision it is of', async () => {
     expect(answer.body).toEqual({
       jsonrpc: '2.0',
       id: null,
-      error: { code: -32600, message: 'Send one message at a time' },
+      error: { code: -32600, message: 'This is no request of the protocol, or more than one' },
     })
   }
   expect((await call('GET', '/api/v1/todos', { as: 'batch' })).body).toEqual([])
@@ -347,14 +347,48 @@ test('a client that wants to be told of the progress gets one answer, as JSON', 
   }
 })
 
-test('a client before 2026-07-28 has to take JSON and streams, and is told so', async () => {
+test('whatever a client accepts, it gets JSON', async () => {
   for (const accept of ['application/json', '*/*', 'text/event-stream']) {
-    const headers = { accept }
-    const answer = await send('tools/list', {}, { as: 'ann', revision: '2025-11-25', headers })
-    expect(answer.status).toBe(406)
-    expect(answer.body.error.message).toContain('application/json and text/event-stream')
-    expect((await send('tools/list', {}, { as: 'ann', headers })).status).toBe(200)
+    for (const revision of REVISIONS) {
+      const answer = await send('tools/list', {}, { as: 'ann', revision, headers: { accept } })
+      expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'application/json'])
+      expect(answer.body.result.tools).toHaveLength(9)
+    }
   }
+})
+
+test.each([
+  ['tools/call', { name: 'add_task', arguments: 'x' }],
+  ['tools/call', { name: 'add_task', arguments: null }],
+  ['tools/call', { name: 'add_task', arguments: [] }],
+  ['tools/call', { name: 5 }],
+  ['tools/call', {}],
+  ['tools/list', { cursor: 5 }],
+])('%s with the parameters %j is refused in our own words', async (method, params) => {
+  for (const revision of REVISIONS) {
+    const { body } = await send(method, params, { as: 'ann', revision })
+    expect(body.error).toEqual({ code: -32602, message: 'The parameters of the method are not right' })
+  }
+})
+
+test('an initialization that makes no sense is refused in our own words', async () => {
+  const params = { ...initialize('2025-11-25'), protocolVersion: 5 }
+  const { body } = await send('initialize', params, { as: 'ann', revision: '2025-11-25' })
+  expect(Object.keys(body.error)).toEqual(['code', 'message'])
+  expect(body.error.message).not.toMatch(/expected|invalid/i)
+})
+
+test('there is nothing to subscribe to', async () => {
+  const answer = await send('subscriptions/listen', {}, { as: 'ann', revision: '2026-07-28' })
+  expect([answer.status, answer.body.error.code, answer.body.id]).toEqual([404, -32601, expect.anything()])
+})
+
+test('a parameter in the address is refused', async () => {
+  const { status, body } = await call('POST', `${MCP}?x=1`, { as: 'ann', body: {} })
+  expect([status, body.errors]).toEqual([
+    422,
+    [{ in: 'query', pointer: 'x', detail: 'is not a known parameter' }],
+  ])
 })
 
 test.each([

@@ -518,7 +518,7 @@ describe('arguments', () => {
     ['list_tasks', { limit: '10' }, 'limit must be a whole number from 1 to 100'],
     ['list_tasks', { status: 'open' }, 'status must be one of all, pending, completed'],
     ['list_tasks', { priority: 'high' }, 'priority must be '],
-    ['list_tasks', { tags: [] }, 'tags must '],
+    ['list_tasks', { tags: 'home' }, 'tags must be an array'],
     ['list_tasks', { overdue: 'true' }, 'overdue must be true or false'],
     ['search', { query: 5 }, 'query must '],
     ['fetch', { id: 5 }, 'id must be an id that search has given'],
