@@ -1,0 +1,445 @@
+/** What becomes of a conversation if messages come at once, clients leave, and processes, models and databases fail. */
+import { afterAll, describe, expect, test } from 'bun:test'
+import { createApp } from '../../src/app'
+import { openDatabase } from '../../src/database/database'
+import { createLog } from '../../src/telemetry/log'
+import { type Answer, linesTo, testApp, testSettings, toAnswer } from '../support/app'
+import { startFaultProxy } from '../support/fault-proxy'
+import { eventually } from '../support/faults'
+import { call as callAt, openConnection, requestText, tokenOf } from '../support/http-connection'
+import {
+  chunk,
+  hangs,
+  held,
+  refuses,
+  type Scripted,
+  says,
+  startScriptedModel,
+  streams,
+  uses,
+} from '../support/scripted-model'
+import { endServers, startServer } from '../support/server-process'
+
+const model = startScriptedModel()
+const { app, call, sql, url, settings, database, logged } = await testApp(model.env)
+app.listen({ hostname: '127.0.0.1', port: 0 })
+afterAll(() => app.stop(true))
+const port = Number(app.server?.port)
+afterAll(endServers)
+
+const CHAT = '/api/v1/chat'
+const newUser = () => crypto.randomUUID()
+const outcome = ({ status, body }: Pick<Answer, 'status' | 'body'>) => [status, body?.error_code]
+const BROKEN_OFF = 'I could not finish the answer.'
+
+interface Message {
+  role: string
+  content: string
+  tool_calls: { tool: string; result: object }[]
+}
+
+const chat = (as: string, message: string, conversation_id?: number) =>
+  call('POST', CHAT, { as, body: { message, ...(conversation_id && { conversation_id }) } })
+
+/** A conversation with one answer. */
+async function converse(as: string): Promise<number> {
+  model.script(says('Hello'))
+  return (await chat(as, 'Hi')).body.conversation_id
+}
+
+const messagesOf = async (as: string, id: number): Promise<Message[]> =>
+  (await call('GET', `/api/v1/conversations/${id}/messages?limit=100`, { as })).body
+const contentsOf = async (as: string, id: number) => (await messagesOf(as, id)).map(({ content }) => content)
+
+/** The conversation of a user who has one. */
+const onlyOne = async (as: string): Promise<number> =>
+  (await call('GET', '/api/v1/conversations', { as })).body[0].id
+
+const countOf = async (as: string) => (await sql`select from messages where user_id = ${as}`).length
+
+/** What the model was told before its answer, without the system's line. */
+const told = (request: number) =>
+  model.requests[request - 1]?.body.messages.slice(1).map(({ content }: Message) => content)
+
+/** Another process on the same database, as far as it can be told. */
+const another = () => {
+  const log = createLog({ logLevel: 'silent', production: true })
+  const other = createApp({ settings, database, log })
+  return async (as: string, message: string, conversation_id: number) => {
+    const headers = { authorization: `Bearer ${await tokenOf(as)}`, 'content-type': 'application/json' }
+    const body = JSON.stringify({ message, conversation_id })
+    return toAnswer(
+      await other.handle(new Request(`http://localhost${CHAT}`, { method: 'POST', headers, body })),
+    )
+  }
+}
+
+describe('two messages at once', () => {
+  test.each<[string, () => typeof chat | ReturnType<typeof another>]>([
+    ['in one process', () => chat],
+    ['in two processes', another],
+  ])('in one conversation are answered one after the other, %s', async (_, make) => {
+    const second = make()
+    const as = newUser()
+    const id = await converse(as)
+    const first = held(says('first answer'))
+    model.script(first.answer, says('second answer'))
+    const answers = [chat(as, 'first', id)]
+    await model.asked(1)
+    answers.push(second(as, 'second', id))
+    // it has asked, and found that somebody answers
+    const isWaiting = async () => (await call('GET', '/api/v1/conversations', { as })).status === 200
+    expect(await isWaiting()).toBe(true)
+    expect(model.requests).toHaveLength(1)
+    expect(await countOf(as)).toBe(3)
+    first.release()
+    expect((await Promise.all(answers)).map(({ body }) => body.response)).toEqual([
+      'first answer',
+      'second answer',
+    ])
+    expect(told(2)).toEqual(['Hi', 'Hello', 'first', 'first answer', 'second'])
+    expect(await contentsOf(as, id)).toEqual([
+      'Hi',
+      'Hello',
+      'first',
+      'first answer',
+      'second',
+      'second answer',
+    ])
+  })
+
+  test('or ten, are all answered, and never two at a time', async () => {
+    const as = newUser()
+    const id = await converse(as)
+    let atOnce = 0
+    let most = 0
+    const counted: Scripted = async (asked) => {
+      most = Math.max(most, ++atOnce)
+      await Bun.sleep(1)
+      atOnce--
+      return says(`answer to ${asked.body.messages.at(-1).content}`)(asked)
+    }
+    model.script(...Array(10).fill(counted))
+    const answers = await Promise.all(Array.from({ length: 10 }, (_, n) => chat(as, `${n}`, id)))
+    expect(answers.map(({ body }) => body.response)).toEqual(
+      Array.from({ length: 10 }, (_, n) => `answer to ${n}`),
+    )
+    expect(most).toBe(1)
+    const contents = await contentsOf(as, id)
+    for (let n = 2; n < 22; n += 2) expect(contents[n + 1]).toBe(`answer to ${contents[n]}`)
+  })
+
+  test('in two conversations are answered at once', async () => {
+    const as = newUser()
+    const slow = held(says('slow'))
+    model.script(slow.answer, says('fast'))
+    const waiting = chat(as, 'one')
+    await model.asked(1)
+    expect((await chat(as, 'two')).body.response).toBe('fast')
+    slow.release()
+    expect((await waiting).body.response).toBe('slow')
+  })
+
+  test('of which the first fails: the second is answered', async () => {
+    const as = newUser()
+    const id = await converse(as)
+    const first = held(refuses(500))
+    model.script(first.answer, says('Hello again'))
+    const failing = chat(as, 'first', id)
+    await model.asked(1)
+    const waiting = chat(as, 'second', id)
+    first.release()
+    expect(outcome(await failing)).toEqual([503, 'ASSISTANT_UNAVAILABLE'])
+    expect((await waiting).body.response).toBe('Hello again')
+    expect(told(2)).toEqual(['Hi', 'Hello', 'second'])
+  })
+
+  test('of which the second waits for too long: it is refused, and not stored', async () => {
+    const hasty = await testApp({ ...model.env, AI_TIMEOUT_MS: '300' })
+    const as = newUser()
+    model.script(says('Hello'))
+    const { body } = await hasty.call('POST', CHAT, { as, body: { message: 'Hi' } })
+    const id = body.conversation_id
+    await hasty.sql`
+      update conversations set lease = gen_random_uuid(), leased_until = now() + interval '1 hour' where id = ${id}`
+    const late = await hasty.call('POST', CHAT, { as, body: { message: 'Late', conversation_id: id } })
+    expect(outcome(late)).toEqual([503, 'ASSISTANT_UNAVAILABLE'])
+    expect(await hasty.sql`select from messages where user_id = ${as}`).toHaveLength(2)
+  })
+
+  test('of which the second waits for a conversation that is deleted meanwhile: it is not found', async () => {
+    const as = newUser()
+    const id = await converse(as)
+    const first = held(says('Late'))
+    model.script(first.answer)
+    const answering = chat(as, 'first', id)
+    await model.asked(1)
+    const waiting = chat(as, 'second', id)
+    await call('DELETE', `/api/v1/conversations/${id}`, { as })
+    expect(outcome(await waiting)).toEqual([404, 'CONVERSATION_NOT_FOUND'])
+    first.release()
+    expect((await answering).status).toBe(200)
+  })
+})
+
+describe('a process that has died', () => {
+  test('leaves a conversation that goes on within seconds', async () => {
+    const as = newUser()
+    const id = await converse(as)
+    await sql`
+      update conversations set lease = gen_random_uuid(), leased_until = clock_timestamp() + interval '5 s' where id = ${id}`
+    model.script(says('Hello again'))
+    const { status, body } = await chat(as, 'And now?', id)
+    expect([status, body.response]).toEqual([200, 'Hello again'])
+  })
+
+  test('in the middle of an answer loses that answer alone', async () => {
+    const as = newUser()
+    const server = await startServer({ ...model.env, DATABASE_URL: url })
+    model.script(uses([['add_task', { title: 'Milk' }]]), hangs)
+    const lost = callAt(server.port, 'POST', CHAT, { as, body: { message: 'Add milk' } }).catch(() => 'lost')
+    await model.asked(2)
+    await server.end('SIGKILL')
+    expect(await lost).toBe('lost')
+    expect(await contentsOf(as, await onlyOne(as))).toEqual(['Add milk'])
+    model.script(says('Here I am.'))
+    const { body } = await chat(as, 'Are you there?', await onlyOne(as))
+    expect(body.response).toBe('Here I am.')
+    expect(told(1)).toEqual(['Are you there?'])
+    expect((await call('GET', '/api/v1/todos', { as })).body).toMatchObject([{ title: 'Milk' }])
+  })
+
+  test('only for a while, such as one that was stopped, stores its answer beside the other', async () => {
+    const as = newUser()
+    const id = await converse(as)
+    const late = held(says('late answer'))
+    const next = held(says('next answer'))
+    model.script(late.answer, next.answer)
+    const sleeping = chat(as, 'first', id)
+    await model.asked(1)
+    await sql`update conversations set lease = gen_random_uuid(), leased_until = now() where id = ${id}`
+    const answering = chat(as, 'second', id)
+    await model.asked(2)
+    late.release()
+    expect((await sleeping).body.response).toBe('late answer')
+    // the other one still answers
+    const [row] = await sql`select leased_until > now() as is_leased from conversations where id = ${id}`
+    expect(row).toEqual({ is_leased: true } as never)
+    next.release()
+    expect((await answering).body.response).toBe('next answer')
+    expect(await contentsOf(as, id)).toEqual(['Hi', 'Hello', 'first', 'second', 'late answer', 'next answer'])
+  })
+})
+
+test('the lease of a conversation is extended as long as the model works', async () => {
+  const as = newUser()
+  const slow = held(says('Hello'))
+  model.script(slow.answer)
+  const answering = chat(as, 'Hi')
+  await model.asked(1)
+  const until = async () => {
+    const [row] = await sql<{ leased_until: string }[]>`
+      select leased_until from conversations where user_id = ${as}`
+    return String(row?.leased_until)
+  }
+  const first = await until()
+  await eventually(async () => (await until()) > first, true)
+  slow.release()
+  expect((await answering).status).toBe(200)
+  const [row] = await sql`select lease, leased_until from conversations where user_id = ${as}`
+  expect(row).toEqual({ lease: null, leased_until: null } as never)
+})
+
+describe('a model that takes too long', () => {
+  const SHORT = { ...model.env, AI_TIMEOUT_MS: '500' }
+
+  test.each<[string, Scripted, string[]]>([
+    ['before its first word', hangs, ['Hi']],
+    [
+      'after its first word',
+      streams([chunk({ content: 'Half' })], { end: 'hang' }),
+      ['Hi', `Half\n\n${BROKEN_OFF}`],
+    ],
+  ])('%s is left: 503', async (_, slow, stored) => {
+    const hasty = await testApp(SHORT)
+    const as = newUser()
+    model.script(slow)
+    const answer = await hasty.call('POST', CHAT, { as, body: { message: 'Hi' } })
+    expect(outcome(answer)).toEqual([503, 'ASSISTANT_UNAVAILABLE'])
+    await (await model.asked(1)).left
+    const rows = await hasty.sql<{ content: string }[]>`
+      select content from messages where user_id = ${as} order by id`
+    expect(rows.map(({ content }) => content)).toEqual(stored)
+    const line = hasty.logged.map((each) => JSON.parse(each)).find(({ msg }) => msg === 'chat')
+    expect(line).toMatchObject({ level: 40, outcome: 'unavailable', reason: 'timeout' })
+    const [row] = await hasty.sql`select lease from conversations where user_id = ${as}`
+    expect(row).toEqual({ lease: null } as never)
+  })
+
+  test('after a tool is left, and the conversation tells what was done', async () => {
+    const hasty = await testApp(SHORT)
+    const as = newUser()
+    model.script(uses([['add_task', { title: 'Milk' }]]), hangs)
+    const answer = await hasty.call('POST', CHAT, { as, body: { message: 'Add milk' } })
+    expect(outcome(answer)).toEqual([503, 'ASSISTANT_UNAVAILABLE'])
+    await (await model.asked(2)).left
+    const rows = await hasty.sql<{ content: string; tool_calls: { tool: string }[] }[]>`
+      select content, tool_calls from messages where user_id = ${as} and role = 'assistant'`
+    expect(rows).toMatchObject([{ content: BROKEN_OFF, tool_calls: [{ tool: 'add_task' }] }])
+  })
+})
+
+test('a failure after a tool is 503, and the conversation tells what was done', async () => {
+  const as = newUser()
+  model.script(uses([['add_task', { title: 'Milk' }]], 'A moment.'), refuses(500))
+  expect(outcome(await chat(as, 'Add milk'))).toEqual([503, 'ASSISTANT_UNAVAILABLE'])
+  const id = await onlyOne(as)
+  expect(await messagesOf(as, id)).toMatchObject([
+    { role: 'user', content: 'Add milk', tool_calls: [] },
+    {
+      role: 'assistant',
+      content: `A moment.\n\n${BROKEN_OFF}`,
+      tool_calls: [{ tool: 'add_task', result: { status: 'created' } }],
+    },
+  ])
+  model.script(says('Yes.'))
+  await chat(as, 'Is it done?', id)
+  expect(told(1)).toEqual(['Add milk', `A moment.\n\n${BROKEN_OFF}`, 'Is it done?'])
+})
+
+describe('a client that leaves', () => {
+  async function openChat(as: string, accept: string) {
+    const connection = await openConnection(port)
+    connection.write(
+      await requestText('POST', CHAT, { as, headers: { accept }, body: { message: 'Add milk' } }),
+    )
+    return connection
+  }
+
+  test.each(['application/json', 'text/event-stream'])(
+    'before the first word ends the question to the model: %s',
+    async (accept) => {
+      const as = newUser()
+      model.script(hangs)
+      const connection = await openChat(as, accept)
+      const { left } = await model.asked(1)
+      connection.destroy()
+      await left
+      const [{ id }] = (await call('GET', '/api/v1/conversations', { as })).body
+      model.script(says('Hello'))
+      expect((await chat(as, 'Hi', id)).body.response).toBe('Hello')
+      expect(told(1)).toEqual(['Hi'])
+    },
+  )
+
+  test.each(['application/json', 'text/event-stream'])(
+    'after a tool ends the question, and the conversation tells what was done: %s',
+    async (accept) => {
+      const as = newUser()
+      model.script(uses([['add_task', { title: 'Milk' }]]), hangs)
+      const connection = await openChat(as, accept)
+      const { left } = await model.asked(2)
+      connection.destroy()
+      await left
+      await eventually(() => countOf(as), 2)
+      expect(await messagesOf(as, await onlyOne(as))).toMatchObject([
+        { content: 'Add milk' },
+        { content: BROKEN_OFF, tool_calls: [{ tool: 'add_task', result: { status: 'created' } }] },
+      ])
+    },
+  )
+
+  test('in the middle of the words of a stream ends the question, and what was said is stored', async () => {
+    const as = newUser()
+    logged.length = 0
+    model.script(streams([chunk({ content: 'Half' })], { end: 'hang' }))
+    const connection = await openChat(as, 'text/event-stream')
+    await connection.until(/"delta":"Half"/)
+    connection.destroy()
+    await (await model.asked(1)).left
+    await eventually(() => countOf(as), 2)
+    expect(await contentsOf(as, await onlyOne(as))).toEqual(['Add milk', `Half\n\n${BROKEN_OFF}`])
+    const lines = () => logged.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'chat')
+    await eventually(async () => lines().length, 1)
+    expect(lines()).toMatchObject([{ level: 30, outcome: 'left' }])
+  })
+})
+
+describe('a database', () => {
+  test('with one connection answers others while the model works', async () => {
+    const narrow = openDatabase({ url, poolSize: 1, requestTimeout: 10_000 })
+    const log = createLog({ logLevel: 'silent', production: true })
+    const own = createApp({ settings: testSettings(model.env), database: narrow, log })
+    const ask = async (method: string, path: string, as: string, body?: object) => {
+      const headers = { authorization: `Bearer ${await tokenOf(as)}`, 'content-type': 'application/json' }
+      const init = { method, headers, ...(body && { body: JSON.stringify(body) }) }
+      return toAnswer(await own.handle(new Request(`http://localhost${path}`, init)))
+    }
+    const slow = [held(says('one')), held(says('two')), held(says('three'))]
+    model.script(...slow.map(({ answer }) => answer))
+    const waiting = slow.map(() => ask('POST', CHAT, newUser(), { message: 'Hi' }))
+    await model.asked(3)
+    const as = newUser()
+    expect((await ask('POST', '/api/v1/todos', as, { title: 'x' })).status).toBe(201)
+    expect((await ask('GET', '/api/v1/todos', as)).body).toHaveLength(1)
+    for (const { release } of slow) release()
+    expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual([200, 200, 200])
+    await narrow.end()
+  })
+
+  test('that goes away in the middle costs no words: the model is told, and the user', async () => {
+    const proxy = await startFaultProxy(() => Number(new URL(url).port))
+    const broken = openDatabase({ url: proxy.url(url), poolSize: 2, requestTimeout: 1000 })
+    const lines: string[] = []
+    const log = createLog({ logLevel: 'trace', production: true }, linesTo(lines))
+    const own = createApp({
+      settings: testSettings({ ...model.env, REQUEST_TIMEOUT_MS: '1000' }),
+      database: broken,
+      log,
+    })
+    const as = newUser()
+    const tool = held(uses([['add_task', { title: 'never' }]]))
+    model.script(tool.answer, says('I cannot reach your tasks.'))
+    const headers = { authorization: `Bearer ${await tokenOf(as)}`, 'content-type': 'application/json' }
+    const body = '{"message":"Add a task"}'
+    const answering = own.handle(new Request(`http://localhost${CHAT}`, { method: 'POST', headers, body }))
+    await model.asked(1)
+    await proxy.refuse()
+    proxy.cut()
+    tool.release()
+    const answer = await toAnswer(await answering)
+    expect(outcome(answer)).toEqual([200, undefined])
+    expect(answer.body).toMatchObject({
+      response: 'I cannot reach your tasks.',
+      tool_calls: [{ result: { error: 'The tasks cannot be reached at the moment: try again later.' } }],
+    })
+    expect(lines.map((line) => JSON.parse(line).msg)).toContain('answer could not be stored')
+    const next = await toAnswer(
+      await own.handle(new Request(`http://localhost${CHAT}`, { method: 'POST', headers, body })),
+    )
+    expect(outcome(next)).toEqual([503, 'DATABASE_UNAVAILABLE'])
+    await proxy.listen()
+    await broken.end()
+    await proxy.close()
+    expect(await countOf(as)).toBe(1)
+  })
+})
+
+describe('a server that is stopped', () => {
+  test('finishes the answers that are under way', async () => {
+    const as = newUser()
+    const server = await startServer({ ...model.env, DATABASE_URL: url })
+    const slow = held(says('Hello'))
+    model.script(slow.answer)
+    const answering = callAt(server.port, 'POST', CHAT, { as, body: { message: 'Hi' } })
+    await model.asked(1)
+    const ended = server.end('SIGTERM')
+    await server.logged(/stopping/)
+    slow.release()
+    const { status, body } = await answering
+    expect([status, body.response]).toEqual([200, 'Hello'])
+    expect(await ended).toBe(0)
+    expect(server.faults()).toEqual([])
+    expect(await contentsOf(as, await onlyOne(as))).toEqual(['Hi', 'Hello'])
+  })
+})
