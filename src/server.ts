@@ -25,7 +25,10 @@ export interface Server {
 /** In milliseconds, from the signal. */
 const DRAIN_DEADLINE = 10_000
 
-/** How long a stopping server still listens: clients with kept-alive connections learn of the stop with an answer. */
+/**
+ * How long a stopping server still listens: clients with kept-alive connections learn of the stop with an answer. So long it
+ * also waits for what must be stored.
+ */
 const GRACE = 1000
 
 /**
@@ -71,6 +74,7 @@ export async function serve(settings: Settings, log: Logger, processes = 1): Pro
     if (idleFor < settings.keepAliveSeconds * 1000) await Bun.sleep(GRACE)
     await Promise.race([server.stop(), deadline])
     await server.stop(true)
+    await Promise.race([serverState.settled(), Bun.sleep(GRACE)])
     await endAll()
   }
   return { url: urlOf(settings.host, server.port ?? settings.port), stop }

@@ -33,6 +33,10 @@ export interface Answer {
 
 type Json = Record<string, unknown>
 
+/** In characters. */
+const MAX_TEXT = 100_000
+const MAX_CALLS = 100
+
 export class Fold {
   readonly #answer: Answer = {
     text: '',
@@ -72,6 +76,7 @@ export class Fold {
     if (refusal) answer.isRefused = true
     const words = textOf(delta['content']) + refusal
     answer.text += words
+    if (answer.text.length > MAX_TEXT) throw new ModelUnavailable('too_large')
     return words
   }
 
@@ -89,6 +94,7 @@ export class Fold {
   }
 
   #add(id: string, index: number | undefined): Call {
+    if (this.#answer.calls.length === MAX_CALLS) throw new ModelUnavailable('too_large')
     const isTaken = id === '' || this.#answer.calls.some((call) => call.id === id)
     const call = { id: isTaken ? newCallId() : id, index, name: '', arguments: '', extra: undefined }
     this.#answer.calls.push(call)

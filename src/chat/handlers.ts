@@ -46,17 +46,22 @@ export function createChatHandlers(services: Services, { settings, runner, publi
     const left = new AbortController()
     const signal = AbortSignal.any([AbortSignal.timeout(aiTimeoutMs), request.signal, left.signal])
     const turn = await beginTurn(newSql, caller, body, signal)
+    serverState.awaitAtStop(turn.ended)
+    const { conversationId } = turn
     const reply = new Reply()
     const { id: requestId } = contextOf(request)
-    const address = publicPath.whole(request)
-    const told = work(turn, { caller, address, requestId, newSql, signal }, reply)
-    const { conversationId } = turn
-    if (prefers(request.headers.get('accept'), STREAM_TYPE)) {
-      const parts = uiParts(await begun(told), conversationId)
-      // Elysia trap 24 (docs/elysia.md)
-      return uiStream(parts, () => left.abort()) as unknown as ChatAnswer
+    const asking = { caller, requestId, newSql, signal, timeZone: body.time_zone ?? undefined }
+    const told = work(turn, { ...asking, address: publicPath.whole(request) }, reply)
+    try {
+      if (prefers(request.headers.get('accept'), STREAM_TYPE)) {
+        const parts = uiParts(await begun(told), conversationId)
+        // Elysia trap 24 (docs/elysia.md)
+        return uiStream(parts, () => left.abort()) as unknown as ChatAnswer
+      }
+      for await (const _ of told);
+    } catch (error) {
+      throw problemOf(error, conversationId)
     }
-    for await (const _ of told);
     return { conversation_id: conversationId, response: reply.content, tool_calls: reply.toolCalls }
   }
 
@@ -80,11 +85,13 @@ function idleLimit(timeoutMs: number): number {
   return seconds > 255 ? 0 : seconds
 }
 
-function problemOf(error: unknown): unknown {
+/** @param conversationId where the message is */
+function problemOf(error: unknown, conversationId?: number): unknown {
   if (!(error instanceof ModelUnavailable)) return error
   const { retryAfter } = error
   return new Problem('ASSISTANT_UNAVAILABLE', {
     cause: error,
+    conversationId,
     ...(retryAfter !== undefined && { headers: { 'retry-after': String(retryAfter) } }),
   })
 }

@@ -14,6 +14,7 @@ import {
   strict,
   text,
 } from '../http/schemas'
+import { content } from '../tasks/fields'
 import { UserId } from '../tasks/model'
 
 const ToolCall = namedObject(
@@ -40,6 +41,7 @@ export const ChatMessage = namedObject(
         description: 'Of an earlier answer; left out or `null`: a new conversation begins',
       }),
     ),
+    time_zone: t.Optional(content.time_zone),
     message: text('chat-message', { min: 1, max: 4000, notBlank: true, description: 'For the assistant' }),
   },
   { description: 'A message to the assistant', examples: [{ message: 'Add a task to buy milk' }] },

@@ -144,32 +144,36 @@ export async function addAnswer(
   return added.length > 0
 }
 
-export interface Said {
-  role: string
-  content: string
+/** What a user has said, and what was answered. */
+export interface Exchange {
+  question: string
+  answer: string
 }
 
-/** Reads the last messages of a conversation, the oldest first, without those of the user that have no answer; the newest has none yet. */
+/** Reads the last answers of a conversation, the newest first, each with what it answers; messages without an answer are left out. */
 export async function readHistory(
   sql: Sql,
   owner: string,
   id: number,
   limit: number,
-): Promise<readonly Said[]> {
-  return sql<Said[]>`
+): Promise<readonly Exchange[]> {
+  return sql<Exchange[]>`
     -- readHistory
-    select role, content from (
-      select id, role, content, lead(role) over (order by id) as next_role from (
-        select id, role, content from messages
-        where user_id = ${owner} and conversation_id = ${id}
-        order by id desc
-        -- those without an answer are few
-        limit 2 * ${limit}::bigint
-      ) as newest
-    ) as said
-    where role = 'assistant' or coalesce(next_role, 'assistant') = 'assistant'
-    order by id desc
-    limit ${limit}`.then((newest) => newest.toReversed())
+    with answered as (
+      select id, content from messages
+      where user_id = ${owner} and conversation_id = ${id} and role = 'assistant'
+      order by id desc
+      limit ${limit}
+    )
+    select question.content as question, answered.content as answer
+    from answered
+    cross join lateral (
+      select messages.content from messages
+      where user_id = ${owner} and conversation_id = ${id} and messages.id < answered.id and role = 'user'
+      order by messages.id desc
+      limit 1
+    ) as question
+    order by answered.id desc`
 }
 
 /** @returns the conversations of the caller, the newest first; none for a deleted user */

@@ -62,6 +62,15 @@ export class Reply {
   get brokenOff(): { content: string; toolCalls: ToolCall[] } | undefined {
     const { content, toolCalls } = this
     if (content === '' && toolCalls.length === 0) return undefined
-    return { content: content ? `${content}\n\n${BROKEN_OFF}` : BROKEN_OFF, toolCalls }
+    const end = BROKEN_OFF + this.#doneSoFar()
+    return { content: content ? `${content}\n\n${end}` : end, toolCalls }
+  }
+
+  /** The model sees only words of earlier messages, so they say what need not be done again. */
+  #doneSoFar(): string {
+    const done = this.toolCalls.flatMap(({ result: { status, task_id } }) =>
+      typeof status === 'string' ? [`${status} task ${task_id}`] : [],
+    )
+    return done.length > 0 ? ` Done until then: ${done.join(', ')}.` : ''
   }
 }

@@ -7,6 +7,14 @@ import { abortOf } from './unavailable'
 const MAX_ROUNDS = 8
 const MAX_CALLS = 25
 
+// In characters of JSON. What tools take and give goes to the model, to the client and into the database.
+const MAX_ARGUMENTS = 32_000
+const MAX_RESULT = 32_000
+/** Of all results for one message. */
+const MAX_RESULTS = 128_000
+/** Those of tools that write are shorter: it must always be told what was done. */
+const SHORT_RESULT = 2000
+
 /** Why the model has stopped. */
 export type Ending = 'stop' | 'length' | 'refused' | 'rounds' | 'calls'
 
@@ -37,7 +45,7 @@ export async function* rounds({
 }: Conversation): AsyncGenerator<Part, void> {
   const said = [...messages]
   const ids = new Set<string>()
-  let called = 0
+  const toolbox = limited(run)
 
   for (let round = 0; round < MAX_ROUNDS; round++) {
     const answer = yield* ask({ messages: said, tools }, signal)
@@ -52,11 +60,11 @@ export async function* rounds({
       const { id, name: tool } = call
       const input = inputOf(call) ?? {}
       yield { type: 'call', id, tool, input }
-      const output = await outputOf(call, called++, run)
+      const output = await toolbox.use(call)
       yield { type: 'result', id, tool, input, output }
       said.push({ role: 'tool', tool_call_id: id, content: JSON.stringify(output) })
     }
-    if (called > MAX_CALLS) return yield { type: 'end', ending: 'calls' }
+    if (toolbox.isSpent()) return yield { type: 'end', ending: 'calls' }
   }
   yield { type: 'end', ending: 'rounds' }
 }
@@ -93,9 +101,10 @@ function spoken({ text, reasoning }: Answer, calls: readonly Call[]): object {
   }
 }
 
-/** @returns undefined for arguments that are no object; nothing at all is an empty one */
+/** @returns undefined for arguments that are too long or no object; nothing at all is an empty one */
 function inputOf({ arguments: text }: Call): object | undefined {
   if (text.trim() === '') return {}
+  if (text.length > MAX_ARGUMENTS) return undefined
   try {
     const value: unknown = JSON.parse(text)
     // JSON within JSON
@@ -106,10 +115,24 @@ function inputOf({ arguments: text }: Call): object | undefined {
   }
 }
 
-async function outputOf(call: Call, before: number, run: Conversation['run']): Promise<object> {
-  if (before >= MAX_CALLS) return { error: 'These are too many tools for one message.' }
-  const input = inputOf(call)
-  if (!input) return { error: 'The arguments must be a JSON object.' }
-  const outcome = await run(call.name, input)
-  return 'error' in outcome ? outcome : outcome.result
+/** Runs tools within the limits of a message. */
+function limited(run: Conversation['run']) {
+  let called = 0
+  let read = 0
+
+  async function use(call: Call): Promise<object> {
+    if (called++ >= MAX_CALLS) return { error: 'These are too many tools for one message.' }
+    const input = inputOf(call)
+    if (!input)
+      return { error: `The arguments must be a JSON object of at most ${MAX_ARGUMENTS} characters.` }
+    const outcome = await run(call.name, input)
+    if ('error' in outcome) return outcome
+    const size = JSON.stringify(outcome.result).length
+    if (size <= SHORT_RESULT) return outcome.result
+    if (size > MAX_RESULT) return { error: 'This is too much at once: ask for less, with limit and cursor.' }
+    read += size
+    if (read > MAX_RESULTS) return { error: 'This is too much for one message: answer with what is known.' }
+    return outcome.result
+  }
+  return { use, isSpent: () => called > MAX_CALLS }
 }

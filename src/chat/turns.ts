@@ -8,6 +8,8 @@ import { refuseDeleted } from '../auth/guard'
 import { refuseToken } from '../auth/refusal'
 import type { Sql } from '../database/sql'
 import { Problem } from '../http/problems'
+import { codePoints } from '../http/schemas'
+import { createQueue } from '../system/queue'
 import type { ChatMessage, ToolCall } from './model'
 import * as queries from './queries'
 import { abortOf } from './unavailable'
@@ -18,20 +20,27 @@ const LEASE = 5
 const EXTEND_AFTER = 1500
 const ASK_AGAIN_AFTER = 200
 
-/** How much of a conversation goes along with a new message. */
+/** Messages of one conversation that came to this process. */
+const waiting = createQueue()
+
+/** How much of a conversation the model is told, the new message included. */
 const MAX_MESSAGES = 40
 const MAX_CHARACTERS = 24_000
+const MAX_EXCHANGES = Math.floor((MAX_MESSAGES - 1) / 2)
 
 export interface Turn {
   conversationId: number
   /** What was said so far, the new message last. */
-  history: queries.Said[]
+  history: { role: 'user' | 'assistant'; content: string }[]
   /** Stores what the assistant has said and done; nothing, if it has done neither. Ends the turn. */
   end(answer: { content: string; toolCalls: ToolCall[] } | undefined): Promise<void>
+  /** Resolves once the turn has ended, whether or not its answer could be stored. */
+  ended: Promise<void>
 }
 
 /**
- * Stores a message, once nobody else answers in its conversation.
+ * Stores a message, once nobody else answers in its conversation: messages of this process have an order, and another
+ * process is asked for again and again.
  *
  * @param newSql gives each statement its own deadline, because a turn takes longer than a request may
  * @throws Problem CONVERSATION_NOT_FOUND, or TOKEN_INVALID for a deleted user; ModelUnavailable if the wait is too long, or what the
@@ -43,17 +52,22 @@ export async function beginTurn(
   { conversation_id: id, message }: ChatMessage,
   signal: AbortSignal,
 ): Promise<Turn> {
-  const lease = crypto.randomUUID()
-  const conversationId = id
-    ? await goOn(newSql, caller, { id, message, lease }, signal)
-    : await beginNew(newSql, caller, message, lease)
   const { id: owner } = caller
+  const lease = crypto.randomUUID()
+  const leave = id ? await inTime(waiting.enter(`${id} ${owner}`), signal) : () => {}
+  const begun = id
+    ? goOn(newSql, caller, { id, message, lease }, signal)
+    : beginNew(newSql, caller, message, lease)
+  const conversationId = await begun.catch((error) => {
+    leave()
+    throw error
+  })
   const timer = setInterval(() => {
     // if one fails, the next one follows before the lease has ended
     queries.extendLease(newSql(), owner, conversationId, lease, LEASE).catch(() => {})
   }, EXTEND_AFTER)
-  async function end(answer: Parameters<Turn['end']>[0]): Promise<void> {
-    clearInterval(timer)
+  const { promise: ended, resolve: onEnd } = Promise.withResolvers<void>()
+  async function store(answer: Parameters<Turn['end']>[0]): Promise<void> {
     if (!answer) return queries.endLease(newSql(), owner, conversationId, lease)
     const { content, toolCalls } = answer
     const calls = toolCalls.length > 0 ? JSON.stringify(toolCalls) : null
@@ -61,12 +75,34 @@ export async function beginTurn(
     // of a conversation that was deleted meanwhile nothing is kept
     await queries.addAnswer(newSql(), owner, conversationId, lease, row)
   }
+  async function end(answer: Parameters<Turn['end']>[0]): Promise<void> {
+    clearInterval(timer)
+    await store(answer).finally(() => {
+      onEnd()
+      leave()
+    })
+  }
   try {
-    const said = await queries.readHistory(newSql(), owner, conversationId, MAX_MESSAGES)
-    return { conversationId, history: newest(said), end }
+    const exchanges = await queries.readHistory(newSql(), owner, conversationId, MAX_EXCHANGES)
+    return { conversationId, history: historyOf(message, exchanges), end, ended }
   } catch (error) {
     await end(undefined).catch(() => {})
     throw error
+  }
+}
+
+/** Waits for a turn in the queue, or until the signal is aborted: then the turn passes when it comes. */
+async function inTime(turn: Promise<() => void>, signal: AbortSignal): Promise<() => void> {
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = () => aborted.reject(abortOf(signal))
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    return await Promise.race([turn, aborted.promise])
+  } catch (error) {
+    void turn.then((leave) => leave())
+    throw error
+  } finally {
+    signal.removeEventListener('abort', onAbort)
   }
 }
 
@@ -96,15 +132,21 @@ async function goOn(
   return id
 }
 
-/** @returns the last messages that are not too long together; the first is one of the user */
-function newest(said: readonly queries.Said[]): queries.Said[] {
-  let left = MAX_CHARACTERS
-  const fitting = said.toReversed().findIndex(({ content }) => {
-    left -= content.length
+/** @param exchanges the newest first; those that are too long together are left out */
+function historyOf(message: string, exchanges: readonly queries.Exchange[]): Turn['history'] {
+  let left = MAX_CHARACTERS - codePoints(message)
+  const kept = exchanges.findIndex(({ question, answer }) => {
+    left -= codePoints(question) + codePoints(answer)
     return left < 0
   })
-  const kept = fitting === -1 ? said : said.slice(said.length - Math.max(fitting, 1))
-  return kept.slice(kept.findIndex(({ role }) => role === 'user'))
+  const told = (kept === -1 ? exchanges : exchanges.slice(0, kept)).toReversed()
+  return [
+    ...told.flatMap(({ question, answer }) => [
+      { role: 'user' as const, content: question },
+      { role: 'assistant' as const, content: answer },
+    ]),
+    { role: 'user', content: message },
+  ]
 }
 
 /** What PostgreSQL can store of a model's words. */

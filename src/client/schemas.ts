@@ -95,6 +95,8 @@ export interface Problem {
     pointer: string
     detail: string
   }[]
+  /** With `ASSISTANT_UNAVAILABLE`: the conversation that has the message */
+  conversation_id?: number
 }
 
 /** A user; a field is `null` if it is not known, as for a user of another issuer */
@@ -194,7 +196,7 @@ export interface Task {
   repeat: string | null
   /** Whether the next day is counted from the due day or from the day of completion */
   repeat_from: 'due' | 'completion'
-  /** In alphabetical order; names differ if they differ without case */
+  /** Names differ if they differ without case; answers have them in alphabetical order */
   tags: string[]
   /** A list of the user; `null`: the inbox */
   list_id: number | null
@@ -232,6 +234,8 @@ export interface TaskChanged {
     pointer: string
     detail: string
   }[]
+  /** With `ASSISTANT_UNAVAILABLE`: the conversation that has the message */
+  conversation_id?: number
   current: Task
 }
 
@@ -253,7 +257,7 @@ export interface TrashedTask {
   repeat: string | null
   /** Whether the next day is counted from the due day or from the day of completion */
   repeat_from: 'due' | 'completion'
-  /** In alphabetical order; names differ if they differ without case */
+  /** Names differ if they differ without case; answers have them in alphabetical order */
   tags: string[]
   /** A list of the user; `null`: the inbox */
   list_id: number | null
@@ -289,7 +293,7 @@ export interface TaskCreate {
   repeat?: string | null | undefined
   /** Whether the next day is counted from the due day or from the day of completion */
   repeat_from?: 'due' | 'completion' | undefined
-  /** In alphabetical order; names differ if they differ without case */
+  /** Names differ if they differ without case; answers have them in alphabetical order */
   tags?: string[] | undefined
   /** A list of the user; `null`: the inbox */
   list_id?: number | null | undefined
@@ -312,7 +316,7 @@ export interface TaskUpdate {
   repeat?: string | null | undefined
   /** Whether the next day is counted from the due day or from the day of completion */
   repeat_from?: 'due' | 'completion' | undefined
-  /** In alphabetical order; names differ if they differ without case */
+  /** Names differ if they differ without case; answers have them in alphabetical order */
   tags?: string[] | undefined
   /** A list of the user; `null`: the inbox */
   list_id?: number | null | undefined
@@ -366,6 +370,7 @@ export interface ToolCall {
 export interface ChatMessage {
   /** Of an earlier answer; left out or `null`: a new conversation begins */
   conversation_id?: number | null | undefined
+  time_zone?: string | null | undefined
   /** For the assistant */
   message: string
 }
@@ -507,6 +512,8 @@ export interface ListChanged {
     pointer: string
     detail: string
   }[]
+  /** With `ASSISTANT_UNAVAILABLE`: the conversation that has the message */
+  conversation_id?: number
   current: List
 }
 

@@ -47,7 +47,7 @@ const BEARER = {
   scheme: 'bearer',
   bearerFormat: 'JWT',
   description:
-    'A JWT: of the configured issuer, or from signing in here. Or a token for programs, which is good for tasks, lists and tags only',
+    'A JWT: of the configured issuer, or from signing in here. Or a token for programs, which is good for tasks, lists, tags, changes and events only',
 }
 
 /** @returns the document of all routes of `app` that are not hidden */

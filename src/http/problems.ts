@@ -115,6 +115,9 @@ export const ProblemBody = namedObject(
     status_code: integer({ description: 'Repeats `status`' }),
     request_id: t.String({ description: 'Repeats the header `X-Request-Id`' }),
     errors: t.Optional(t.Array(FieldError, { description: 'One entry for each field at fault' })),
+    conversation_id: t.Optional(
+      integer({ description: 'With `ASSISTANT_UNAVAILABLE`: the conversation that has the message' }),
+    ),
   },
   { description: DESCRIPTION },
 )
@@ -179,6 +182,8 @@ interface ProblemOptions {
   headers?: Record<string, string>
   /** With PRECONDITION_FAILED: the resource as it is now. */
   current?: unknown
+  /** With ASSISTANT_UNAVAILABLE: the conversation that has the message. */
+  conversationId?: number | undefined
   /** The error that led to it; logged, never sent. */
   cause?: unknown
   /** Why a token was refused; logged and counted, never sent. */
@@ -192,26 +197,30 @@ export class Problem extends Error {
   readonly errors: FieldError[] | undefined
   readonly headers: Record<string, string>
   readonly current: unknown
+  readonly conversationId: number | undefined
   readonly refusal: Refusal | undefined
 
-  constructor(code: ErrorCode, { errors, headers, current, cause, refusal }: ProblemOptions = {}) {
+  constructor(code: ErrorCode, options: ProblemOptions = {}) {
+    const { errors, headers, current, conversationId, cause, refusal } = options
     super(PROBLEMS[code].detail, { cause })
     this.code = code
     this.status = PROBLEMS[code].status
     this.errors = errors
     this.headers = { ...PROBLEMS[code].headers, ...headers }
     this.current = current
+    this.conversationId = conversationId
     this.refusal = refusal
   }
 
   /** @returns the same problem with other headers */
   withHeaders(headers: Record<string, string>): Problem {
-    const { code, errors, current, cause, refusal } = this
+    const { code, errors, current, conversationId, cause, refusal } = this
     return new Problem(code, {
       ...(errors && { errors }),
       ...(refusal && { refusal }),
       headers: { ...this.headers, ...headers },
       current,
+      conversationId,
       cause,
     })
   }
@@ -227,6 +236,7 @@ export class Problem extends Error {
       request_id: requestId,
       ...(this.errors && { errors: this.errors }),
       ...(this.current !== undefined && { current: this.current }),
+      ...(this.conversationId !== undefined && { conversation_id: this.conversationId }),
     }
   }
 }

@@ -12,10 +12,15 @@ export interface ServerState {
   isFull(): boolean
   /** Closes the request's connection once nothing has been sent over it for that many seconds; 0: never. */
   limitIdle(request: Request, seconds: number): void
+  /** Has a stop wait for what must be stored, also after its connection was cut. */
+  awaitAtStop(work: Promise<void>): void
+  /** Resolves once that is done. */
+  settled(): Promise<unknown>
 }
 
 /** @param maxConnections how many requests and streams may be under way */
 export function createServerState(maxConnections: number): ServerState {
+  const awaited = new Set<Promise<void>>()
   const serverState: ServerState = {
     server: null,
     isStopping: false,
@@ -23,6 +28,11 @@ export function createServerState(maxConnections: number): ServerState {
     isFull: () => serverState.server !== null && serverState.server.pendingRequests > maxConnections,
     // without a server there is no connection; the start of a service makes sure that there is one
     limitIdle: (request, seconds) => serverState.server?.timeout(request, seconds),
+    awaitAtStop(work) {
+      awaited.add(work)
+      void work.finally(() => awaited.delete(work))
+    },
+    settled: () => Promise.all(awaited),
   }
   return serverState
 }

@@ -10,6 +10,7 @@ import { isRefused } from '../auth/queries'
 import { refuseToken } from '../auth/refusal'
 import type { Sql } from '../database/sql'
 import type { IdempotencyKey } from '../http/idempotency'
+import { createQueue } from '../system/queue'
 import { readTasks, reserveIds, writeDraft } from './draft-queries'
 import { DEFAULTS } from './fields'
 import { type FullRow, type MaybeRow, type TaskRow, withDefaults, withoutDefaults } from './model'
@@ -78,7 +79,7 @@ export async function saveDraftOnce<Answer>(
   })
 }
 
-const turns = new Map<string, Promise<unknown>>()
+const writers = createQueue()
 
 /**
  * Repeats a write that depends on what it has read, until nothing has come between the two.
@@ -99,13 +100,13 @@ export function untilWritten<Answer>(
 }
 
 /** Runs one work of a user after the other: of several at once only one could be written. */
-function inTurn<T>(owner: string, work: () => Promise<T>): Promise<T> {
-  const before = turns.get(owner) ?? Promise.resolve()
-  const mine = before.then(work, work)
-  turns.set(owner, mine)
-  const leave = () => turns.get(owner) === mine && turns.delete(owner)
-  mine.then(leave, leave)
-  return mine
+async function inTurn<T>(owner: string, work: () => Promise<T>): Promise<T> {
+  const leave = await writers.enter(owner)
+  try {
+    return await work()
+  } finally {
+    leave()
+  }
 }
 
 async function openDraft(sql: Sql, caller: Caller, ids: readonly number[]): Promise<Draft> {

@@ -84,7 +84,7 @@ export const content = {
   tags: t.Array(TagName, {
     maxItems: MAX_TAGS,
     rule: `must be at most ${MAX_TAGS} names`,
-    description: 'In alphabetical order; names differ if they differ without case',
+    description: 'Names differ if they differ without case; answers have them in alphabetical order',
   }),
   list_id: nullable(Id, { rule: ID_OR_NULL, description: 'A list of the user; `null`: the inbox' }),
   parent_id: nullable(Id, {
