@@ -442,4 +442,29 @@ describe('a server that is stopped', () => {
     expect(server.faults()).toEqual([])
     expect(await contentsOf(as, await onlyOne(as))).toEqual(['Hi', 'Hello'])
   })
+
+  test('cuts an answer off after a while, and the conversation tells what was done', async () => {
+    const users = [newUser(), newUser()]
+    const server = await startServer({ ...model.env, DATABASE_URL: url })
+    const leaving = ['application/json', 'text/event-stream'].map(async (accept, n) => {
+      const connection = await openConnection(server.port)
+      const asking = { as: users[n] ?? '', headers: { accept }, body: { message: 'Add milk' } }
+      connection.write(await requestText('POST', CHAT, asking))
+      return connection.ended
+    })
+    // both ask for a tool first
+    const add = uses([['add_task', { title: 'Milk' }]])
+    const answer: Scripted = (asked) => (asked.body.messages.length === 2 ? add(asked) : hangs(asked))
+    model.script(answer, answer, answer, answer)
+    await model.asked(4)
+    expect(await server.end('SIGTERM')).toBe(0)
+    await Promise.all(leaving)
+    expect(server.faults()).toEqual([])
+    for (const as of users) {
+      expect(await messagesOf(as, await onlyOne(as))).toMatchObject([
+        { content: 'Add milk' },
+        { content: BROKEN_OFF, tool_calls: [{ tool: 'add_task', result: { status: 'created' } }] },
+      ])
+    }
+  })
 })
