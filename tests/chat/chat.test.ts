@@ -374,6 +374,38 @@ describe('the tools', () => {
     expect(result.tasks ?? result.results).toEqual([])
   })
 
+  test('can do all that is promised', async () => {
+    const as = newUser()
+    const planning = { due_date: '2030-01-31', repeat: 'FREQ=MONTHLY', tags: ['home'], priority: 'high' }
+    const { task_id } = await run(as, 'add_task', { title: 'Rent', ...planning })
+    expect(await run(as, 'update_task', { task_id, title: 'Pay the rent', priority: null })).toEqual({
+      task_id,
+      status: 'updated',
+      title: 'Pay the rent',
+    })
+    expect(await run(as, 'get_task', { task_id })).toMatchObject({ id: task_id, due_date: '2030-01-31' })
+    expect(await run(as, 'search', { query: 'rent' })).toEqual({
+      results: [{ id: `${task_id}`, title: 'Pay the rent', url: `http://localhost${TODOS}/${task_id}` }],
+    })
+    expect(await run(as, 'fetch', { id: `${task_id}` })).toMatchObject({
+      id: `${task_id}`,
+      title: 'Pay the rent',
+      text: 'Pay the rent',
+      metadata: { tags: 'home' },
+    })
+    const completed = await run(as, 'complete_task', { task_id })
+    expect(completed).toMatchObject({ status: 'completed', next_task_id: expect.any(Number) })
+    expect(await run(as, 'list_tasks', { status: 'pending', due_from: '2030-02-01' })).toMatchObject({
+      tasks: [{ id: completed.next_task_id }],
+      next_cursor: null,
+    })
+    expect(await run(as, 'complete_task', { task_id, completed: false })).toMatchObject({
+      status: 'reopened',
+    })
+    expect(await run(as, 'delete_task', { task_id })).toMatchObject({ status: 'deleted' })
+    expect(await run(as, 'restore_task', { task_id })).toMatchObject({ status: 'restored' })
+  })
+
   test('tell in words what is wrong', async () => {
     const as = newUser()
     expect(await run(as, 'add_task', { titel: 'x' })).toEqual({

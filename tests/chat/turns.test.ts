@@ -21,7 +21,7 @@ import {
 import { endServers, startServer } from '../support/server-process'
 
 const model = startScriptedModel()
-const { app, call, sql, url, settings, database, logged } = await testApp(model.env)
+const { app, call, sql, url, database, logged } = await testApp(model.env)
 app.listen({ hostname: '127.0.0.1', port: 0 })
 afterAll(() => app.stop(true))
 const port = Number(app.server?.port)
@@ -62,22 +62,21 @@ const told = (request: number) =>
   model.requests[request - 1]?.body.messages.slice(1).map(({ content }: Message) => content)
 
 /** Another process on the same database, as far as it can be told. */
-const another = () => {
-  const log = createLog({ logLevel: 'silent', production: true })
-  const other = createApp({ settings, database, log })
-  return async (as: string, message: string, conversation_id: number) => {
+const another = (env: Record<string, string> = {}, at = database, lines: string[] = []) => {
+  const log = createLog({ logLevel: 'trace', production: true }, linesTo(lines))
+  const other = createApp({ settings: testSettings({ ...model.env, ...env }), database: at, log })
+  return async (as: string, message: string, conversation_id?: number) => {
     const headers = { authorization: `Bearer ${await tokenOf(as)}`, 'content-type': 'application/json' }
     const body = JSON.stringify({ message, conversation_id })
-    return toAnswer(
-      await other.handle(new Request(`http://localhost${CHAT}`, { method: 'POST', headers, body })),
-    )
+    const request = new Request(`http://localhost${CHAT}`, { method: 'POST', headers, body })
+    return toAnswer(await other.handle(request))
   }
 }
 
 describe('two messages at once', () => {
   test.each<[string, () => typeof chat | ReturnType<typeof another>]>([
     ['in one process', () => chat],
-    ['in two processes', another],
+    ['in two processes', () => another()],
   ])('in one conversation are answered one after the other, %s', async (_, make) => {
     const second = make()
     const as = newUser()
@@ -87,11 +86,6 @@ describe('two messages at once', () => {
     const answers = [chat(as, 'first', id)]
     await model.asked(1)
     answers.push(second(as, 'second', id))
-    // it has asked, and found that somebody answers
-    const isWaiting = async () => (await call('GET', '/api/v1/conversations', { as })).status === 200
-    expect(await isWaiting()).toBe(true)
-    expect(model.requests).toHaveLength(1)
-    expect(await countOf(as)).toBe(3)
     first.release()
     expect((await Promise.all(answers)).map(({ body }) => body.response)).toEqual([
       'first answer',
@@ -155,16 +149,13 @@ describe('two messages at once', () => {
   })
 
   test('of which the second waits for too long: it is refused, and not stored', async () => {
-    const hasty = await testApp({ ...model.env, AI_TIMEOUT_MS: '300' })
     const as = newUser()
-    model.script(says('Hello'))
-    const { body } = await hasty.call('POST', CHAT, { as, body: { message: 'Hi' } })
-    const id = body.conversation_id
-    await hasty.sql`
+    const id = await converse(as)
+    await sql`
       update conversations set lease = gen_random_uuid(), leased_until = now() + interval '1 hour' where id = ${id}`
-    const late = await hasty.call('POST', CHAT, { as, body: { message: 'Late', conversation_id: id } })
+    const late = await another({ AI_TIMEOUT_MS: '300' })(as, 'Late', id)
     expect(outcome(late)).toEqual([503, 'ASSISTANT_UNAVAILABLE'])
-    expect(await hasty.sql`select from messages where user_id = ${as}`).toHaveLength(2)
+    expect(await countOf(as)).toBe(2)
   })
 
   test('of which the second waits for a conversation that is deleted meanwhile: it is not found', async () => {
@@ -187,7 +178,7 @@ describe('a process that has died', () => {
     const as = newUser()
     const id = await converse(as)
     await sql`
-      update conversations set lease = gen_random_uuid(), leased_until = clock_timestamp() + interval '5 s' where id = ${id}`
+      update conversations set lease = gen_random_uuid(), leased_until = clock_timestamp() + interval '1 s' where id = ${id}`
     model.script(says('Hello again'))
     const { status, body } = await chat(as, 'And now?', id)
     expect([status, body.response]).toEqual([200, 'Hello again'])
@@ -251,7 +242,7 @@ test('the lease of a conversation is extended as long as the model works', async
 })
 
 describe('a model that takes too long', () => {
-  const SHORT = { ...model.env, AI_TIMEOUT_MS: '500' }
+  const SHORT = { ...model.env, AI_TIMEOUT_MS: '2000' }
 
   test.each<[string, Scripted, string[]]>([
     ['before its first word', hangs, ['Hi']],
@@ -365,6 +356,28 @@ describe('a client that leaves', () => {
   })
 })
 
+test('clients that leave at any moment leave no conversation occupied', async () => {
+  const users = Array.from({ length: 60 }, newUser)
+  const piece = chunk({ content: 'word ' })
+  const answer: Scripted = (asked) =>
+    asked.body.messages.at(-1).role === 'tool'
+      ? streams([piece, Bun.sleep(3), piece, Bun.sleep(3), piece], { end: 'hang' })(asked)
+      : uses([['list_tasks', {}]])(asked)
+  model.script(...Array(2 * users.length).fill(answer))
+  await Promise.all(
+    users.map(async (as, n) => {
+      const connection = await openConnection(port)
+      const accept = n % 3 === 0 ? 'application/json' : 'text/event-stream'
+      connection.write(await requestText('POST', CHAT, { as, headers: { accept }, body: { message: 'Hi' } }))
+      await Bun.sleep(n)
+      connection.destroy()
+    }),
+  )
+  await eventually(async () => app.server?.pendingRequests, 0)
+  const occupied = () => sql`select from conversations where user_id = any(${users}) and lease is not null`
+  await eventually(async () => (await occupied()).length, 0)
+})
+
 describe('a database', () => {
   test('with one connection answers others while the model works', async () => {
     const narrow = openDatabase({ url, poolSize: 1, requestTimeout: 10_000 })
@@ -387,36 +400,70 @@ describe('a database', () => {
     await narrow.end()
   })
 
+  test.each([
+    ['beginConversation', false],
+    ['continueConversation', true],
+    ['readHistory', true],
+  ])('that is lost while a turn begins (%s) leaves the conversation free', async (statement, goesOn) => {
+    const proxy = await startFaultProxy(() => Number(new URL(url).port))
+    const broken = openDatabase({ url: proxy.url(url), poolSize: 2, requestTimeout: 10_000 })
+    const say = another({}, broken)
+    const as = newUser()
+    const id = goesOn ? await converse(as) : undefined
+    proxy.loseAnswers(statement, 1)
+    model.script(says('Hello'))
+    expect(outcome(await say(as, 'Lost', id))).toEqual([503, 'DATABASE_UNAVAILABLE'])
+    expect(model.requests).toEqual([])
+    expect(outcome(await say(as, 'Hi', id))).toEqual([200, undefined])
+    expect(told(1).at(-1)).toBe('Hi')
+    await broken.end()
+    await proxy.close()
+  })
+
+  test('that is lost while a lease is extended loses no lease', async () => {
+    const proxy = await startFaultProxy(() => Number(new URL(url).port))
+    const broken = openDatabase({ url: proxy.url(url), poolSize: 2, requestTimeout: 10_000 })
+    const as = newUser()
+    const tries = proxy.count('extendLease')
+    proxy.loseAnswers('extendLease', 1)
+    const slow = held(says('Hello'))
+    model.script(slow.answer)
+    const answering = another({}, broken)(as, 'Hi')
+    await model.asked(1)
+    const isLeased = async () => {
+      const [row] =
+        await sql`select leased_until > clock_timestamp() as is_leased from conversations where user_id = ${as}`
+      return row?.['is_leased']
+    }
+    await eventually(async () => tries(), 2)
+    expect(await isLeased()).toBe(true)
+    slow.release()
+    expect((await answering).status).toBe(200)
+    await broken.end()
+    await proxy.close()
+  })
+
   test('that goes away in the middle costs no words: the model is told, and the user', async () => {
     const proxy = await startFaultProxy(() => Number(new URL(url).port))
     const broken = openDatabase({ url: proxy.url(url), poolSize: 2, requestTimeout: 1000 })
     const lines: string[] = []
-    const log = createLog({ logLevel: 'trace', production: true }, linesTo(lines))
-    const own = createApp({
-      settings: testSettings({ ...model.env, REQUEST_TIMEOUT_MS: '1000' }),
-      database: broken,
-      log,
-    })
+    const say = another({ REQUEST_TIMEOUT_MS: '1000' }, broken, lines)
     const as = newUser()
     const tool = held(uses([['add_task', { title: 'never' }]]))
     model.script(tool.answer, says('I cannot reach your tasks.'))
-    const headers = { authorization: `Bearer ${await tokenOf(as)}`, 'content-type': 'application/json' }
-    const body = '{"message":"Add a task"}'
-    const answering = own.handle(new Request(`http://localhost${CHAT}`, { method: 'POST', headers, body }))
+    const answering = say(as, 'Add a task')
     await model.asked(1)
     await proxy.refuse()
     proxy.cut()
     tool.release()
-    const answer = await toAnswer(await answering)
+    const answer = await answering
     expect(outcome(answer)).toEqual([200, undefined])
     expect(answer.body).toMatchObject({
       response: 'I cannot reach your tasks.',
       tool_calls: [{ result: { error: 'The tasks cannot be reached at the moment: try again later.' } }],
     })
     expect(lines.map((line) => JSON.parse(line).msg)).toContain('answer could not be stored')
-    const next = await toAnswer(
-      await own.handle(new Request(`http://localhost${CHAT}`, { method: 'POST', headers, body })),
-    )
+    const next = await say(as, 'And now?')
     expect(outcome(next)).toEqual([503, 'DATABASE_UNAVAILABLE'])
     await proxy.listen()
     await broken.end()
