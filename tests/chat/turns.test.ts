@@ -356,6 +356,44 @@ describe('a client that leaves', () => {
   })
 })
 
+test('a client that leaves while a tool runs: the tool ends, and the conversation tells of it', async () => {
+  const as = newUser()
+  model.script(uses([['add_task', { title: 'Milk' }]]), hangs)
+  const holder = await sql.reserve()
+  await holder`begin`
+  await holder`lock table tasks`
+  const connection = await openConnection(port)
+  connection.write(await requestText('POST', CHAT, { as, body: { message: 'Add milk' } }))
+  const waiting = () => sql`
+    select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  await eventually(async () => (await waiting()).length, 1)
+  connection.destroy()
+  await holder`commit`
+  holder.release()
+  await eventually(() => countOf(as), 2)
+  expect(await messagesOf(as, await onlyOne(as))).toMatchObject([
+    { content: 'Add milk' },
+    { content: BROKEN_OFF, tool_calls: [{ tool: 'add_task', result: { status: 'created' } }] },
+  ])
+})
+
+test('a client that leaves while its message waits: the message is not stored', async () => {
+  const as = newUser()
+  const id = await converse(as)
+  await sql`
+    update conversations set lease = gen_random_uuid(), leased_until = now() + interval '1 hour' where id = ${id}`
+  model.script(says('Hello'))
+  const connection = await openConnection(port)
+  const body = { message: 'Lost', conversation_id: id }
+  connection.write(await requestText('POST', CHAT, { as, body }))
+  await eventually(async () => app.server?.pendingRequests, 1)
+  connection.destroy()
+  await eventually(async () => app.server?.pendingRequests, 0)
+  await sql`update conversations set lease = null, leased_until = null where id = ${id}`
+  expect((await chat(as, 'Hi', id)).body.response).toBe('Hello')
+  expect(await contentsOf(as, id)).toEqual(['Hi', 'Hello', 'Hi', 'Hello'])
+})
+
 test('clients that leave at any moment leave no conversation occupied', async () => {
   const users = Array.from({ length: 60 }, newUser)
   const piece = chunk({ content: 'word ' })
