@@ -23,7 +23,7 @@ import {
 } from './model'
 import * as queries from './queries'
 import { Reply } from './reply'
-import { beginTurn } from './turns'
+import { createBeginTurn } from './turns'
 import { type Told, uiParts, uiStream } from './ui-stream'
 import { ModelUnavailable } from './unavailable'
 
@@ -41,11 +41,12 @@ export function createChatHandlers(services: Services, { settings, runner, publi
   const { assistant, aiTimeoutMs, requestTimeoutMs } = settings
   const work = assistant && createAssistant({ settings: assistant, runner, log, metrics })
   const newSql = () => database.sqlFor(backgroundContext(requestTimeoutMs))
+  const beginTurn = createBeginTurn(newSql)
 
   async function answer(work: Work, { body, caller, request }: ChatContext): Promise<ChatAnswer> {
     const left = new AbortController()
     const signal = AbortSignal.any([AbortSignal.timeout(aiTimeoutMs), request.signal, left.signal])
-    const turn = await beginTurn(newSql, caller, body, signal)
+    const turn = await beginTurn(caller, body, signal)
     serverState.awaitAtStop(turn.ended)
     const { conversationId } = turn
     const reply = new Reply()

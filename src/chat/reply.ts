@@ -26,7 +26,8 @@ export class Reply {
   take(part: Part): string {
     switch (part.type) {
       case 'text':
-        this.content += this.#isAfterTools && this.content ? `\n\n${part.words}` : part.words
+        if (this.#isAfterTools && this.content) this.content = `${this.content.trimEnd()}\n\n`
+        this.content += part.words
         this.#isAfterTools = false
         return ''
       case 'result':

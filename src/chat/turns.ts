@@ -20,9 +20,6 @@ const LEASE = 5
 const EXTEND_AFTER = 1500
 const ASK_AGAIN_AFTER = 200
 
-/** Messages of one conversation that came to this process. */
-const waiting = createQueue()
-
 /** How much of a conversation the model is told, the new message included. */
 const MAX_MESSAGES = 40
 const MAX_CHARACTERS = 24_000
@@ -39,55 +36,62 @@ export interface Turn {
 }
 
 /**
- * Stores a message, once nobody else answers in its conversation: messages of this process have an order, and another
- * process is asked for again and again.
- *
- * @param newSql gives each statement its own deadline, because a turn takes longer than a request may
+ * @param message is stored once nobody else answers in its conversation
  * @throws Problem CONVERSATION_NOT_FOUND, or TOKEN_INVALID for a deleted user; ModelUnavailable if the wait is too long, or what the
  *   signal was aborted with
  */
-export async function beginTurn(
-  newSql: () => Sql,
-  caller: Caller,
-  { conversation_id: id, message }: ChatMessage,
-  signal: AbortSignal,
-): Promise<Turn> {
-  const { id: owner } = caller
-  const lease = crypto.randomUUID()
-  const leave = id ? await inTime(waiting.enter(`${id} ${owner}`), signal) : () => {}
-  const begun = id
-    ? goOn(newSql, caller, { id, message, lease }, signal)
-    : beginNew(newSql, caller, message, lease)
-  const conversationId = await begun.catch((error) => {
-    leave()
-    throw error
-  })
+export type BeginTurn = (caller: Caller, message: ChatMessage, signal: AbortSignal) => Promise<Turn>
+
+/**
+ * Messages of one process have an order; another process is asked for again and again.
+ *
+ * @param newSql gives each statement its own deadline, because a turn takes longer than a request may
+ */
+export function createBeginTurn(newSql: () => Sql): BeginTurn {
+  const waiting = createQueue()
+
+  return async (caller, { conversation_id: id, message }, signal) => {
+    const lease = crypto.randomUUID()
+    const leave = id ? await inTime(waiting.enter(`${id} ${caller.id}`), signal) : () => {}
+    const begun = id
+      ? goOn(newSql, caller, { id, message, lease }, signal)
+      : beginNew(newSql, caller, message, lease)
+    const conversationId = await begun.catch((error) => {
+      leave()
+      throw error
+    })
+    const { end, ended } = holdTurn(newSql, caller.id, conversationId, lease)
+    void ended.then(leave)
+    try {
+      const exchanges = await queries.readHistory(newSql(), caller.id, conversationId, MAX_EXCHANGES)
+      return { conversationId, history: historyOf(message, exchanges), end, ended }
+    } catch (error) {
+      await end(undefined).catch(() => {})
+      throw error
+    }
+  }
+}
+
+/** Extends the lease until the turn is ended. */
+function holdTurn(newSql: () => Sql, owner: string, id: number, lease: string): Pick<Turn, 'end' | 'ended'> {
   const timer = setInterval(() => {
     // if one fails, the next one follows before the lease has ended
-    queries.extendLease(newSql(), owner, conversationId, lease, LEASE).catch(() => {})
+    queries.extendLease(newSql(), owner, id, lease, LEASE).catch(() => {})
   }, EXTEND_AFTER)
   const { promise: ended, resolve: onEnd } = Promise.withResolvers<void>()
   async function store(answer: Parameters<Turn['end']>[0]): Promise<void> {
-    if (!answer) return queries.endLease(newSql(), owner, conversationId, lease)
+    if (!answer) return queries.endLease(newSql(), owner, id, lease)
     const { content, toolCalls } = answer
     const calls = toolCalls.length > 0 ? JSON.stringify(toolCalls) : null
-    const row = { content: storable(content), toolCalls: calls }
     // of a conversation that was deleted meanwhile nothing is kept
-    await queries.addAnswer(newSql(), owner, conversationId, lease, row)
+    await queries.addAnswer(newSql(), owner, id, lease, { content: storable(content), toolCalls: calls })
   }
-  async function end(answer: Parameters<Turn['end']>[0]): Promise<void> {
-    clearInterval(timer)
-    await store(answer).finally(() => {
-      onEnd()
-      leave()
-    })
-  }
-  try {
-    const exchanges = await queries.readHistory(newSql(), owner, conversationId, MAX_EXCHANGES)
-    return { conversationId, history: historyOf(message, exchanges), end, ended }
-  } catch (error) {
-    await end(undefined).catch(() => {})
-    throw error
+  return {
+    ended,
+    async end(answer) {
+      clearInterval(timer)
+      await store(answer).finally(onEnd)
+    },
   }
 }
 

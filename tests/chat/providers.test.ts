@@ -20,6 +20,7 @@ import {
 import { endServers, startServer } from '../support/server-process'
 
 const model = startScriptedModel()
+const NO_OBJECT = 'The arguments must be a JSON object of at most 32000 characters.'
 const { call, url, logged } = await testApp(model.env)
 afterAll(endServers)
 const CHAT = '/api/v1/chat'
@@ -214,7 +215,7 @@ describe('tools are run if a provider sends them', () => {
 
   test('with words before', async () => {
     model.script(uses([['list_tasks', {}]], 'Let me look. '), says('Nothing there.'))
-    expect((await ask()).body.response).toBe('Let me look. Nothing there.')
+    expect((await ask()).body.response).toBe('Let me look.\n\nNothing there.')
   })
 
   test('with the same ids in each round: those sent back are unique', async () => {
@@ -229,11 +230,11 @@ describe('tools are run if a provider sends them', () => {
 
 describe('the model is told what is wrong', () => {
   test.each<[string, string | undefined, string, string]>([
-    ['arguments that are no JSON', 'list_tasks', '{"limit": 1', 'The arguments must be a JSON object.'],
-    ['an array for arguments', 'list_tasks', '[1]', 'The arguments must be a JSON object.'],
-    ['a number for arguments', 'list_tasks', '1', 'The arguments must be a JSON object.'],
-    ['null in text for arguments', 'list_tasks', 'null', 'The arguments must be a JSON object.'],
-    ['text within JSON for arguments', 'list_tasks', '"all of them"', 'The arguments must be a JSON object.'],
+    ['arguments that are no JSON', 'list_tasks', '{"limit": 1', NO_OBJECT],
+    ['an array for arguments', 'list_tasks', '[1]', NO_OBJECT],
+    ['a number for arguments', 'list_tasks', '1', NO_OBJECT],
+    ['null in text for arguments', 'list_tasks', 'null', NO_OBJECT],
+    ['text within JSON for arguments', 'list_tasks', '"all of them"', NO_OBJECT],
     ['an unknown tool', 'drop_database', '{}', 'There is no such tool.'],
     ['the tool `constructor`', 'constructor', '{}', 'There is no such tool.'],
     ['the tool `__proto__`', '__proto__', '{}', 'There is no such tool.'],

@@ -330,7 +330,7 @@ describe('the AI SDK', () => {
     expect(next.answer?.metadata).toEqual(answer?.metadata)
     expect(model.requests[0]?.body.messages.slice(1)).toEqual([
       { role: 'user', content: 'Add milk' },
-      { role: 'assistant', content: 'A moment.I have added "Milk".' },
+      { role: 'assistant', content: 'A moment.\n\nI have added "Milk".' },
       { role: 'user', content: 'Really?' },
     ])
   })

@@ -299,6 +299,24 @@ describe('a token with claims of any kind', async () => {
     expect((await call('GET', TODOS, by(token))).status).toBe(200)
   })
 
+  test('for REST is no more there than its scopes either', async () => {
+    const post = async (token: string) =>
+      call('POST', TODOS, {
+        headers: { ...by(token).headers, 'content-type': 'application/json' },
+        body: { title: 'x' },
+      })
+    const token = await sign({ aud: [origin, RESOURCE], scope: 'openid tasks:read' })
+    expect((await call('GET', TODOS, by(token))).status).toBe(200)
+    expect((await post(token)).body.error_code).toBe('INSUFFICIENT_SCOPE')
+    expect((await call('GET', '/api/v1/tokens', by(token))).body.error_code).toBe('INSUFFICIENT_SCOPE')
+    expect((await post(await sign({ aud: origin, scope: 'tasks:write' }))).status).toBe(201)
+  })
+
+  test('for REST that names none of the scopes is good for everything, as a session is', async () => {
+    const token = await sign({ aud: origin, scope: 'openid profile' })
+    expect((await call('GET', '/api/v1/tokens', by(token))).status).toBe(200)
+  })
+
   test('of a deleted user is refused by the tools', async () => {
     const sub = crypto.randomUUID()
     const before = { sub, iat: now - 60 }

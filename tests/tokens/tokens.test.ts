@@ -101,6 +101,11 @@ describe('a new token', () => {
     expect((await make(user, { expires_at: null })).expires_at).toBeNull()
   })
 
+  test('may give its end in any offset', async () => {
+    const { expires_at } = await make(newUser(), { expires_at: `${inDays(30).slice(0, 19)}+23:59` })
+    expect(Date.parse(expires_at)).toBeCloseTo(Date.now() + 29 * DAY, -6)
+  })
+
   const inDays = (days: number) => new Date(Date.now() + days * DAY).toISOString()
   test.each([
     [{ scopes: ['tasks:read'] }, '/name'],
