@@ -103,9 +103,11 @@ export class Fold {
 
   /** @returns the call that the piece goes on with; undefined: it begins another one */
   #find(id: string, index: number | undefined, name: string, text: string): Call | undefined {
-    const last = this.#answer.calls.findLast((call) =>
-      id ? call.id === id : index === undefined || call.index === index,
-    )
+    const { calls } = this.#answer
+    const atIndex = calls.findLast((call) => index === undefined || call.index === index)
+    const known = id ? calls.findLast((call) => call.id === id) : atIndex
+    // older versions of vLLM give each piece another id
+    const last = known ?? (name === '' && index !== undefined ? atIndex : undefined)
     if (!last || name === '' || last.name === '') return last
     const hasOtherIndex = index !== undefined && last.index !== undefined && index !== last.index
     // what is complete does not go on

@@ -129,6 +129,17 @@ describe('tools are run if a provider sends them', () => {
       [calls(piece('{"lim', { index: 0, id: 'a' })), calls(rest('it":1}', { index: 0, id: 'a' })), ...FINISH],
     ],
     [
+      'in pieces that each have another id',
+      BOTH,
+      [
+        calls(piece('{"lim', { index: 0, id: 'a' })),
+        calls(rest('it":1}', { index: 0, id: 'b' })),
+        calls(piece('{"lim', { index: 1, id: 'c' })),
+        calls(rest('it":2}', { index: 1, id: 'd' })),
+        ...FINISH,
+      ],
+    ],
+    [
       'in pieces that each repeat the id and the name',
       [FIRST],
       [
@@ -280,6 +291,29 @@ describe('words are read if a provider sends', () => {
     ],
     ['a byte order mark', 'Hello', [`\uFEFF${chunk({ content: 'Hello' })}`, ...STOP]],
     ['half a character', 'naïve 🦊', [emoji.slice(0, inTheMiddle), emoji.slice(inTheMiddle), ...STOP]],
+    [
+      'halves of a character in two events',
+      '🦊',
+      [chunk({ content: '\ud83e' }), chunk({ content: '\udd8a' }), ...STOP],
+    ],
+    [
+      'no delta at the end',
+      'Hello',
+      [chunk({ content: 'Hello' }), event({ choices: [{ finish_reason: 'stop' }] })],
+    ],
+    [
+      'two answers',
+      'Hello',
+      [
+        event({
+          choices: [
+            { index: 0, delta: { content: 'Hello' } },
+            { index: 1, delta: { content: 'Hi' } },
+          ],
+        }),
+        ...STOP,
+      ],
+    ],
     ['single bytes', 'naïve 🦊', [...[...emoji].map((byte) => Uint8Array.of(byte)), ...STOP]],
     ['slowly', 'a b', [chunk({ content: 'a' }), Bun.sleep(50), chunk({ content: ' b' }), ...STOP]],
     [
