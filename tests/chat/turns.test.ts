@@ -517,6 +517,20 @@ describe('a database', () => {
   })
 })
 
+test('a model may be silent for longer than requests and idle connections last', async () => {
+  const server = await startServer({
+    ...model.env,
+    DATABASE_URL: url,
+    REQUEST_TIMEOUT_MS: '1000',
+    KEEP_ALIVE_SECONDS: '1',
+  })
+  // Bun looks for idle connections every four seconds
+  model.script(streams([Bun.sleep(9000), chunk({ content: 'Hello' }, 'stop')]))
+  const { status, body } = await callAt(server.port, 'POST', CHAT, { as: newUser(), body: { message: 'Hi' } })
+  expect([status, body.response]).toEqual([200, 'Hello'])
+  expect(await server.end('SIGTERM')).toBe(0)
+})
+
 describe('a server that is stopped', () => {
   test('finishes the answers that are under way', async () => {
     const as = newUser()
