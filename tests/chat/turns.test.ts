@@ -525,7 +525,7 @@ test('a model may be silent for longer than requests and idle connections last',
     KEEP_ALIVE_SECONDS: '1',
   })
   // Bun looks for idle connections every four seconds
-  model.script(streams([Bun.sleep(9000), chunk({ content: 'Hello' }, 'stop')]))
+  model.script(streams([Bun.sleep(5000), chunk({ content: 'Hello' }, 'stop')]))
   const { status, body } = await callAt(server.port, 'POST', CHAT, { as: newUser(), body: { message: 'Hi' } })
   expect([status, body.response]).toEqual([200, 'Hello'])
   expect(await server.end('SIGTERM')).toBe(0)
