@@ -56,8 +56,13 @@ export function createChatHandlers(services: Services, { settings, runner, publi
     try {
       if (prefers(request.headers.get('accept'), STREAM_TYPE)) {
         const parts = uiParts(await begun(told), conversationId)
+        const onLeave = () => {
+          left.abort()
+          // not by way of the parts: a generator that has not begun would not pass it on. It may throw what it was aborted with
+          told.return(undefined).catch(() => {})
+        }
         // Elysia trap 24 (docs/elysia.md)
-        return uiStream(parts, () => left.abort()) as unknown as ChatAnswer
+        return uiStream(parts, onLeave) as unknown as ChatAnswer
       }
       for await (const _ of told);
     } catch (error) {
@@ -110,13 +115,8 @@ async function begun(told: AsyncGenerator<Told, void>): Promise<AsyncGenerator<T
 }
 
 async function* resume(first: Told[], rest: AsyncGenerator<Told, void>): AsyncGenerator<Told, void> {
-  try {
-    yield* first
-    yield* rest
-  } finally {
-    // the reader may have left before the rest
-    await rest.return(undefined)
-  }
+  yield* first
+  yield* rest
 }
 
 const FIRST = 0
