@@ -401,6 +401,24 @@ test('a client that leaves while its message waits: the message is not stored', 
   expect(await contentsOf(as, id)).toEqual(['Hi', 'Hello', 'Hi', 'Hello'])
 })
 
+test('a stream that nobody begins to read ends, and leaves its conversation free', async () => {
+  const as = newUser()
+  model.script(streams([chunk({ content: 'Half' })], { end: 'hang' }))
+  const headers = {
+    authorization: `Bearer ${await tokenOf(as)}`,
+    'content-type': 'application/json',
+    accept: 'text/event-stream',
+  }
+  const init = { method: 'POST', headers, body: '{"message":"Hi"}' }
+  const response = await app.handle(new Request(`http://localhost${CHAT}`, init))
+  await response.body?.cancel()
+  await (await model.asked(1)).left
+  await eventually(() => countOf(as), 2)
+  expect(await contentsOf(as, await onlyOne(as))).toEqual(['Hi', `Half\n\n${BROKEN_OFF}`])
+  const [row] = await sql`select lease from conversations where user_id = ${as}`
+  expect(row).toEqual({ lease: null } as never)
+})
+
 test('clients that leave at any moment leave no conversation occupied', async () => {
   const users = Array.from({ length: 60 }, newUser)
   const piece = chunk({ content: 'word ' })
