@@ -56,7 +56,8 @@ export function createAssistant({ settings, runner, log, metrics }: Deps): Work 
   return async function* work(turn, asking, reply) {
     const { caller, address, requestId, newSql, signal } = asking
     const startedAt = performance.now()
-    let failure: unknown = 'left'
+    // what is left if the reader leaves: a generator is then ended without a word
+    let failure: unknown = LEFT
     let isStored = false
     async function store(answer: Parameters<Turn['end']>[0]): Promise<void> {
       isStored = true
@@ -87,18 +88,30 @@ export function createAssistant({ settings, runner, log, metrics }: Deps): Work 
     } finally {
       if (!isStored) await store(reply.brokenOff)
       const ms = Math.round(performance.now() - startedAt)
-      const outcome = outcomeOf(failure)
+      const outcome = outcomeOf(failure, signal)
       metrics?.chat({ outcome, ms, usage: reply.usage })
-      tell(log, { ...about(), model: settings.model, ms, outcome, ...summaryOf(reply), ...reasonOf(failure) })
+      const line = {
+        ...about(),
+        model: settings.model,
+        ms,
+        outcome,
+        ...summaryOf(reply),
+        ...reasonOf(failure),
+      }
+      log[LEVEL[outcome]](line, 'chat')
     }
   }
 }
 
-type Outcome = 'answered' | 'unavailable' | 'left'
+const LEFT = Symbol('left')
 
-function outcomeOf(failure: unknown): Outcome {
+/** What becomes of a message, and how loud the log tells it. */
+const LEVEL = { answered: 'info', left: 'info', unavailable: 'warn', failed: 'error' } as const
+
+function outcomeOf(failure: unknown, { aborted }: AbortSignal): keyof typeof LEVEL {
   if (failure === undefined) return 'answered'
-  return failure instanceof ModelUnavailable ? 'unavailable' : 'left'
+  if (failure instanceof ModelUnavailable) return 'unavailable'
+  return aborted || failure === LEFT ? 'left' : 'failed'
 }
 
 /** The words of the user, of the model and of the provider are not told. */
@@ -107,12 +120,6 @@ function summaryOf({ rounds, toolCalls, usage, ending }: Reply): object {
 }
 
 function reasonOf(failure: unknown): object {
-  return failure instanceof ModelUnavailable
-    ? { reason: failure.reason, provider_status: failure.status }
-    : {}
-}
-
-function tell(log: Logger, line: { outcome: Outcome; [member: string]: unknown }): void {
-  if (line.outcome === 'unavailable') log.warn(line, 'chat')
-  else log.info(line, 'chat')
+  if (failure instanceof ModelUnavailable) return { reason: failure.reason, provider_status: failure.status }
+  return failure instanceof Error ? { err: failure } : {}
 }
