@@ -19,6 +19,7 @@ import {
   uses,
 } from '../support/scripted-model'
 import { endServers, startServer } from '../support/server-process'
+import { turns } from '../support/time'
 
 const model = startScriptedModel()
 const { app, call, sql, url, database, logged } = await testApp(model.env)
@@ -399,6 +400,30 @@ test('a client that leaves while its message waits: the message is not stored', 
   await sql`update conversations set lease = null, leased_until = null where id = ${id}`
   expect((await chat(as, 'Hi', id)).body.response).toBe('Hello')
   expect(await contentsOf(as, id)).toEqual(['Hi', 'Hello', 'Hi', 'Hello'])
+})
+
+test('a client that leaves while another message is answered lets the one behind it pass', async () => {
+  const as = newUser()
+  const id = await converse(as)
+  const first = held(says('first answer'))
+  model.script(first.answer, says('third answer'))
+  const answering = chat(as, 'first', id)
+  await model.asked(1)
+  const leaving = new AbortController()
+  const headers = { authorization: `Bearer ${await tokenOf(as)}`, 'content-type': 'application/json' }
+  const body = JSON.stringify({ message: 'second', conversation_id: id })
+  const init = { method: 'POST', headers, body, signal: leaving.signal }
+  const lost = app.handle(new Request(`http://localhost${CHAT}`, init))
+  await turns()
+  const waiting = chat(as, 'third', id)
+  leaving.abort()
+  expect((await lost).status).toBe(408)
+  first.release()
+  expect((await answering).body.response).toBe('first answer')
+  expect((await waiting).body.response).toBe('third answer')
+  expect(await contentsOf(as, id)).toEqual([
+    ...['Hi', 'Hello', 'first', 'first answer', 'third', 'third answer'],
+  ])
 })
 
 test('a stream that nobody begins to read ends, and leaves its conversation free', async () => {
