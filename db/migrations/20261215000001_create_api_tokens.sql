@@ -1,7 +1,7 @@
 -- migrate:up
 
--- Tokens that users make for their programs. Making the foreign keys holds up writes to `users` and `event_tickets` for a
--- moment, and no reads.
+-- Tokens that users make for their programs. Making the foreign keys holds up writes to `users` for a moment. Adding the
+-- column locks `event_tickets`, which only tickets use.
 create table api_tokens (
   user_id text not null,
   id bigint generated always as identity,

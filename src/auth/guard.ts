@@ -10,7 +10,7 @@ import type { Metrics } from '../telemetry/metrics'
 import type { Caller } from './caller'
 import { isDeleted } from './queries'
 import { refuseToken } from './refusal'
-import { byMethod, type NeededScope, requireScope } from './scopes'
+import { byMethod, type NeededScope, notForPrograms, requireScope } from './scopes'
 import type { Verify } from './verify'
 
 /** What the app gives to every feature. */
@@ -58,22 +58,9 @@ const byToken =
     verify(request.headers.get('authorization'), contextOf(request))
 
 /**
- * Gives the routes after it `caller` and `sql`; they are not for programs. A derive (Elysia traps 3 and 4, docs/elysia.md) runs before the body is
- * read and before validation, so a request without a good token gets 401 and learns nothing else.
- */
-export function signedIn(services: Services) {
-  return new Elysia({ name: 'signed-in' }).derive({ as: 'scoped' }, async ({ request, set }) => {
-    const caller = await identify(services, byToken(services), { request, set })
-    const refuseTooMany = await services.rateLimiter.user({ request, set }, caller.id)
-    requireScope(caller, null)
-    refuseTooMany()
-    return { caller, sql: sqlOf(services, request) }
-  })
-}
-
-/**
- * The same, for routes that may have their owner in the path: `user_id` must be the caller, or `me`. Any other is refused
- * before anything is looked up, with Problem OWNER_MISMATCH.
+ * Gives the routes after it `caller` and `sql`. A derive (Elysia traps 3 and 4, docs/elysia.md) runs before the body is
+ * read and before validation, so a request without a good token gets 401 and learns nothing else. If the path has a `user_id`,
+ * it must be the caller, or `me`. Any other is refused before anything is looked up, with Problem OWNER_MISMATCH.
  *
  * @param options.findCaller left out, only a token tells who is calling
  * @param options.needed what a token for programs has to be good for; left out, the method tells
@@ -97,6 +84,11 @@ export function signedInOwner(
     refuseTooMany()
     return { caller, sql: sqlOf(services, request) }
   })
+}
+
+/** The same for routes that are not for programs. */
+export function signedIn(services: Services) {
+  return signedInOwner(services, { needed: notForPrograms })
 }
 
 /** For routes that sign in: gives `sql`. */

@@ -138,11 +138,11 @@ function createCheck(settings: AuthSettings, forget: () => void) {
     })
     const verified = toVerified(payload)
     if (verified === undefined) throw refuse('subject', token)
+    // RFC 9068 section 2.2.3: what the user has let the program do. For a resource it has to be said; elsewhere, a token that
+    // names none of our scopes is as good as before there were any
     const scopes = knownScopes(String(payload['scope'] ?? '').split(' '))
-    const { typ } = decodeProtectedHeader(token)
-    // what a user has let a program do (RFC 9068 section 2.2.3). For a resource it has to be said; elsewhere, a program that the
-    // user's own app trusts need not say it
-    const isLimited = resource !== undefined || (isOAuth(typ) && scopes.length > 0)
+    const isLimited =
+      resource !== undefined || (isOAuth(decodeProtectedHeader(token).typ) && scopes.length > 0)
     return isLimited ? { ...verified, caller: { ...verified.caller, scopes } } : verified
   }
 }

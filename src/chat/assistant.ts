@@ -11,7 +11,7 @@ import { createAskModel } from './provider'
 import type { Reply } from './reply'
 import { rounds } from './rounds'
 import type { Turn } from './turns'
-import type { Told } from './ui-stream'
+import type { StreamedPart } from './ui-stream'
 import { ModelUnavailable } from './unavailable'
 
 /** The tools as a model is told of them, by their names. */
@@ -30,18 +30,18 @@ interface Deps {
 }
 
 /** For whom the assistant works, and in which request. */
-export interface Asking {
+export interface TurnContext {
   caller: Caller
   address: string
   requestId: string
   timeZone: string | undefined
   /** Gives each tool its own deadline, because an answer takes longer than a request may. */
-  newSql: () => Sql
+  toolSql: () => Sql
   signal: AbortSignal
 }
 
 /** Works on a turn, and stores its answer before the last part. @throws ModelUnavailable, or what the signal was aborted with */
-export type Work = (turn: Turn, asking: Asking, reply: Reply) => AsyncGenerator<Told, void>
+export type Work = (turn: Turn, turnContext: TurnContext, reply: Reply) => AsyncGenerator<StreamedPart, void>
 
 /** @param timeZone an IANA name; undefined: it is not known */
 const instructions = (timeZone = 'UTC') =>
@@ -53,8 +53,8 @@ tasks can be restored. It is ${Temporal.Now.zonedDateTimeISO(timeZone).toString(
 export function createAssistant({ settings, runner, log, metrics }: Deps): Work {
   const ask = createAskModel(settings)
 
-  return async function* work(turn, asking, reply) {
-    const { caller, address, requestId, newSql, signal } = asking
+  return async function* work(turn, turnContext, reply) {
+    const { caller, address, requestId, toolSql, signal } = turnContext
     const startedAt = performance.now()
     // what is left if the reader leaves: a generator is then ended without a word
     let failure: unknown = LEFT
@@ -65,11 +65,11 @@ export function createAssistant({ settings, runner, log, metrics }: Deps): Work 
       await turn.end(answer).catch((err) => log.warn({ err, ...about() }, 'answer could not be stored'))
     }
     const about = () => ({ request_id: requestId, user: caller.id, conversation: turn.conversationId })
-    const context = (): ToolContext => ({ caller, address, requestId, sql: newSql() })
+    const context = (): ToolContext => ({ caller, address, requestId, sql: toolSql() })
     try {
       const parts = rounds({
         ask,
-        messages: [{ role: 'system', content: instructions(asking.timeZone) }, ...turn.history],
+        messages: [{ role: 'system', content: instructions(turnContext.timeZone) }, ...turn.history],
         tools: runner.toolsFor(caller).flatMap(({ name }) => DESCRIBED.get(name) ?? []),
         run: (tool, input) => runner.run(context(), tool, input),
         signal,
@@ -114,7 +114,7 @@ function outcomeOf(failure: unknown, { aborted }: AbortSignal): keyof typeof LEV
   return aborted || failure === LEFT ? 'left' : 'failed'
 }
 
-/** The words of the user, of the model and of the provider are not told. */
+/** No text of the user, the model or the provider is logged. */
 function summaryOf({ rounds, toolCalls, usage, ending }: Reply): object {
   return { rounds, tools: toolCalls.length, input_tokens: usage.input, output_tokens: usage.output, ending }
 }

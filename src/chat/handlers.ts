@@ -24,7 +24,7 @@ import {
 import * as queries from './queries'
 import { Reply } from './reply'
 import { createBeginTurn } from './turns'
-import { type Told, uiParts, uiStream } from './ui-stream'
+import { type StreamedPart, uiParts, uiStream } from './ui-stream'
 import { ModelUnavailable } from './unavailable'
 
 export interface ChatDeps {
@@ -40,10 +40,11 @@ export function createChatHandlers(services: Services, { settings, runner, publi
   const { database, rateLimiter, serverState, metrics } = services
   const { assistant, aiTimeoutMs, requestTimeoutMs } = settings
   const work = assistant && createAssistant({ settings: assistant, runner, log, metrics })
-  const newSql = () => database.sqlFor(backgroundContext(requestTimeoutMs))
+  const newSql = (ms = requestTimeoutMs) => database.sqlFor(backgroundContext(ms))
   const beginTurn = createBeginTurn(newSql)
 
   async function answer(work: Work, { body, caller, request }: ChatContext): Promise<ChatAnswer> {
+    const end = performance.now() + aiTimeoutMs
     const left = new AbortController()
     const signal = AbortSignal.any([AbortSignal.timeout(aiTimeoutMs), request.signal, left.signal])
     const turn = await beginTurn(caller, body, signal)
@@ -51,18 +52,16 @@ export function createChatHandlers(services: Services, { settings, runner, publi
     const { conversationId } = turn
     const reply = new Reply()
     const { id: requestId } = contextOf(request)
-    const asking = { caller, requestId, newSql, signal, timeZone: body.time_zone ?? undefined }
-    const told = work(turn, { ...asking, address: publicPath.whole(request) }, reply)
+    const toolSql = () => newSql(Math.min(requestTimeoutMs, Math.max(end - performance.now(), 1)))
+    const context = { caller, requestId, toolSql, signal, timeZone: body.time_zone ?? undefined }
+    const told = work(turn, { ...context, address: publicPath.whole(request) }, reply)
+    // a generator whose reader does not read sees no signal
+    signal.addEventListener('abort', () => void told.return().catch(() => {}), { once: true })
     try {
       if (prefers(request.headers.get('accept'), STREAM_TYPE)) {
-        const parts = uiParts(await begun(told), conversationId)
-        const onLeave = () => {
-          left.abort()
-          // not by way of the parts: a generator that has not begun would not pass it on. It may throw what it was aborted with
-          told.return(undefined).catch(() => {})
-        }
+        const parts = uiParts(await waitForFirstPart(told), conversationId)
         // Elysia trap 24 (docs/elysia.md)
-        return uiStream(parts, onLeave) as unknown as ChatAnswer
+        return uiStream(parts, () => left.abort()) as unknown as ChatAnswer
       }
       for await (const _ of told);
     } catch (error) {
@@ -74,7 +73,8 @@ export function createChatHandlers(services: Services, { settings, runner, publi
   const chat = async ({ body, caller, request, set }: ChatContext): Promise<ChatAnswer> => {
     if (!work) throw new Problem('ASSISTANT_OFF')
     await rateLimiter.chat({ request, set }, caller.id)
-    serverState.limitIdle(request, idleLimit(aiTimeoutMs))
+    // what was done is stored after the deadline
+    serverState.limitIdle(request, idleLimit(aiTimeoutMs + requestTimeoutMs))
     try {
       return await answer(work, { body, caller, request, set })
     } catch (error) {
@@ -103,8 +103,10 @@ function problemOf(error: unknown, conversationId?: number): unknown {
 }
 
 /** Waits for the first words or the first tool: what fails before can still be a problem. @throws what fails before */
-async function begun(told: AsyncGenerator<Told, void>): Promise<AsyncGenerator<Told, void>> {
-  const first: Told[] = []
+async function waitForFirstPart(
+  told: AsyncGenerator<StreamedPart, void>,
+): Promise<AsyncGenerator<StreamedPart, void>> {
+  const first: StreamedPart[] = []
   for (;;) {
     const next = await told.next()
     if (next.done) break
@@ -114,7 +116,10 @@ async function begun(told: AsyncGenerator<Told, void>): Promise<AsyncGenerator<T
   return resume(first, told)
 }
 
-async function* resume(first: Told[], rest: AsyncGenerator<Told, void>): AsyncGenerator<Told, void> {
+async function* resume(
+  first: StreamedPart[],
+  rest: AsyncGenerator<StreamedPart, void>,
+): AsyncGenerator<StreamedPart, void> {
   yield* first
   yield* rest
 }
@@ -146,11 +151,12 @@ async function listMessages({
   request,
   set,
 }: SignedIn & { params: { id: number }; query: MessagesQuery }): Promise<Message[]> {
-  await refuseUnknown(sql, caller, id)
-  const isUp = order === 'asc'
+  const ascending = order === 'asc'
   const list = ['messages', caller.id, id, order]
-  const after = cursor === undefined ? (isUp ? FIRST : LAST) : idIn(list, cursor)
-  const found = await queries.listMessages(sql, caller.id, id, { after, limit: limit + 1, isUp })
+  const after = cursor === undefined ? (ascending ? FIRST : LAST) : idIn(list, cursor)
+  const found = await queries.listMessages(sql, caller, id, { after, limit: limit + 1, ascending })
+  // a conversation has a message, so there is none, or the page is behind the last one
+  if (found.length === 0) await refuseUnknown(sql, caller, id)
   return pageOf(list, found, limit, { path, request, set })
 }
 

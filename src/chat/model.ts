@@ -77,7 +77,7 @@ export type ChatAnswer = typeof ChatAnswer.static
 /** A client that accepts this media type gets the answer as it is made: the AI SDK's UI message stream. */
 export const STREAM_TYPE = 'text/event-stream'
 
-/** Elysia trap 25 (docs/elysia.md). The type is the object alone: the typed client never asks for a stream. */
+/** `t.Any`, because the answer may also be a stream. The type is the object alone: the typed client never asks for a stream. */
 export const ChatReply = t.Unsafe<ChatAnswer>(
   t.Any({ mediaTypes: { 'application/json': ChatAnswer, [STREAM_TYPE]: t.String() } }),
 )

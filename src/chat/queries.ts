@@ -115,10 +115,9 @@ export async function endLease(sql: Sql, owner: string, id: number, lease: strin
 }
 
 /**
- * Stores the answer, and ends the lease.
+ * Stores the answer, and ends the lease. Of a conversation that has been deleted, nothing is kept.
  *
  * @param toolCalls as JSON; null: there are none
- * @returns false if the conversation has been deleted
  */
 export async function addAnswer(
   sql: Sql,
@@ -126,8 +125,8 @@ export async function addAnswer(
   id: number,
   lease: string,
   { content, toolCalls }: { content: string; toolCalls: string | null },
-): Promise<boolean> {
-  const added = await sql<{ id: number }[]>`
+): Promise<void> {
+  await sql<{ id: number }[]>`
     -- addAnswer
     with conversation as (
       update conversations set
@@ -141,7 +140,6 @@ export async function addAnswer(
     insert into messages (user_id, conversation_id, role, content, tool_calls)
     select user_id, id, 'assistant', ${content}, ${toolCalls}::text::json from conversation
     returning id`
-  return added.length > 0
 }
 
 /** What a user has said, and what was answered. */
@@ -180,7 +178,7 @@ export async function readHistory(
 export async function listConversations(
   sql: Sql,
   { id: owner, issuedAt }: Caller,
-  { after, limit }: Omit<Part, 'isUp'>,
+  { after, limit }: Omit<PageRequest, 'ascending'>,
 ): Promise<Conversation[]> {
   const conversations = await sql<(Omit<Conversation, 'title'> & { title: string | null })[]>`
     -- listConversations
@@ -200,23 +198,23 @@ export async function listConversations(
 }
 
 /** Which part of a list is read. */
-export interface Part {
+export interface PageRequest {
   /** The id behind which it begins. */
   after: number
   limit: number
   /** Whether the oldest come first. */
-  isUp: boolean
+  ascending: boolean
 }
 
 /** A row of `messages`. */
 type MessageRow = Omit<Message, 'role' | 'tool_calls'> & { role: string; tool_calls: unknown }
 
-/** @returns the messages of a conversation of the caller; none if there is no such conversation */
+/** @returns the messages of a conversation of the caller; none if there is no such conversation, or for a deleted user */
 export async function listMessages(
   sql: Sql,
-  owner: string,
+  { id: owner, issuedAt }: Caller,
   id: number,
-  { after, limit, isUp }: Part,
+  { after, limit, ascending }: PageRequest,
 ): Promise<Message[]> {
   // SafeQL takes every column of a `union` for nullable. Each direction has its own branch, as in `listTasks`
   const messages = await sql<
@@ -233,11 +231,12 @@ export async function listMessages(
     with listed as not materialized (
       select id, conversation_id, role, content, tool_calls, created_at from messages
       where user_id = ${owner} and conversation_id = ${id}
+        and exists (select from users where users.id = ${owner} and not refuses_token(refuse_tokens_until, ${issuedAt}))
     )
     (
-      select * from listed where ${isUp} and id > ${after} order by id limit ${limit}
+      select * from listed where ${ascending} and id > ${after} order by id limit ${limit}
     ) union all (
-      select * from listed where not ${isUp} and id < ${after} order by id desc limit ${limit}
+      select * from listed where not ${ascending} and id < ${after} order by id desc limit ${limit}
     )`
   return (messages as MessageRow[]).map(toMessage)
 }

@@ -2,7 +2,7 @@
 import type { Outcome } from '../assistants/run'
 import { type Answer, type Call, newCallId, type Usage } from './fold'
 import type { AskModel, Words } from './provider'
-import { abortOf } from './unavailable'
+import { throwIfAborted } from './unavailable'
 
 const MAX_ROUNDS = 8
 const MAX_CALLS = 25
@@ -55,8 +55,7 @@ export async function* rounds({
     const calls = answer.calls.map((call) => withOwnId(call, ids))
     said.push(spoken(answer, calls))
     for (const call of calls) {
-      const abort = abortOf(signal)
-      if (abort) throw abort
+      throwIfAborted(signal)
       const { id, name: tool } = call
       const input = inputOf(call) ?? {}
       yield { type: 'call', id, tool, input }

@@ -12,7 +12,7 @@ import { codePoints } from '../http/schemas'
 import { createQueue } from '../system/queue'
 import type { ChatMessage, ToolCall } from './model'
 import * as queries from './queries'
-import { abortOf } from './unavailable'
+import { abortOf, throwIfAborted } from './unavailable'
 
 /** In seconds: so long after a process has died, another one may answer. */
 const LEASE = 5
@@ -24,6 +24,9 @@ const ASK_AGAIN_AFTER = 200
 const MAX_MESSAGES = 40
 const MAX_CHARACTERS = 24_000
 const MAX_EXCHANGES = Math.floor((MAX_MESSAGES - 1) / 2)
+
+/** @param ms how long the statements may take; left out, as long as a request */
+export type NewSql = (ms?: number) => Sql
 
 export interface Turn {
   conversationId: number
@@ -47,7 +50,7 @@ export type BeginTurn = (caller: Caller, message: ChatMessage, signal: AbortSign
  *
  * @param newSql gives each statement its own deadline, because a turn takes longer than a request may
  */
-export function createBeginTurn(newSql: () => Sql): BeginTurn {
+export function createBeginTurn(newSql: NewSql): BeginTurn {
   const waiting = createQueue()
 
   return async (caller, { conversation_id: id, message }, signal) => {
@@ -73,11 +76,17 @@ export function createBeginTurn(newSql: () => Sql): BeginTurn {
 }
 
 /** Extends the lease until the turn is ended. */
-function holdTurn(newSql: () => Sql, owner: string, id: number, lease: string): Pick<Turn, 'end' | 'ended'> {
-  const timer = setInterval(() => {
-    // if one fails, the next one follows before the lease has ended
-    queries.extendLease(newSql(), owner, id, lease, LEASE).catch(() => {})
-  }, EXTEND_AFTER)
+function holdTurn(newSql: NewSql, owner: string, id: number, lease: string): Pick<Turn, 'end' | 'ended'> {
+  let timer: Timer
+  const extendLater = () => {
+    timer = setTimeout(async () => {
+      // if one fails, the next one may come in time
+      await queries.extendLease(newSql(EXTEND_AFTER), owner, id, lease, LEASE).catch(() => {})
+      if (!isOver) extendLater()
+    }, EXTEND_AFTER)
+  }
+  let isOver = false
+  extendLater()
   const { promise: ended, resolve: onEnd } = Promise.withResolvers<void>()
   async function store(answer: Parameters<Turn['end']>[0]): Promise<void> {
     if (!answer) return queries.endLease(newSql(), owner, id, lease)
@@ -89,7 +98,8 @@ function holdTurn(newSql: () => Sql, owner: string, id: number, lease: string): 
   return {
     ended,
     async end(answer) {
-      clearInterval(timer)
+      isOver = true
+      clearTimeout(timer)
       await store(answer).finally(onEnd)
     },
   }
@@ -98,9 +108,10 @@ function holdTurn(newSql: () => Sql, owner: string, id: number, lease: string): 
 /** Waits for a turn in the queue, or until the signal is aborted: then the turn passes when it comes. */
 async function inTime(turn: Promise<() => void>, signal: AbortSignal): Promise<() => void> {
   const aborted = Promise.withResolvers<never>()
-  const onAbort = () => aborted.reject(abortOf(signal))
+  const onAbort = () => aborted.reject(abortOf(signal, 'waiting'))
   signal.addEventListener('abort', onAbort, { once: true })
   try {
+    throwIfAborted(signal, 'waiting')
     return await Promise.race([turn, aborted.promise])
   } catch (error) {
     void turn.then((leave) => leave())
@@ -110,7 +121,7 @@ async function inTime(turn: Promise<() => void>, signal: AbortSignal): Promise<(
   }
 }
 
-async function beginNew(newSql: () => Sql, caller: Caller, message: string, lease: string): Promise<number> {
+async function beginNew(newSql: NewSql, caller: Caller, message: string, lease: string): Promise<number> {
   const begin = () => queries.beginConversation(newSql(), caller, message, lease, LEASE)
   // a second try, because another first write of the user may come between
   const id = (await begin()) ?? (await begin())
@@ -119,21 +130,20 @@ async function beginNew(newSql: () => Sql, caller: Caller, message: string, leas
 }
 
 async function goOn(
-  newSql: () => Sql,
+  newSql: NewSql,
   caller: Caller,
   { id, message, lease }: { id: number; message: string; lease: string },
   signal: AbortSignal,
 ): Promise<number> {
-  while (!(await queries.continueConversation(newSql(), caller, id, message, lease, LEASE))) {
+  for (;;) {
+    throwIfAborted(signal, 'waiting')
+    if (await queries.continueConversation(newSql(), caller, id, message, lease, LEASE)) return id
     if (!(await queries.hasConversation(newSql(), caller, id))) {
       await refuseDeleted(newSql(), caller)
       throw new Problem('CONVERSATION_NOT_FOUND')
     }
     await Bun.sleep(ASK_AGAIN_AFTER)
-    const abort = abortOf(signal)
-    if (abort) throw abort
   }
-  return id
 }
 
 /** @param exchanges the newest first; those that are too long together are left out */

@@ -15,7 +15,7 @@ const FINISH: Record<Ending, string> = {
 }
 
 /** A part, with words that are added to those of the model. */
-export interface Told {
+export interface StreamedPart {
   part: Part
   note: string
 }
@@ -23,11 +23,15 @@ export interface Told {
 const FAILED = 'The assistant cannot answer at the moment'
 
 /** @param told ends with a part `end`, or throws; what it throws is not told */
-export async function* uiParts(told: AsyncIterable<Told>, conversationId: number): AsyncGenerator<object> {
+export async function* uiParts(
+  told: AsyncIterable<StreamedPart>,
+  conversationId: number,
+): AsyncGenerator<object> {
   yield { type: 'start', messageMetadata: { conversation_id: conversationId } }
   yield { type: 'start-step' }
   const text = textParts()
   let isAfterTools = false
+  let hasEnded = false
   try {
     for await (const { part, note } of told) {
       const words = part.type === 'text' ? part.words : note
@@ -45,11 +49,13 @@ export async function* uiParts(told: AsyncIterable<Told>, conversationId: number
       if (part.type === 'end') {
         yield* text.close()
         yield* [{ type: 'finish-step' }, { type: 'finish', finishReason: FINISH[part.ending] }]
+        hasEnded = true
       }
     }
   } catch {
-    yield* [...text.close(), { type: 'error', errorText: FAILED }]
+    // it has been logged
   }
+  if (!hasEnded) yield* [...text.close(), { type: 'error', errorText: FAILED }]
 }
 
 /** Words between two tools are one text. */
@@ -88,10 +94,15 @@ export function uiStream(parts: AsyncGenerator<object>, onLeave: () => void): Re
   let beats: Timer | undefined
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
-      beats = setInterval(() => controller.enqueue(encoder.encode(':\n\n')), BEAT_INTERVAL)
+      beats = setInterval(() => {
+        if ((controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(':\n\n'))
+      }, BEAT_INTERVAL)
     },
     async pull(controller) {
-      const next = await parts.next()
+      const next = await parts.next().catch((error) => {
+        clearInterval(beats)
+        throw error
+      })
       if (next.done) clearInterval(beats)
       const data = next.done ? '[DONE]' : JSON.stringify(next.value)
       controller.enqueue(encoder.encode(`data: ${data}\n\n`))

@@ -16,9 +16,18 @@ export class ModelUnavailable extends Error {
   }
 }
 
-/** @returns what is thrown if the signal was aborted: a deadline is the model's fault, anything else is as it is */
-export function abortOf({ aborted, reason }: AbortSignal): unknown {
+/**
+ * @param late what a deadline that has passed means
+ * @returns what is thrown if the signal was aborted; undefined: it was not
+ */
+export function abortOf({ aborted, reason }: AbortSignal, late: Reason = 'timeout'): unknown {
   if (!aborted) return undefined
   const isLate = reason instanceof DOMException && reason.name === 'TimeoutError'
-  return isLate ? new ModelUnavailable('timeout') : reason
+  return isLate ? new ModelUnavailable(late) : reason
+}
+
+/** @throws as `abortOf` says, if the signal was aborted */
+export function throwIfAborted(signal: AbortSignal, late?: Reason): void {
+  const abort = abortOf(signal, late)
+  if (abort) throw abort
 }

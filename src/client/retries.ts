@@ -36,12 +36,12 @@ export interface RetryOptions {
  */
 export function withRetries(send: Send, { retries, timeoutMs, root }: RetryOptions): Send {
   return async (url, init) => {
-    const repeatable = repeatableOf(String(init.method), pathBelow(root, url))
+    const method = String(init.method)
+    const path = pathBelow(root, url)
+    const repeatable = repeatableOf(method, path)
     const request = repeatable === 'with-key' ? withKey(init) : init
     const isRepeatable = repeatable === 'with-body' ? Boolean(init.body) : repeatable !== undefined
-    const allowed = isSlow(String(init.method), pathBelow(root, url))
-      ? Math.max(timeoutMs, SLOW_TIMEOUT)
-      : timeoutMs
+    const allowed = isSlow(method, path) ? Math.max(timeoutMs, SLOW_TIMEOUT) : timeoutMs
     const end = performance.now() + allowed
     let isLost = false
     for (let attempt = 0; ; attempt++) {

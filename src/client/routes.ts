@@ -736,7 +736,7 @@ export interface TokensByIdCalls {
 
 export interface TokensCalls {
   (params: { id: string | number }): TokensByIdCalls
-  /** List the tokens for programs. The newest first. The newest 50 that have expired are listed for another 30 days. */
+  /** List the tokens for programs. The newest first. Expired ones are listed for 30 days. */
   get(
     options?: Options<undefined, never>,
   ): Reply<

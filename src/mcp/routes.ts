@@ -34,7 +34,7 @@ export function mcpRoutes(services: Services, { settings, publicPath, runner, lo
   const answer = async ({ request, caller, sql }: SignedIn): Promise<Response> => {
     const message = await readJson(request)
     if (message === undefined) throw new Problem('MALFORMED_JSON')
-    // loaded late, because most processes are never asked
+    // loaded late: the SDK is large, and most servers get no message of MCP
     const { answerMessage } = await import('./server')
     const { id: requestId } = contextOf(request)
     const context = { caller, sql, address: publicPath.whole(request), requestId }
@@ -51,7 +51,7 @@ export function mcpRoutes(services: Services, { settings, publicPath, runner, lo
     .use(metadataRoutes(services, settings, resource))
 }
 
-/** If there is no authorization server, nothing of it is said, or clients would not use the token that they have. */
+/** Without an authorization server these paths are 404: a client that finds metadata starts to sign in, instead of sending its token. */
 function metadataRoutes({ rateLimiter }: Services, { authorizationServers }: Settings, resource: Resource) {
   if (authorizationServers.length === 0) return new Elysia()
   const describe = ({ request }: { request: Request }) => resource.describe(request)
@@ -76,7 +76,7 @@ function byTokenAndOrigin({ verify }: Services, settings: Settings, resource: Re
     const caller = await findCaller(request).catch((error) => {
       throw error instanceof Problem ? challenged(error, resource.metadataFor(request)) : error
     })
-    // a page that has made its name lead to this machine could read the answer otherwise
+    // DNS rebinding: a page can point its own host name at this machine, and read the answer
     const origin = request.headers.get('origin')
     if (origin !== null && origin !== own && !isListed(origin)) throw new Problem('ORIGIN_NOT_ALLOWED')
     return caller

@@ -112,16 +112,10 @@ function answerModern(request: Request, message: unknown, session: Session): Pro
 async function answerEarlier(request: Request, message: unknown, session: Session): Promise<Response> {
   const server = serverFor(message, session)
   const transport = new WebStandardStreamableHTTPServerTransport({ enableJsonResponse: true })
-  // without it, the transport would wait for ever once the client has gone
-  const gone = Promise.withResolvers<Response>()
-  const leave = () => gone.resolve(new Response(null, { status: 408 }))
-  request.signal.addEventListener('abort', leave)
   try {
     await server.connect(transport)
-    const lenient = acceptingBoth(request)
-    return await Promise.race([transport.handleRequest(lenient, { parsedBody: message }), gone.promise])
+    return await transport.handleRequest(acceptingBoth(request), { parsedBody: message })
   } finally {
-    request.signal.removeEventListener('abort', leave)
     await server.close()
   }
 }

@@ -1,4 +1,4 @@
-/** Works of one kind that are done one after the other, in the order in which they came to this process. */
+/** One at a time for each key, in the order in which they came to this process. */
 
 export interface Queue {
   /** Waits for those of the same key that came before. @returns a function that lets the next one begin */

@@ -33,7 +33,7 @@ export async function pageOfTasks(
 ): Promise<{ tasks: Task[]; next_cursor: string | null }> {
   const kind = listOf(sql, caller, query)
   const part = partOf(kind.list, query)
-  // the user is read after the page: one who is deleted in between must not get another's rows
+  // after the page: a user who is deleted and made again in between must not get the new rows with the old token
   const { items, next } = await readItems(kind, part)
   const state = await userState.forOne(sql, caller.id)
   if (state && isRefused(caller, state.refuse_tokens_until)) throw refuseToken('revoked')

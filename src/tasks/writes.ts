@@ -31,9 +31,8 @@ export async function insertTask(
 /** Creates a task. @throws Problem VALIDATION_ERROR, or TOKEN_INVALID for a deleted user */
 export async function createTask(sql: Sql, caller: Caller, body: TaskCreate): Promise<TaskRow> {
   const task = await insertTask(sql, caller, body, undefined)
-  if (task) return task
-  await refuseDeleted(sql, caller)
-  throw refuseToken('revoked')
+  if (!task) throw refuseToken('revoked')
+  return task
 }
 
 /** Reads a task that is not in the trash. @throws Problem TASK_NOT_FOUND, or TOKEN_INVALID for a deleted user */

@@ -116,7 +116,7 @@ export function createMetrics() {
     /** An assistant has run a tool, over MCP or in a chat. */
     tool: ({ tool, failed }: { tool: string; failed: boolean }) =>
       tools.inc({ tool, outcome: failed ? 'error' : 'ok' }),
-    /** A message to the assistant was answered, or was not. @param seen.outcome one of a few words */
+    /** A message to the assistant was answered, or was not. The outcome is one of a few words. */
     chat({
       outcome,
       ms,

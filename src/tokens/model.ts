@@ -52,10 +52,12 @@ export const ApiToken = namedObject(
 )
 export type ApiToken = typeof ApiToken.static
 
+/** A row of `api_tokens`, without the hash. */
+export type TokenRow = Omit<ApiToken, 'scopes'> & { scopes: string[] }
+
 /** @returns the row as it is answered */
-export function toApiToken({ scopes, ...row }: Omit<ApiToken, 'scopes'> & { scopes: string[] }): ApiToken {
-  const { id, name, ...times } = row
-  return { id, name, scopes: knownScopes(scopes), ...times }
+export function toApiToken(row: TokenRow): ApiToken {
+  return { ...row, scopes: knownScopes(row.scopes) }
 }
 
 export const NewApiToken = namedObject(

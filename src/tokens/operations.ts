@@ -18,7 +18,7 @@ export const listTokens = {
     id: 'listTokens',
     tag,
     summary: 'List the tokens for programs',
-    description: 'The newest first. The newest 50 that have expired are listed for another 30 days.',
+    description: 'The newest first. Expired ones are listed for 30 days.',
   }),
 }
 

@@ -2,10 +2,7 @@
 import type { Caller, Scope } from '../auth/caller'
 import type { Batchable } from '../database/batch'
 import type { Sql } from '../database/sql'
-import type { ApiToken } from './model'
-
-/** A row of `api_tokens`, without the hash. */
-export type TokenRow = Omit<ApiToken, 'scopes'> & { scopes: string[] }
+import type { TokenRow } from './model'
 
 export interface NewToken {
   name: string

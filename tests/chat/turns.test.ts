@@ -288,6 +288,50 @@ describe('a model that takes too long', () => {
   })
 })
 
+describe('the time for an answer', () => {
+  test('holds for a tool, too: over a connection the client gets its 503', async () => {
+    const hasty = await testApp({ ...model.env, AI_TIMEOUT_MS: '1000' })
+    hasty.app.listen({ hostname: '127.0.0.1', port: 0 })
+    afterAll(() => hasty.app.stop(true))
+    const as = newUser()
+    const holder = await hasty.sql.reserve()
+    await holder`begin`
+    await holder`lock table tasks`
+    model.script(uses([['list_tasks', {}]]), hangs)
+    const answer = await callAt(Number(hasty.app.server?.port), 'POST', CHAT, {
+      as,
+      body: { message: 'list' },
+    })
+    await holder`rollback`
+    holder.release()
+    expect(outcome(answer)).toEqual([503, 'ASSISTANT_UNAVAILABLE'])
+  })
+
+  test('ends a stream that its client does not read', async () => {
+    const hasty = await testApp({ ...model.env, AI_TIMEOUT_MS: '1000' })
+    const as = newUser()
+    model.script(streams([chunk({ content: 'Half' }), chunk({ content: ' more' })], { end: 'hang' }))
+    const headers = {
+      authorization: `Bearer ${await tokenOf(as)}`,
+      'content-type': 'application/json',
+      accept: 'text/event-stream',
+    }
+    const init = { method: 'POST', headers, body: '{"message":"Hi"}' }
+    const { status, body } = await hasty.app.handle(new Request(`http://localhost${CHAT}`, init))
+    expect(status).toBe(200)
+    const lease = async () => {
+      const [row] = await hasty.sql<{ lease: string | null }[]>`
+        select lease from conversations where user_id = ${as}`
+      return row?.lease
+    }
+    await eventually(lease, null)
+    // what is read at last says so
+    const text = await new Response(body).text()
+    expect(text).toContain('"type":"error"')
+    expect(text).toEndWith('data: [DONE]\n\n')
+  })
+})
+
 test('a failure after a tool is 503, and the conversation tells what was done', async () => {
   const as = newUser()
   model.script(uses([['add_task', { title: 'Milk' }]], 'A moment.'), refuses(500))

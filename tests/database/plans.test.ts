@@ -134,7 +134,7 @@ const messagePages = (isUp: boolean): Calls => {
   const page =
     (after: number): Call =>
     (sql, { caller, conversationId }) =>
-      chat.listMessages(sql, caller.id, conversationId, { after, limit: PAGE, isUp })
+      chat.listMessages(sql, caller, conversationId, { after, limit: PAGE, ascending: isUp })
   const name = isUp ? 'oldest first' : 'newest first'
   return {
     [name]: page(isUp ? 0 : Number.MAX_SAFE_INTEGER),
