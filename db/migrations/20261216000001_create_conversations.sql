@@ -21,13 +21,17 @@ create table messages (
   id bigint generated always as identity,
   role text not null,
   content text not null,
+  -- Of an answer: the message that it answers, which has no other one. So storing it twice stores it once.
+  reply_to bigint,
   -- What the assistant has done for the answer; null: nothing. `json`, because `jsonb` cannot hold all text of a model.
   tool_calls json,
   created_at timestamptz(3) not null default clock_timestamp(),
   constraint messages_pkey primary key (user_id, conversation_id, id),
   constraint messages_conversation_id_fkey
     foreign key (user_id, conversation_id) references conversations (user_id, id) on delete cascade,
+  constraint messages_reply_to_key unique (user_id, conversation_id, reply_to),
   constraint messages_role_known check (role in ('user', 'assistant')),
+  constraint messages_answers_reply check ((role = 'assistant') = (reply_to is not null)),
   constraint messages_user_content_length check (role <> 'user' or char_length(content) between 1 and 4000)
 );
 

@@ -225,5 +225,7 @@ export function explain(problem: Problem): string {
 }
 
 function sentences({ errors = [] }: Problem): string {
-  return errors.map(({ pointer, detail }) => `${pointer.replace(/^\//, '') || 'they'} ${detail}`).join('; ')
+  return errors
+    .map(({ pointer, detail }) => `${pointer.replace(/^\//, '').slice(0, 100) || 'they'} ${detail}`)
+    .join('; ')
 }

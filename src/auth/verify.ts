@@ -138,11 +138,13 @@ function createCheck(settings: AuthSettings, forget: () => void) {
     })
     const verified = toVerified(payload)
     if (verified === undefined) throw refuse('subject', token)
-    // RFC 9068 section 2.2.3: what the user has let the program do. For a resource it has to be said; elsewhere, a token that
-    // names none of our scopes is as good as before there were any
+    // RFC 9068 section 2.2.3: what the user has let the program do. At /mcp it has to be said, and so in a token that is also for
+    // there. A token that is for elsewhere alone and names none of our scopes is as good as before there were any
     const scopes = knownScopes(String(payload['scope'] ?? '').split(' '))
-    const isLimited =
-      resource !== undefined || (isOAuth(decodeProtectedHeader(token).typ) && scopes.length > 0)
+    const { typ } = decodeProtectedHeader(token)
+    const isForMcp =
+      isOAuth(typ) && [payload.aud].flat().some((audience) => String(audience).endsWith('/mcp'))
+    const isLimited = resource !== undefined || isForMcp || scopes.length > 0
     return isLimited ? { ...verified, caller: { ...verified.caller, scopes } } : verified
   }
 }

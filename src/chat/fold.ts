@@ -36,6 +36,7 @@ type Json = Record<string, unknown>
 /** In characters. */
 const MAX_TEXT = 100_000
 const MAX_CALLS = 100
+const MAX_NAME = 64
 
 export class Fold {
   readonly #answer: Answer = {
@@ -74,7 +75,8 @@ export class Fold {
     if (Array.isArray(delta['tool_calls'])) for (const piece of delta['tool_calls']) this.#takeCall(piece)
     const refusal = isText(delta['refusal']) ? delta['refusal'] : ''
     if (refusal) answer.isRefused = true
-    const words = textOf(delta['content']) + refusal
+    // PostgreSQL has no NUL
+    const words = (textOf(delta['content']) + refusal).replaceAll('\0', '')
     answer.text += words
     if (answer.text.length > MAX_TEXT) throw new ModelUnavailable('too_large')
     return words
@@ -88,7 +90,7 @@ export class Fold {
     const name = wordIn(made['name'])
     const text = argumentsOf(made['arguments'])
     const call = this.#find(id, index, name, text) ?? this.#add(id, index)
-    call.name ||= name
+    call.name ||= name.slice(0, MAX_NAME)
     call.arguments += text
     call.extra ??= piece['extra_content']
   }

@@ -55,8 +55,6 @@ export function createChatHandlers(services: Services, { settings, runner, publi
     const toolSql = () => newSql(Math.min(requestTimeoutMs, Math.max(end - performance.now(), 1)))
     const context = { caller, requestId, toolSql, signal, timeZone: body.time_zone ?? undefined }
     const told = work(turn, { ...context, address: publicPath.whole(request) }, reply)
-    // a generator whose reader does not read sees no signal
-    signal.addEventListener('abort', () => void told.return().catch(() => {}), { once: true })
     try {
       if (prefers(request.headers.get('accept'), STREAM_TYPE)) {
         const parts = uiParts(await waitForFirstPart(told), conversationId)

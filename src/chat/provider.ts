@@ -3,9 +3,10 @@
  * answers that some providers give (docs/decisions.md, D126).
  */
 import { createParser } from 'eventsource-parser'
+import pLimit from 'p-limit'
 import type { AssistantSettings } from '../settings'
 import { type Answer, Fold } from './fold'
-import { abortOf, ModelUnavailable } from './unavailable'
+import { abortOf, inTime, ModelUnavailable } from './unavailable'
 
 export interface Question {
   messages: readonly object[]
@@ -20,15 +21,24 @@ export interface Words {
 /** Yields the words of the answer as they come. @throws ModelUnavailable, or what the signal was aborted with */
 export type AskModel = (question: Question, signal: AbortSignal) => AsyncGenerator<Words, Answer>
 
+/** Bun has 256 requests under way in a process; the keys of issuers and traces need some. */
+const MAX_AT_ONCE = 200
+
 /** In bytes, as they are sent: a word takes about 300. */
 const MAX_ANSWER = 8 * 1024 * 1024
 
 export function createAskModel(settings: AssistantSettings): AskModel {
   const send = createSend(settings)
+  const limit = pLimit(MAX_AT_ONCE)
+  const enter = () =>
+    new Promise<() => void>((entered) => {
+      void limit(() => new Promise<void>((leave) => entered(leave)))
+    })
   return async function* ask(question, signal) {
     // ends the request, too, if the reader leaves
     const left = new AbortController()
     const either = AbortSignal.any([signal, left.signal])
+    const leave = await inTime(enter(), signal)
     try {
       const response = await send(question, either)
       const fold = new Fold()
@@ -42,6 +52,7 @@ export function createAskModel(settings: AssistantSettings): AskModel {
       throw abortOf(signal) ?? new ModelUnavailable('broken')
     } finally {
       left.abort()
+      leave()
     }
   }
 }

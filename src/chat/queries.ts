@@ -3,12 +3,18 @@ import type { Caller } from '../auth/caller'
 import type { Sql } from '../database/sql'
 import type { Conversation, Message, ToolCall } from './model'
 
+/** Where a message is. */
+export interface Place {
+  conversationId: number
+  messageId: number
+}
+
 /**
  * Begins a conversation with its first message, and creates the user if this is their first write.
  *
  * @param lease names who answers
  * @param seconds how long the lease lasts if it is not extended
- * @returns the conversation's id; undefined if the user was deleted, or another first write of the user came between
+ * @returns undefined if the user was deleted, or another first write of the user came between
  */
 export async function beginConversation(
   sql: Sql,
@@ -16,8 +22,8 @@ export async function beginConversation(
   content: string,
   lease: string,
   seconds: number,
-): Promise<number | undefined> {
-  const [begun] = await sql<{ conversation_id: number }[]>`
+): Promise<Place | undefined> {
+  const [begun] = await sql<{ conversation_id: number; message_id: number }[]>`
     -- beginConversation
     with created as (
       insert into users (id) values (${owner})
@@ -39,15 +45,16 @@ export async function beginConversation(
     ), message as (
       insert into messages (user_id, conversation_id, role, content)
       select user_id, conversation_id, 'user', ${content} from conversation
+      returning conversation_id, id as message_id
     )
-    select conversation_id from conversation`
-  return begun?.conversation_id
+    select conversation_id, message_id from message`
+  return begun && { conversationId: begun.conversation_id, messageId: begun.message_id }
 }
 
 /**
  * Adds a message to a conversation in which nobody answers at the moment.
  *
- * @returns false if somebody does, or the caller has no such conversation, or was deleted
+ * @returns undefined if somebody does, or the caller has no such conversation, or was deleted
  */
 export async function continueConversation(
   sql: Sql,
@@ -56,8 +63,8 @@ export async function continueConversation(
   content: string,
   lease: string,
   seconds: number,
-): Promise<boolean> {
-  const continued = await sql<{ id: number }[]>`
+): Promise<Place | undefined> {
+  const [continued] = await sql<{ message_id: number }[]>`
     -- continueConversation
     with conversation as (
       update conversations set
@@ -71,9 +78,10 @@ export async function continueConversation(
     ), message as (
       insert into messages (user_id, conversation_id, role, content)
       select user_id, id, 'user', ${content} from conversation
+      returning id as message_id
     )
-    select id from conversation`
-  return continued.length > 0
+    select message_id from message`
+  return continued && { conversationId: id, messageId: continued.message_id }
 }
 
 /** Whether the caller has such a conversation, and was not deleted. */
@@ -115,14 +123,15 @@ export async function endLease(sql: Sql, owner: string, id: number, lease: strin
 }
 
 /**
- * Stores the answer, and ends the lease. Of a conversation that has been deleted, nothing is kept.
+ * Stores the answer to a message, and ends the lease. If it is stored already, nothing is done. Of a conversation that has been
+ * deleted, nothing is kept.
  *
- * @param toolCalls as JSON; null: there are none
+ * @param answer.toolCalls as JSON; null: there are none
  */
 export async function addAnswer(
   sql: Sql,
   owner: string,
-  id: number,
+  { conversationId: id, messageId }: Place,
   lease: string,
   { content, toolCalls }: { content: string; toolCalls: string | null },
 ): Promise<void> {
@@ -137,8 +146,9 @@ export async function addAnswer(
       where user_id = ${owner} and id = ${id}
       returning user_id, id
     )
-    insert into messages (user_id, conversation_id, role, content, tool_calls)
-    select user_id, id, 'assistant', ${content}, ${toolCalls}::text::json from conversation
+    insert into messages (user_id, conversation_id, role, content, reply_to, tool_calls)
+    select user_id, id, 'assistant', ${content}, ${messageId}, ${toolCalls}::text::json from conversation
+    on conflict (user_id, conversation_id, reply_to) do nothing
     returning id`
 }
 
@@ -158,7 +168,7 @@ export async function readHistory(
   return sql<Exchange[]>`
     -- readHistory
     with answered as (
-      select id, content from messages
+      select id, content, reply_to from messages
       where user_id = ${owner} and conversation_id = ${id} and role = 'assistant'
       order by id desc
       limit ${limit}
@@ -167,8 +177,8 @@ export async function readHistory(
     from answered
     cross join lateral (
       select messages.content from messages
-      where user_id = ${owner} and conversation_id = ${id} and messages.id < answered.id and role = 'user'
-      order by messages.id desc
+      where user_id = ${owner} and conversation_id = ${id} and messages.id = answered.reply_to
+      -- else the planner would join all messages of the conversation
       limit 1
     ) as question
     order by answered.id desc`

@@ -41,6 +41,8 @@ export class Reply {
         return ''
       case 'end':
         this.ending = part.ending
+        // a surrogate may have been alone until its other half came
+        this.content = this.content.toWellFormed()
         return this.#add(NOTE[part.ending] || (this.content.trim() === '' ? this.#wordless() : ''))
       case 'call':
         return ''

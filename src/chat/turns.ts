@@ -6,19 +6,24 @@
 import type { Caller } from '../auth/caller'
 import { refuseDeleted } from '../auth/guard'
 import { refuseToken } from '../auth/refusal'
+import { isUnavailable } from '../database/errors'
 import type { Sql } from '../database/sql'
 import { Problem } from '../http/problems'
 import { codePoints } from '../http/schemas'
 import { createQueue } from '../system/queue'
 import type { ChatMessage, ToolCall } from './model'
 import * as queries from './queries'
-import { abortOf, throwIfAborted } from './unavailable'
+import { inTime, throwIfAborted } from './unavailable'
 
 /** In seconds: so long after a process has died, another one may answer. */
 const LEASE = 5
 /** In milliseconds. */
 const EXTEND_AFTER = 1500
 const ASK_AGAIN_AFTER = 200
+const STORE_DEADLINE = 3000
+const STORE_AGAIN_AFTER = 300
+/** A failover takes a few seconds. */
+const STORE_FOR = 6000
 
 /** How much of a conversation the model is told, the new message included. */
 const MAX_MESSAGES = 40
@@ -59,11 +64,12 @@ export function createBeginTurn(newSql: NewSql): BeginTurn {
     const begun = id
       ? goOn(newSql, caller, { id, message, lease }, signal)
       : beginNew(newSql, caller, message, lease)
-    const conversationId = await begun.catch((error) => {
+    const place = await begun.catch((error) => {
       leave()
       throw error
     })
-    const { end, ended } = holdTurn(newSql, caller.id, conversationId, lease)
+    const { conversationId } = place
+    const { end, ended } = holdTurn(newSql, caller.id, place, lease)
     void ended.then(leave)
     try {
       const exchanges = await queries.readHistory(newSql(), caller.id, conversationId, MAX_EXCHANGES)
@@ -76,7 +82,14 @@ export function createBeginTurn(newSql: NewSql): BeginTurn {
 }
 
 /** Extends the lease until the turn is ended. */
-function holdTurn(newSql: NewSql, owner: string, id: number, lease: string): Pick<Turn, 'end' | 'ended'> {
+function holdTurn(
+  newSql: NewSql,
+  owner: string,
+  place: queries.Place,
+  lease: string,
+): Pick<Turn, 'end' | 'ended'> {
+  const { conversationId: id } = place
+  let isOver = false
   let timer: Timer
   const extendLater = () => {
     timer = setTimeout(async () => {
@@ -85,48 +98,51 @@ function holdTurn(newSql: NewSql, owner: string, id: number, lease: string): Pic
       if (!isOver) extendLater()
     }, EXTEND_AFTER)
   }
-  let isOver = false
   extendLater()
   const { promise: ended, resolve: onEnd } = Promise.withResolvers<void>()
   async function store(answer: Parameters<Turn['end']>[0]): Promise<void> {
     if (!answer) return queries.endLease(newSql(), owner, id, lease)
     const { content, toolCalls } = answer
     const calls = toolCalls.length > 0 ? JSON.stringify(toolCalls) : null
-    // of a conversation that was deleted meanwhile nothing is kept
-    await queries.addAnswer(newSql(), owner, id, lease, { content: storable(content), toolCalls: calls })
+    const row = { content: content.toWellFormed(), toolCalls: calls }
+    await untilStored(() => queries.addAnswer(newSql(STORE_DEADLINE), owner, place, lease, row))
   }
   return {
     ended,
     async end(answer) {
-      isOver = true
-      clearTimeout(timer)
-      await store(answer).finally(onEnd)
+      await store(answer).finally(() => {
+        isOver = true
+        clearTimeout(timer)
+        onEnd()
+      })
     },
   }
 }
 
-/** Waits for a turn in the queue, or until the signal is aborted: then the turn passes when it comes. */
-async function inTime(turn: Promise<() => void>, signal: AbortSignal): Promise<() => void> {
-  const aborted = Promise.withResolvers<never>()
-  const onAbort = () => aborted.reject(abortOf(signal, 'waiting'))
-  signal.addEventListener('abort', onAbort, { once: true })
-  try {
-    throwIfAborted(signal, 'waiting')
-    return await Promise.race([turn, aborted.promise])
-  } catch (error) {
-    void turn.then((leave) => leave())
-    throw error
-  } finally {
-    signal.removeEventListener('abort', onAbort)
+/** Tries again while the database is away: the answer tells of what has been done. */
+async function untilStored(store: () => Promise<void>): Promise<void> {
+  const end = performance.now() + STORE_FOR
+  for (;;) {
+    try {
+      return await store()
+    } catch (error) {
+      if (!isUnavailable(error) || performance.now() > end) throw error
+      await Bun.sleep(STORE_AGAIN_AFTER)
+    }
   }
 }
 
-async function beginNew(newSql: NewSql, caller: Caller, message: string, lease: string): Promise<number> {
+async function beginNew(
+  newSql: NewSql,
+  caller: Caller,
+  message: string,
+  lease: string,
+): Promise<queries.Place> {
   const begin = () => queries.beginConversation(newSql(), caller, message, lease, LEASE)
   // a second try, because another first write of the user may come between
-  const id = (await begin()) ?? (await begin())
-  if (id === undefined) throw refuseToken('revoked')
-  return id
+  const place = (await begin()) ?? (await begin())
+  if (!place) throw refuseToken('revoked')
+  return place
 }
 
 async function goOn(
@@ -134,10 +150,11 @@ async function goOn(
   caller: Caller,
   { id, message, lease }: { id: number; message: string; lease: string },
   signal: AbortSignal,
-): Promise<number> {
+): Promise<queries.Place> {
   for (;;) {
     throwIfAborted(signal, 'waiting')
-    if (await queries.continueConversation(newSql(), caller, id, message, lease, LEASE)) return id
+    const place = await queries.continueConversation(newSql(), caller, id, message, lease, LEASE)
+    if (place) return place
     if (!(await queries.hasConversation(newSql(), caller, id))) {
       await refuseDeleted(newSql(), caller)
       throw new Problem('CONVERSATION_NOT_FOUND')
@@ -161,9 +178,4 @@ function historyOf(message: string, exchanges: readonly queries.Exchange[]): Tur
     ]),
     { role: 'user', content: message },
   ]
-}
-
-/** What PostgreSQL can store of a model's words. */
-function storable(text: string): string {
-  return text.toWellFormed().replaceAll('\0', '')
 }

@@ -88,30 +88,33 @@ const HEADERS = {
 /** In milliseconds: proxies close connections that are silent for longer. */
 const BEAT_INTERVAL = 5000
 
-/** @param onLeave called if the client leaves before the end */
-export function uiStream(parts: AsyncGenerator<object>, onLeave: () => void): Response {
+/**
+ * Takes the parts as they come, however slowly the client reads, so that the answer is stored in time. An answer is limited, and
+ * so is what waits here.
+ *
+ * @param onLeave called if the client leaves before the end
+ */
+export function uiStream(parts: AsyncIterable<object>, onLeave: () => void): Response {
   const encoder = new TextEncoder()
-  let beats: Timer | undefined
+  let hasLeft = false
+  let beats: Timer
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
-      beats = setInterval(() => {
-        if ((controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(':\n\n'))
-      }, BEAT_INTERVAL)
+      const send = (text: string) => {
+        if (!hasLeft) controller.enqueue(encoder.encode(text))
+      }
+      beats = setInterval(() => send(':\n\n'), BEAT_INTERVAL)
+      const sendAll = async () => {
+        for await (const part of parts) send(`data: ${JSON.stringify(part)}\n\n`)
+        send('data: [DONE]\n\n')
+        if (!hasLeft) controller.close()
+      }
+      void sendAll().finally(() => clearInterval(beats))
     },
-    async pull(controller) {
-      const next = await parts.next().catch((error) => {
-        clearInterval(beats)
-        throw error
-      })
-      if (next.done) clearInterval(beats)
-      const data = next.done ? '[DONE]' : JSON.stringify(next.value)
-      controller.enqueue(encoder.encode(`data: ${data}\n\n`))
-      if (next.done) controller.close()
-    },
-    async cancel() {
+    cancel() {
+      hasLeft = true
       clearInterval(beats)
       onLeave()
-      await parts.return(undefined)
     },
   })
   return new Response(body, { headers: HEADERS })

@@ -31,3 +31,23 @@ export function throwIfAborted(signal: AbortSignal, late?: Reason): void {
   const abort = abortOf(signal, late)
   if (abort) throw abort
 }
+
+/**
+ * Waits for a turn, or until the signal is aborted: then the turn passes when it comes.
+ *
+ * @param turn gives what ends it
+ */
+export async function inTime(turn: Promise<() => void>, signal: AbortSignal): Promise<() => void> {
+  const aborted = Promise.withResolvers<never>()
+  const onAbort = () => aborted.reject(abortOf(signal, 'waiting'))
+  signal.addEventListener('abort', onAbort, { once: true })
+  try {
+    throwIfAborted(signal, 'waiting')
+    return await Promise.race([turn, aborted.promise])
+  } catch (error) {
+    void turn.then((leave) => leave())
+    throw error
+  } finally {
+    signal.removeEventListener('abort', onAbort)
+  }
+}

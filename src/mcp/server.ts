@@ -92,9 +92,9 @@ export async function answerMessage(request: Request, message: unknown, session:
   const { method, id } = Object(message) as { method?: unknown; id?: unknown }
   // the SDK would open a stream, though there is nothing to subscribe to
   if (method === 'subscriptions/listen') return refuse(404, id, ProtocolErrorCode.MethodNotFound)
-  const isEarlier = await isLegacyRequest(request, message)
-  const answer = isEarlier ? answerEarlier : answerModern
-  return inOurWords(await answer(request, message, session))
+  const plain = plainRequest(request)
+  const answer = (await isLegacyRequest(plain, message)) ? answerEarlier : answerModern
+  return inOurWords(await answer(plain, message, session))
 }
 
 function answerModern(request: Request, message: unknown, session: Session): Promise<Response> {
@@ -114,17 +114,21 @@ async function answerEarlier(request: Request, message: unknown, session: Sessio
   const transport = new WebStandardStreamableHTTPServerTransport({ enableJsonResponse: true })
   try {
     await server.connect(transport)
-    return await transport.handleRequest(acceptingBoth(request), { parsedBody: message })
+    return await transport.handleRequest(request, { parsedBody: message })
   } finally {
     await server.close()
   }
 }
 
-/** The transport demands that a client takes streams as well, though it answers none. */
-function acceptingBoth({ url, method, headers }: Request): Request {
-  const accepting = new Headers(headers)
-  accepting.set('accept', 'application/json, text/event-stream')
-  return new Request(url, { method, headers: accepting })
+/**
+ * What the SDK looks at. It demands one spelling of the content type, and that a client before 2026-07-28 takes streams as well,
+ * though none is answered. A request without a good `Host` has no address, and the SDK needs none.
+ */
+function plainRequest({ method, headers }: Request): Request {
+  const plain = new Headers(headers)
+  plain.set('content-type', 'application/json')
+  plain.set('accept', 'application/json, text/event-stream')
+  return new Request('http://localhost/mcp', { method, headers: plain })
 }
 
 const UNKNOWN_TOOL = 'Unknown tool'

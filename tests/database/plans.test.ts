@@ -375,7 +375,10 @@ const STATEMENTS: Record<string, Calls> = {
   ),
   endLease: plain((sql, { caller, conversationId }) => chat.endLease(sql, caller.id, conversationId, LEASE)),
   addAnswer: plain((sql, { caller, conversationId }) =>
-    chat.addAnswer(sql, caller.id, conversationId, LEASE, { content: 'x', toolCalls: '[]' }),
+    chat.addAnswer(sql, caller.id, { conversationId, messageId: 1 }, LEASE, {
+      content: 'x',
+      toolCalls: '[]',
+    }),
   ),
   readHistory: plain((sql, { caller, conversationId }) =>
     chat.readHistory(sql, caller.id, conversationId, 40),

@@ -127,8 +127,8 @@ export async function fill(sql: Pool, { users, busy, tasksEach, most, deleted }:
     insert into conversations (user_id)
     select id from users, generate_series(1, case when id in ('most', 'user-1') then 1000 else 1 end) order by md5(id)`
   await sql`
-    insert into messages (user_id, conversation_id, role, content)
-    select user_id, id, case when n % 2 = 1 then 'user' else 'assistant' end, 'x'
+    insert into messages (user_id, conversation_id, role, content, reply_to)
+    select user_id, id, case when n % 2 = 1 then 'user' else 'assistant' end, 'x', case when n % 2 = 0 then n end
     from conversations,
       generate_series(1, case when id = (select max(id) from conversations where user_id = 'most') then 10000 else 2 end) as n
     order by md5(id || ' ' || n)`
