@@ -149,7 +149,7 @@ CREATE TABLE messages (
   tool_calls json,
   created_at timestamp(3) with time zone NOT NULL DEFAULT clock_timestamp(),
   CONSTRAINT messages_pkey PRIMARY KEY (user_id, conversation_id, id),
-  CONSTRAINT messages_reply_to_key UNIQUE (user_id, conversation_id, reply_to),
+  CONSTRAINT messages_reply_to_key UNIQUE (user_id, reply_to, conversation_id),
   CONSTRAINT messages_conversation_id_fkey FOREIGN KEY (user_id, conversation_id) REFERENCES conversations(user_id, id) ON DELETE CASCADE,
   CONSTRAINT messages_answers_reply CHECK ((role = 'assistant'::text) = (reply_to IS NOT NULL)),
   CONSTRAINT messages_role_known CHECK (role = ANY (ARRAY['user'::text, 'assistant'::text])),

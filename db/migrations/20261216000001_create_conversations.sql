@@ -29,7 +29,7 @@ create table messages (
   constraint messages_pkey primary key (user_id, conversation_id, id),
   constraint messages_conversation_id_fkey
     foreign key (user_id, conversation_id) references conversations (user_id, id) on delete cascade,
-  constraint messages_reply_to_key unique (user_id, conversation_id, reply_to),
+  constraint messages_reply_to_key unique (user_id, reply_to, conversation_id),
   constraint messages_role_known check (role in ('user', 'assistant')),
   constraint messages_answers_reply check ((role = 'assistant') = (reply_to is not null)),
   constraint messages_user_content_length check (role <> 'user' or char_length(content) between 1 and 4000)
