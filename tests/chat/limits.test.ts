@@ -84,6 +84,30 @@ test.each([
   expect([status, body.error_code]).toEqual([503, 'ASSISTANT_UNAVAILABLE'])
 })
 
+test('a tool has a name of 64 characters at most', async () => {
+  model.script(uses([['x'.repeat(100_000), {}]]), says('Sorry'))
+  const { body } = await chat(newUser(), 'hello')
+  expect(body.tool_calls).toEqual([
+    { tool: 'x'.repeat(64), arguments: {}, result: { error: 'There is no such tool.' } },
+  ])
+})
+
+test('200 questions are asked at once, and the others wait', async () => {
+  const users = Array.from({ length: 210 }, newUser)
+  const answers = users.map(() => held(says('Hello')))
+  model.script(...answers.map(({ answer }) => answer))
+  const asked = users.map((as) => chat(as, 'Hi'))
+  await model.asked(200)
+  // a request of another kind is not held up
+  const keys = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => new Response('keys') })
+  expect(await (await fetch(keys.url)).text()).toBe('keys')
+  await keys.stop(true)
+  expect(model.requests).toHaveLength(200)
+  for (const { release } of answers) release()
+  const statuses = (await Promise.all(asked)).map(({ status }) => status)
+  expect(statuses).toEqual(Array(210).fill(200))
+})
+
 test('a problem names the conversation that has the message, and the next message goes on there', async () => {
   const as = newUser()
   model.script(uses([['add_task', { title: 'Milk' }]]), refuses(500))

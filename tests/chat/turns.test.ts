@@ -227,6 +227,10 @@ describe('a process that has died', () => {
     next.release()
     expect((await answering).body.response).toBe('next answer')
     expect(await contentsOf(as, id)).toEqual(['Hi', 'Hello', 'first', 'second', 'late answer', 'next answer'])
+    // each answer belongs to its message
+    model.script(says('Both'))
+    await chat(as, 'third', id)
+    expect(told(1)).toEqual([...['Hi', 'Hello', 'first', 'late answer', 'second', 'next answer', 'third']])
   })
 })
 
@@ -571,6 +575,19 @@ describe('a database', () => {
     expect(await isLeased()).toBe(true)
     slow.release()
     expect((await answering).status).toBe(200)
+    await broken.end()
+    await proxy.close()
+  })
+
+  test('that is lost while an answer is stored has it in the end, and once', async () => {
+    const proxy = await startFaultProxy(() => Number(new URL(url).port))
+    const broken = openDatabase({ url: proxy.url(url), poolSize: 2, requestTimeout: 10_000 })
+    const as = newUser()
+    // the database has done it, and nobody was told
+    proxy.loseAnswers('addAnswer', 2)
+    model.script(uses([['add_task', { title: 'Milk' }]]), says('Done'))
+    expect(outcome(await another({}, broken)(as, 'Add milk'))).toEqual([200, undefined])
+    expect(await contentsOf(as, await onlyOne(as))).toEqual(['Add milk', 'Done'])
     await broken.end()
     await proxy.close()
   })

@@ -312,6 +312,22 @@ describe('a token with claims of any kind', async () => {
     expect((await post(await sign({ aud: origin, scope: 'tasks:write' }))).status).toBe(201)
   })
 
+  test.each(['openid', '', undefined, 'TASKS:READ'])(
+    'that is for /mcp as well is good for nothing elsewhere with the scope %p',
+    async (scope) => {
+      const token = await sign({ aud: [origin, RESOURCE], scope })
+      for (const path of [TODOS, '/api/v1/tokens', '/api/v1/users/me']) {
+        expect((await call('GET', path, by(token))).body.error_code).toBe('INSUFFICIENT_SCOPE')
+      }
+    },
+  )
+
+  test('whose type does not tell is limited to its scopes all the same', async () => {
+    const token = await sign({ aud: [origin, RESOURCE], scope: 'tasks:read' }, { typ: 'JWT' })
+    expect((await list(token)).body.result.tools).toHaveLength(4)
+    expect((await call('GET', '/api/v1/tokens', by(token))).body.error_code).toBe('INSUFFICIENT_SCOPE')
+  })
+
   test('for REST that names none of the scopes is good for everything, as a session is', async () => {
     const token = await sign({ aud: origin, scope: 'openid profile' })
     expect((await call('GET', '/api/v1/tokens', by(token))).status).toBe(200)

@@ -378,6 +378,13 @@ test('an initialization that makes no sense is refused in our own words', async 
   expect(body.error.message).not.toMatch(/expected|invalid/i)
 })
 
+test('any type of JSON will do', async () => {
+  for (const revision of REVISIONS) {
+    const headers = { 'content-type': 'application/foo+json; charset=utf-8' }
+    expect((await send('tools/list', {}, { as: 'ann', revision, headers })).status).toBe(200)
+  }
+})
+
 test('there is nothing to subscribe to', async () => {
   const answer = await send('subscriptions/listen', {}, { as: 'ann', revision: '2026-07-28' })
   expect([answer.status, answer.body.error.code, answer.body.id]).toEqual([404, -32601, expect.anything()])
