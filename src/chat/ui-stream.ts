@@ -109,7 +109,9 @@ export function uiStream(parts: AsyncIterable<object>, onLeave: () => void): Res
         send('data: [DONE]\n\n')
         if (!hasLeft) controller.close()
       }
-      void sendAll().finally(() => clearInterval(beats))
+      sendAll()
+        .catch((error) => hasLeft || controller.error(error))
+        .finally(() => clearInterval(beats))
     },
     cancel() {
       hasLeft = true
