@@ -18,7 +18,7 @@ import type { Outcome, ToolRunner } from '../assistants/run'
 import { TOOLS, type ToolContext } from '../assistants/tools'
 import { jsonSchema } from '../http/json-schema'
 
-/** Who has sent a message, and what runs the tools. */
+/** The caller of a message, and what runs the tools. */
 interface Session {
   runner: ToolRunner
   context: ToolContext

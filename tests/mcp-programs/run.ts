@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { call } from '../support/http-connection'
 import { quietPort } from '../support/quiet-port'
+import { report } from '../support/report'
 import { endServers, startServer } from '../support/server-process'
 import { spawn } from '../tools/command'
 import { startTokenProxy } from './proxy'
@@ -91,17 +92,6 @@ async function checkInspector(folder: string, url: string, token: string): Promi
   strictEqual((await callTool('nope')).code, 5)
   const refused = await inspect('a.b.c', '--stored-auth-only', '--method', 'tools/list')
   strictEqual(refused.code, 3, refused.err)
-}
-
-async function report(name: string, check: () => Promise<unknown>): Promise<void> {
-  const begin = performance.now()
-  try {
-    await check()
-    process.stdout.write(`${name}: passed in ${Math.round(performance.now() - begin)} ms\n`)
-  } catch (error) {
-    process.exitCode = 1
-    process.stdout.write(`${name}: FAILED\n${error instanceof Error ? error.message : error}\n`)
-  }
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'taskwell-mcp-'))

@@ -6,7 +6,7 @@ export interface Asked {
   headers: Headers
   // biome-ignore lint/suspicious/noExplicitAny: a test says what it expects of any body
   body: any
-  /** Resolves if whoever asked leaves before the end of the answer. */
+  /** Resolves if the client leaves before the end of the answer. */
   left: Promise<void>
 }
 
@@ -17,7 +17,7 @@ export interface ScriptedModel {
   url: string
   /** The settings of a service that asks it. */
   env: Record<string, string>
-  /** Whoever asked since the last `script`. */
+  /** The requests since the last `script`. */
   requests: Asked[]
   /** Sets what is answered next, one after the other. */
   script(...answers: Scripted[]): void

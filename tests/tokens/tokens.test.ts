@@ -213,7 +213,7 @@ describe('the scopes', () => {
 })
 
 describe('a token is used', () => {
-  test('by its user, whoever owns the users', async () => {
+  test('by its user, also one of another issuer', async () => {
     const user = newUser()
     const { token } = await make(user)
     const task = await call('POST', TODOS, { ...by(token), body: { title: 'by a program' } })

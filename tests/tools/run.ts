@@ -5,6 +5,7 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { report } from '../support/report'
 import { endServers, startServer } from '../support/server-process'
 import { type Command, runCommand } from './command'
 import { checkPostman } from './postman'
@@ -63,17 +64,6 @@ async function checkGenerator(folder: string, name: string, generate: Command, u
 /** Its output tells the compiler to look away. */
 async function checkTypesOf(file: string): Promise<void> {
   await Bun.write(file, (await Bun.file(file).text()).replace('// @ts-nocheck', ''))
-}
-
-async function report(name: string, check: () => Promise<unknown>): Promise<void> {
-  const begin = performance.now()
-  try {
-    await check()
-    process.stdout.write(`${name}: passed in ${Math.round(performance.now() - begin)} ms\n`)
-  } catch (error) {
-    process.exitCode = 1
-    process.stdout.write(`${name}: FAILED\n${error instanceof Error ? error.message : error}\n`)
-  }
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'taskwell-tools-'))
