@@ -1,7 +1,7 @@
 /** Servers in processes of their own, and what they use of the machine. */
 import { realpathSync } from 'node:fs'
 import { join, parse } from 'node:path'
-import { freePort } from '../src/embedded/server'
+import { freePort } from '../src/system/free-port'
 import type { Filled } from './fill'
 import { cpuOf, listenersOn, type Memory, memoryOf } from './processes'
 import { type Audience, readList, SECRET } from './workloads'

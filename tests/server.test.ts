@@ -5,11 +5,11 @@ import { join } from 'node:path'
 import { signAccessToken } from '../src/auth/token'
 import { runningUrl } from '../src/embedded/server'
 import { serve } from '../src/server'
+import { freePort } from '../src/system/free-port'
 import { urlOf } from '../src/system/listening'
 import { createLog } from '../src/telemetry/log'
 import { linesTo, testSettings } from './support/app'
 import { blockWrites, testDatabase } from './support/database'
-import { quietPort } from './support/quiet-port'
 
 const { url: databaseUrl } = await testDatabase()
 const log = createLog({ logLevel: 'silent', production: false })
@@ -55,7 +55,7 @@ describe('a server', () => {
   })
 
   test('has its metrics on a port of their own if it is told to, until it is stopped', async () => {
-    const own = { METRICS: 'on', METRICS_PORT: String(await quietPort()) }
+    const own = { METRICS: 'on', METRICS_PORT: String(await freePort()) }
     const server = await serve(testSettings({ ...local, ...own, DATABASE_URL: databaseUrl }), log)
     const metrics = `http://127.0.0.1:${own.METRICS_PORT}/metrics`
     expect(await (await fetch(metrics)).text()).toContain('taskwell_database_pool_size 10\n')

@@ -1,9 +1,9 @@
 /** The embedded PostgreSQL, which runs if `DATABASE_URL` is not set: a real server, from npm, in a folder. */
 import { existsSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { codeOf } from '../system/errors'
+import { freePort } from '../system/free-port'
 import { type Binaries, createLauncher, findBinaries, type Launcher } from './account'
 import {
   createCluster,
@@ -184,15 +184,4 @@ async function endServer(server: Bun.Subprocess): Promise<void> {
   const timer = setTimeout(quit, STOP_DEADLINE, server)
   await server.exited
   clearTimeout(timer)
-}
-
-/** @returns a port of 127.0.0.1 that is free at the moment */
-export function freePort(): Promise<number> {
-  return new Promise((done, fail) => {
-    const server = createServer().once('error', fail)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => done(typeof address === 'object' && address ? address.port : 0))
-    })
-  })
 }

@@ -2,10 +2,10 @@ import { afterAll, describe, expect, test } from 'bun:test'
 import { join } from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import type { allTasks, Client, Task } from '../../src/client/index'
+import { freePort } from '../../src/system/free-port'
 import { testApp } from '../support/app'
 import { describeInBrowser } from '../support/browser'
 import { NGINX, startNginx } from '../support/nginx'
-import { quietPort } from '../support/quiet-port'
 
 const SCREENSHOTS = process.env['SCREENSHOTS']
 
@@ -44,7 +44,7 @@ if (command) describeInBrowser('behind a path of nginx', (browser) => behindNgin
 else test.skip('behind a path of nginx: there is no nginx here; install one', () => {})
 
 async function behindNginx(command: string, browser: Browser): Promise<void> {
-  const port = await quietPort()
+  const port = await freePort()
   const origin = `http://127.0.0.1:${port}`
   const configured = await startBehind({ PUBLIC_URL: `${origin}/tasks` })
   const forwarded = await startBehind({ TRUSTED_PROXY_HOPS: '1' })

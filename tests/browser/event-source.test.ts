@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { signAccessToken } from '../../src/auth/token'
 import { serve } from '../../src/server'
+import { freePort } from '../../src/system/free-port'
 import { createLog } from '../../src/telemetry/log'
 import { SECRET, testApp, testSettings } from '../support/app'
 import { describeInBrowser } from '../support/browser'
-import { quietPort } from '../support/quiet-port'
 import { until } from '../support/time'
 
 const [, example = ''] =
@@ -27,7 +27,7 @@ function startSite(): string {
 
 describeInBrowser('an EventSource', async (browser) => {
   const [allowed, stranger] = [startSite(), startSite()]
-  const port = await quietPort()
+  const port = await freePort()
   // another process on the same database
   const { call, url } = await testApp()
   const settings = testSettings({

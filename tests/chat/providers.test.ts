@@ -1,8 +1,8 @@
 /** The ways in which providers differ from OpenAI, and in which they fail. */
 import { afterAll, describe, expect, test } from 'bun:test'
+import { freePort } from '../../src/system/free-port'
 import { type Answer, testApp } from '../support/app'
 import { call as callAt } from '../support/http-connection'
-import { quietPort } from '../support/quiet-port'
 import {
   chunk,
   DONE,
@@ -648,7 +648,7 @@ describe('the question', () => {
   })
 
   test('goes to nobody where nobody listens', async () => {
-    const AI_BASE_URL = `http://127.0.0.1:${await quietPort()}/v1`
+    const AI_BASE_URL = `http://127.0.0.1:${await freePort()}/v1`
     const fresh = await testApp({ ...model.env, AI_BASE_URL })
     const { status, body } = await fresh.call('POST', CHAT, { as, body: { message: 'x' } })
     expect([status, body.error_code]).toEqual([503, 'ASSISTANT_UNAVAILABLE'])

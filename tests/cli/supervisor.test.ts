@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { serveWithWorkers, shareOf, type Workers } from '../../src/cli/supervisor'
 import { runningUrl } from '../../src/embedded/server'
+import { freePort } from '../../src/system/free-port'
 import { createLog } from '../../src/telemetry/log'
 import { linesTo, SECRET, testSettings } from '../support/app'
 import { testDatabase } from '../support/database'
 import { eventually, newUser, read } from '../support/faults'
 import { call, type HttpConnection, openConnection, requestText } from '../support/http-connection'
-import { quietPort } from '../support/quiet-port'
 import { type Environment, endServers, type ServerProcess, startServer } from '../support/server-process'
 import { connectionToEach, isAlive, variableOf, workerAt, workersOf } from '../support/workers'
 
@@ -214,7 +214,7 @@ describe('an embedded database', () => {
   })
 
   test('ends if a worker does not start, and the worker says why', async () => {
-    const first = await quietPort(2)
+    const first = await freePort(2)
     const taken = Bun.serve({ port: first + 1, hostname: '127.0.0.1', fetch: () => new Response() })
     const env = { DATABASE_URL: '', METRICS: 'on', METRICS_PORT: String(first) }
     await expect(supervise(env, real)).rejects.toThrow(
@@ -246,7 +246,7 @@ describe('workers', () => {
   let ofAll: number[]
 
   beforeAll(async () => {
-    metricsPort = await quietPort(NUMBERS.length)
+    metricsPort = await freePort(NUMBERS.length)
     server = await start({
       WORKERS: '3',
       DATABASE_POOL_SIZE: '10',

@@ -2,9 +2,9 @@ import { afterAll, afterEach, describe, expect, jest, test } from 'bun:test'
 import { connect, createServer, type Socket } from 'node:net'
 import { signAccessToken } from '../../src/auth/token'
 import { type Client, type ClientOptions, createClient } from '../../src/client/index'
+import { freePort } from '../../src/system/free-port'
 import { testApp } from '../support/app'
 import { memoryStorage } from '../support/memory-storage'
-import { quietPort } from '../support/quiet-port'
 import { hurry, hurryUntil, turns, until } from '../support/time'
 
 const { app, settings, sql } = await testApp()
@@ -59,7 +59,7 @@ async function line(...fates: Fate[]) {
     if (fate.waitsAfter === 'request') socket.once('data', () => underWay--)
     fate.meet(socket)
   })
-  const port = await quietPort()
+  const port = await freePort()
   await new Promise<void>((done) => listener.listen(port, '127.0.0.1', done))
   afterAll(() => {
     for (const socket of sockets) socket.destroy()

@@ -5,7 +5,7 @@
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { quietPort } from '../support/quiet-port'
+import { freePort } from '../../src/system/free-port'
 import { endServers, startServer } from '../support/server-process'
 import { checkSize, checkVite } from './bundles'
 import { run } from './command'
@@ -39,7 +39,7 @@ const folder = await mkdtemp(join(tmpdir(), 'taskwell-consumers-'))
 const app = join(folder, 'app')
 const tools = join(folder, 'tools')
 try {
-  const pages = await quietPort()
+  const pages = await freePort()
   const { port } = await startServer({
     DATABASE_URL: process.env['DATABASE_URL'] ?? '',
     CORS_ORIGINS: `http://127.0.0.1:${pages}`,

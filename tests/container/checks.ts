@@ -5,7 +5,7 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from 'bun:test'
 import postgres from 'postgres'
 import { signAccessToken } from '../../src/auth/token'
-import { freePort } from '../../src/embedded/server'
+import { freePort } from '../../src/system/free-port'
 import { createSubject, type Run } from './subject'
 
 const SERVER_URL = process.env['DATABASE_URL']

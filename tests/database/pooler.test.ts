@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import postgres from 'postgres'
 import type { Sql } from '../../src/database/sql'
 import { codeOf } from '../../src/system/errors'
+import { freePort } from '../../src/system/free-port'
 import { answered, contextFor, failureOf, pidOf, setCloseUp, waitForLock, write } from '../support/close-up'
-import { quietPort } from '../support/quiet-port'
 
 const { url, open, untilWaiting, writtenRows, lock } = await setCloseUp()
 
@@ -58,7 +58,7 @@ async function startStrict() {
       upstream.pipe(client)
     })
   })
-  const port = await quietPort()
+  const port = await freePort()
   await new Promise<void>((done) => server.listen(port, '127.0.0.1', done))
   cleanings.push(() => server.close())
   return { url: urlAt(port), refused: () => refused }
@@ -128,7 +128,7 @@ async function startPgBouncer(command: string, settings: string): Promise<string
   const { hostname, port: target, username, password } = new URL(url)
   const folder = await mkdtemp(join(tmpdir(), 'taskwell-pgbouncer-'))
   await chmod(folder, 0o755)
-  const port = await quietPort()
+  const port = await freePort()
   const file = join(folder, 'pgbouncer.ini')
   await Bun.write(
     file,

@@ -1,8 +1,8 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import { signAccessToken } from '../../src/auth/token'
+import { freePort } from '../../src/system/free-port'
 import { testApp } from '../support/app'
 import { NGINX, startNginx } from '../support/nginx'
-import { quietPort } from '../support/quiet-port'
 
 const TODOS = '/api/v1/todos'
 
@@ -10,7 +10,7 @@ async function behindNginx(command: string): Promise<void> {
   const { app, settings } = await testApp()
   app.listen({ port: 0, hostname: '127.0.0.1' })
   afterAll(() => app.stop(true))
-  const port = await quietPort()
+  const port = await freePort()
   await startNginx(command, {
     port,
     files: {},

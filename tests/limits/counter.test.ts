@@ -7,6 +7,7 @@ import pino from 'pino'
 import { type Budget, createCounter } from '../../src/limits/counter'
 import { addLimit } from '../../src/limits/rate-limiter'
 import { RedisCounter } from '../../src/limits/redis'
+import { freePort } from '../../src/system/free-port'
 
 type Tuning = NonNullable<Parameters<typeof createCounter>[1]> & { redisTimeoutMs?: number }
 
@@ -129,15 +130,9 @@ if (!server && process.env['REQUIRE_REDIS']) throw new Error('There is no redis-
 if (server) describe('in Redis', () => inRedis(server))
 else test.skip('in Redis: there is no redis-server or valkey-server here; install one', () => {})
 
-function freePort(): number {
-  const listener = Bun.listen({ hostname: '127.0.0.1', port: 0, socket: { data() {} } })
-  listener.stop(true)
-  return listener.port
-}
-
 async function redisServer(command: string) {
   const folder = await mkdtemp(join(tmpdir(), 'taskwell-redis-'))
-  const port = freePort()
+  const port = await freePort()
   const args = ['--port', `${port}`, '--bind', '127.0.0.1', '--save', '', '--dir', folder]
   const run = () => Bun.spawn([command, ...args, '--requirepass', PASSWORD], { stdout: 'ignore' })
   let child = run()
@@ -337,13 +332,13 @@ async function inRedis(command: string) {
   })
 
   test.each([
-    ['refused', () => `redis://:${PASSWORD}@127.0.0.1:${freePort()}`, /^ECONNREFUSED$/],
+    ['refused', async () => `redis://:${PASSWORD}@127.0.0.1:${await freePort()}`, /^ECONNREFUSED$/],
     ['of another password', () => redis.url.replace(PASSWORD, `wrong-${PASSWORD}`), /^WRONGPASS$/],
     ['closed at once', () => closingServer().url, /^(EPIPE|ECONNRESET|no answer)$/],
   ])(
     'a connection %s leaves the counting to memory, and is told once, without the password',
     async (_, url, reason) => {
-      const process = limits(url(), PATIENT)
+      const process = limits(await url(), PATIENT)
       expect((await requests(process, 50)).at(-1)?.remaining).toBe(550)
       await until(() => process.lines.length > 0)
       expect(process.messages()).toEqual([LOST])

@@ -6,8 +6,8 @@ import { deepStrictEqual, match, strictEqual } from 'node:assert'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../../src/system/free-port'
 import { call } from '../support/http-connection'
-import { quietPort } from '../support/quiet-port'
 import { report } from '../support/report'
 import { endServers, startServer } from '../support/server-process'
 import { spawn } from '../tools/command'
@@ -97,7 +97,7 @@ async function checkInspector(folder: string, url: string, token: string): Promi
 const folder = await mkdtemp(join(tmpdir(), 'taskwell-mcp-'))
 let stopProxy = async () => {}
 try {
-  const port = await quietPort()
+  const port = await freePort()
   const proxied = `http://127.0.0.1:${port}`
   const server = await startServer({
     DATABASE_URL: process.env['DATABASE_URL'] ?? '',

@@ -11,6 +11,7 @@ import { Client as EarlierClient } from '@modelcontextprotocol/sdk/client/index.
 import { StreamableHTTPClientTransport as EarlierTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
 import { decodeJwt, decodeProtectedHeader, exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { createApp } from '../../src/app'
+import { freePort } from '../../src/system/free-port'
 import { createLog } from '../../src/telemetry/log'
 import { type Answer, SECRET, testSettings, toAnswer } from '../support/app'
 import {
@@ -21,7 +22,6 @@ import {
 } from '../support/authorization-server'
 import { testDatabase } from '../support/database'
 import { mcpCaller, REVISIONS } from '../support/mcp'
-import { quietPort } from '../support/quiet-port'
 
 const LOCAL = 'http://localhost'
 const RESOURCE = `${LOCAL}/mcp`
@@ -403,7 +403,7 @@ test('behind a trusted proxy the address is the one that the client has asked', 
 })
 
 test('as long as the keys cannot be had, a token is neither taken nor refused', async () => {
-  const { send } = appWith({ BETTER_AUTH_URL: `http://127.0.0.1:${await quietPort()}` })
+  const { send } = appWith({ BETTER_AUTH_URL: `http://127.0.0.1:${await freePort()}` })
   const answer = await send('tools/list', {}, { token: await grant('tasks:write') })
   expect([answer.status, answer.body.error_code]).toEqual([503, 'KEYS_UNAVAILABLE'])
   expect(answer.headers.has('www-authenticate')).toBe(false)
@@ -411,7 +411,7 @@ test('as long as the keys cannot be had, a token is neither taken nor refused', 
 })
 
 describe('a client that knows nothing but the address', async () => {
-  const port = await quietPort()
+  const port = await freePort()
   const origin = `http://127.0.0.1:${port}`
   const own = startAuthorizationServer(`${origin}/mcp`)
   const { app } = appWith({ BETTER_AUTH_URL: own.url })

@@ -5,13 +5,13 @@ import { SignJWT } from 'jose'
 import { createApp } from '../../src/app'
 import { signAccessToken } from '../../src/auth/token'
 import { openDatabase } from '../../src/database/database'
+import { freePort } from '../../src/system/free-port'
 import { SORTS } from '../../src/tasks/filters'
 import { createLog } from '../../src/telemetry/log'
 import { createMetrics } from '../../src/telemetry/metrics'
 import { linesTo, SECRET, testApp, toAnswer } from '../support/app'
 import { blockWrites } from '../support/database'
 import { type McpCaller, mcpCaller, message, NEWEST, REVISIONS } from '../support/mcp'
-import { quietPort } from '../support/quiet-port'
 
 const { app, call, sql, settings, database, logged } = await testApp()
 const { send, tool, result, words } = mcpCaller(call)
@@ -702,7 +702,7 @@ function appWith(parts: Partial<Parameters<typeof createApp>[0]>): McpCaller & {
 
 describe('when the database fails', () => {
   test('every tool says in words that it cannot be reached', async () => {
-    const url = `postgres://nobody@127.0.0.1:${await quietPort()}/none`
+    const url = `postgres://nobody@127.0.0.1:${await freePort()}/none`
     const unreachable = openDatabase({ url, poolSize: 1, requestTimeout: 500 })
     const { words, lines } = appWith({ database: unreachable })
     const token = await new SignJWT({ sub: 'ann' })

@@ -1,6 +1,6 @@
 /** A TCP proxy that stands between the service and its database, and fails in each way in which a network does. */
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { quietPort } from './quiet-port'
+import { freePort } from '../../src/system/free-port'
 
 /** What happens to those who connect. */
 export type Welcome = 'pass' | 'close' | 'silence'
@@ -47,7 +47,7 @@ export interface FaultProxy {
 
 /** @param target where the database listens now; it may move */
 export async function startFaultProxy(target: () => number): Promise<FaultProxy> {
-  const port = await quietPort()
+  const port = await freePort()
   const links = new Set<Link>()
   const watched: { text: string; seen: number }[] = []
   const losses: Loss[] = []

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { createLauncher, findBinaries, spawn } from '../../src/embedded/account'
+import { freePort } from '../../src/system/free-port'
 import { killPostgres } from './own-postgres'
-import { quietPort } from './quiet-port'
 
 /** Of every cluster's only role, `postgres`. */
 export const PASSWORD = 'the password of tests'
@@ -54,7 +54,7 @@ export async function openCluster(folder: string): Promise<Cluster> {
   const binaries = await findBinaries()
   const data = join(folder, 'postgres')
   const launcher = await createLauncher(binaries, data)
-  const port = await quietPort()
+  const port = await freePort()
   let server: Bun.Subprocess | undefined
   let sql: postgres.Sql | undefined
 

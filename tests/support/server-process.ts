@@ -2,9 +2,9 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../../src/system/free-port'
 import { SECRET } from './app'
 import { call } from './http-connection'
-import { quietPort } from './quiet-port'
 
 const MAIN = join(import.meta.dir, '../../src/main.ts')
 
@@ -52,7 +52,7 @@ export async function startServer(
   through: readonly string[] = [],
 ): Promise<ServerProcess> {
   const folder = await mkdtemp(join(tmpdir(), 'taskwell-faults-'))
-  const chosen = port ?? (await quietPort())
+  const chosen = port ?? (await freePort())
   const child = Bun.spawn([...through, process.execPath, '--no-env-file', MAIN, 'serve'], {
     cwd: folder,
     env: {

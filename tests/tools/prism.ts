@@ -1,6 +1,6 @@
 /** Prism as a proxy that validates requests and answers by the document. */
 import { join } from 'node:path'
-import { quietPort } from '../support/quiet-port'
+import { freePort } from '../../src/system/free-port'
 import { runCommand, spawn } from './command'
 
 /** Runs a program through the proxy, which has to find nothing wrong; then it has to find two planted faults. */
@@ -27,7 +27,7 @@ async function withProxy(
   url: string,
   use: (proxy: string) => Promise<void>,
 ): Promise<string> {
-  const port = await quietPort()
+  const port = await freePort()
   const child = spawn(folder, ['prism', 'proxy', document, url, '--errors', '--port', String(port)])
   const { promise: listening, resolve, reject } = Promise.withResolvers<void>()
   let said = ''
