@@ -1,9 +1,9 @@
 import { afterAll, expect, test } from 'bun:test'
-import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import type { Client } from '../../src/client/index'
 import { testApp } from '../support/app'
 import { describeInBrowser } from '../support/browser'
+import { startBundle } from '../support/frontend'
 
 /** Globals of the page. */
 declare global {
@@ -11,26 +11,8 @@ declare global {
   var rendered: string[]
 }
 
-async function startPage() {
-  const entrypoints = [join(import.meta.dir, '../support/react-app.ts')]
-  const define = { 'process.env.NODE_ENV': '"production"' }
-  const { outputs } = await Bun.build({ entrypoints, target: 'browser', define })
-  const html =
-    '<!doctype html><title>page</title><link rel="icon" href="data:,"><script type="module" src="/app.js"></script>'
-  const server = Bun.serve({
-    port: 0,
-    hostname: '127.0.0.1',
-    fetch: ({ url }) =>
-      url.endsWith('/app.js')
-        ? new Response(outputs[0], { headers: { 'content-type': 'text/javascript' } })
-        : new Response(html, { headers: { 'content-type': 'text/html' } }),
-  })
-  afterAll(() => server.stop(true))
-  return `http://127.0.0.1:${server.port}`
-}
-
 describeInBrowser('the hooks for React', async (browser) => {
-  const frontend = await startPage()
+  const frontend = await startBundle('react-app.ts')
   const { app } = await testApp({ CORS_ORIGINS: frontend, AUTH_RATE_LIMIT_PER_MINUTE: '1000000' })
   app.listen({ port: 0, hostname: '127.0.0.1' })
   afterAll(() => app.stop(true))

@@ -1,4 +1,4 @@
-/** Serves a page that uses the client. */
+/** Serves pages of frontends. */
 import { afterAll } from 'bun:test'
 import { join } from 'node:path'
 
@@ -32,4 +32,28 @@ export async function startFrontend(hostname = '127.0.0.1') {
       page = html(api)
     },
   }
+}
+
+/**
+ * A frontend with an origin of its own, made for browsers by a bundler.
+ *
+ * @param file its script, in this folder
+ * @returns its URL
+ */
+export async function startBundle(file: string): Promise<string> {
+  const entrypoints = [join(import.meta.dir, file)]
+  const define = { 'process.env.NODE_ENV': '"production"' }
+  const { outputs } = await Bun.build({ entrypoints, target: 'browser', define })
+  const html =
+    '<!doctype html><title>page</title><link rel="icon" href="data:,"><script type="module" src="/app.js"></script>'
+  const server = Bun.serve({
+    port: 0,
+    hostname: '127.0.0.1',
+    fetch: ({ url }) =>
+      url.endsWith('/app.js')
+        ? new Response(outputs[0], { headers: { 'content-type': 'text/javascript' } })
+        : new Response(html, { headers: { 'content-type': 'text/html' } }),
+  })
+  afterAll(() => server.stop(true))
+  return `http://127.0.0.1:${server.port}`
 }
