@@ -24,8 +24,8 @@ export interface OwnPostgres {
   /** Stops all of its processes: connections are taken, and nothing is answered. */
   freeze(): void
   thaw(): void
-  /** Ends the service's connections, as an operator would. @returns how many there were */
-  terminate(): Promise<number>
+  /** Ends the service's connections, as an operator would, or only those that wait for a lock. @returns how many there were */
+  terminate(which?: 'all' | 'waiting'): Promise<number>
   /** Makes it refuse writes, as the wrong one of a pair does after a failover; or take them again. */
   setReadOnly(isReadOnly: boolean): Promise<void>
   /** Takes every connection that there is. @returns what gives them back */
@@ -88,9 +88,10 @@ export async function startOwnPostgres(): Promise<OwnPostgres> {
       if (victim) send(victim.pid, 'SIGKILL')
       while (!(await admin`select 1`.catch(() => undefined))) await Bun.sleep(10)
     },
-    async terminate() {
+    async terminate(which = 'all') {
       const ended = await admin`
-        select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'taskwell'`
+        select pg_terminate_backend(pid) from pg_stat_activity
+        where application_name = 'taskwell' and (${which} = 'all' or wait_event_type = 'Lock')`
       return ended.length
     },
     async setReadOnly(isReadOnly) {
