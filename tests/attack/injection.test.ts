@@ -4,11 +4,12 @@ import pLimit from 'p-limit'
 import { signAccessToken } from '../../src/auth/token'
 import { type Answer, testApp } from '../support/app'
 import { type Operation, pathOf, readOpenApi } from '../support/openapi'
-import { forgetOwned } from '../support/owned'
+import { forgetter } from '../support/owned'
 import { says, startScriptedModel } from '../support/scripted-model'
 
 const { env } = startScriptedModel(says('Hello'))
 const { call, sql, settings, logged } = await testApp(env)
+const forget = await forgetter(sql)
 const TODOS = '/api/v1/todos'
 const openApi = await readOpenApi(call)
 
@@ -193,7 +194,7 @@ describe.each(openApi.operations)('$method $path', (operation) => {
     await limit.map(sent, ([name, text]) => sendEverywhere(operation, name, text))
     // kept out of the next answers
     await sql`update accounts set name = null where user_id = ${mallory.user.id}`
-    await forgetOwned(sql, mallory.user.id)
+    await forget(mallory.user.id)
     await sql`delete from users where id not in ('ann', ${mallory.user.id})`
     expect(await others()).toEqual(untouched)
   })

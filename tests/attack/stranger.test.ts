@@ -6,7 +6,7 @@ import { afterEach, describe, expect, test } from 'bun:test'
 import pLimit from 'p-limit'
 import { type Answer, testApp } from '../support/app'
 import { makes, type Operation, type Parameter, pathOf, readOpenApi } from '../support/openapi'
-import { forgetOwned, numberFrom, ownedTables } from '../support/owned'
+import { forgetter, numberFrom, ownedTables } from '../support/owned'
 import { says, startScriptedModel } from '../support/scripted-model'
 
 const { env } = startScriptedModel(says('Hello'))
@@ -44,6 +44,8 @@ async function signUp(name: string): Promise<User> {
 }
 
 const bearer = ({ token }: User) => ({ authorization: `Bearer ${token}` })
+
+const forget = await forgetter(sql)
 
 // far from all other numbers, so that one in an answer can only be hers
 await numberFrom(sql, 7000000001)
@@ -98,7 +100,7 @@ let bobs: { id: number }
 await leaveBobOneTask()
 
 async function leaveBobOneTask(): Promise<void> {
-  await forgetOwned(sql, bob.id)
+  await forget(bob.id)
   bobs = (await call('POST', TODOS, { headers: bearer(bob), body: { title: 'of bob' } })).body
 }
 

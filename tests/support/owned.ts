@@ -10,9 +10,13 @@ export async function ownedTables(sql: Pool): Promise<string[]> {
   return tables.map(({ name }) => name)
 }
 
-/** Deletes all that a user owns, but not the user. */
-export async function forgetOwned(sql: Pool, userId: string): Promise<void> {
-  for (const table of await ownedTables(sql)) await sql`delete from ${sql(table)} where user_id = ${userId}`
+/** @returns a function that deletes all that a user owns, but not the user */
+export async function forgetter(sql: Pool): Promise<(userId: string) => Promise<void>> {
+  const tables = await ownedTables(sql)
+  const deletions = (userId: string) =>
+    tables.map((table) => `delete from ${table} where user_id = '${userId}'`)
+  // tests do this thousands of times, so it is one round trip
+  return async (userId) => void (await sql.unsafe(deletions(userId).join(';')).simple())
 }
 
 /** Lets the numbers of new rows begin there, in every table that numbers its rows. */
