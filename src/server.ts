@@ -65,6 +65,7 @@ export async function serve(settings: Settings, log: Logger, processes = 1): Pro
   const stopReminding = startReminding(database.sql, log)
   async function stop(): Promise<void> {
     const deadline = Bun.sleep(DRAIN_DEADLINE)
+    const hurrying = setTimeout(serverState.hurry, DRAIN_DEADLINE - GRACE)
     serverState.isStopping = true
     stopPurging()
     stopReminding()
@@ -74,6 +75,7 @@ export async function serve(settings: Settings, log: Logger, processes = 1): Pro
     if (idleFor < settings.keepAliveSeconds * 1000) await Bun.sleep(GRACE)
     await Promise.race([server.stop(), deadline])
     await server.stop(true)
+    clearTimeout(hurrying)
     await Promise.race([serverState.settled(), Bun.sleep(GRACE)])
     await endAll()
   }

@@ -18,9 +18,14 @@ import { ModelUnavailable } from './unavailable'
 const DESCRIBED = new Map(
   TOOLS.map(({ name, description, input }): [string, object] => [
     name,
-    { type: 'function', function: { name, description, parameters: jsonSchema(input) } },
+    { type: 'function', function: { name, description, parameters: withoutFormats(jsonSchema(input)) } },
   ]),
 )
+
+/** Gemini refuses formats that it does not know, such as `date`; the descriptions say what is meant. */
+function withoutFormats(schema: object): object {
+  return JSON.parse(JSON.stringify(schema, (keyword, value) => (keyword === 'format' ? undefined : value)))
+}
 
 interface Deps {
   settings: AssistantSettings
@@ -76,6 +81,9 @@ export function createAssistant({ settings, runner, log, metrics }: Deps): Work 
       })
       for await (const part of parts) {
         const note = reply.take(part)
+        // if the process dies, it is still known what was done; if this fails, the end tells
+        if (part.type === 'result' && hasWritten(part.output))
+          await turn.keep(reply.unfinished).catch(() => {})
         if (part.type === 'end') {
           await store({ content: reply.content, toolCalls: reply.toolCalls })
           failure = undefined
@@ -101,6 +109,11 @@ export function createAssistant({ settings, runner, log, metrics }: Deps): Work 
       log[LEVEL[outcome]](line, 'chat')
     }
   }
+}
+
+/** Only tools that write answer with a status. */
+function hasWritten(output: object): boolean {
+  return 'status' in output
 }
 
 const LEFT = Symbol('left')

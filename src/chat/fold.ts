@@ -25,6 +25,8 @@ export interface Answer {
   text: string
   /** DeepSeek wants it back with the calls. */
   reasoning: string
+  /** OpenRouter wants them back with the calls. */
+  reasoningDetails: Json[]
   isRefused: boolean
   finish: string | undefined
   calls: Call[]
@@ -38,29 +40,36 @@ const MAX_TEXT = 100_000
 const MAX_CALLS = 100
 const MAX_NAME = 64
 
+const WORDS_OF_DETAIL = new Set(['text', 'summary'])
+
 export class Fold {
   readonly #answer: Answer = {
     text: '',
     reasoning: '',
+    reasoningDetails: [],
     isRefused: false,
     finish: undefined,
     calls: [],
     usage: undefined,
   }
   #isDone = false
+  /** Whether nothing of use can follow: a provider may leave its connection open. */
+  isOver = false
 
   /** Takes the data of an event, or a whole answer. @returns the words in it @throws ModelUnavailable */
   take(data: string): string {
-    if (data.trim() === '[DONE]') {
-      this.#isDone = true
+    if (/^\s*\[done\]\s*$/i.test(data)) {
+      this.#isDone = this.isOver = true
       return ''
     }
+    // something else that keeps the connection alive
+    if (!data.trimStart().startsWith('{')) return ''
     const chunk = objectIn(data)
-    if (chunk['error']) throw new ModelUnavailable('busy')
+    if (chunk['error'] || chunk['object'] === 'error') throw new ModelUnavailable('busy')
     const usage = asObject(chunk['usage'])
     if (usage) this.#answer.usage = usageOf(usage)
-    const choices = chunk['choices']
-    const choice = asObject(Array.isArray(choices) ? choices[0] : undefined)
+    const choices = Array.isArray(chunk['choices']) ? chunk['choices'].map(asObject) : []
+    const choice = choices.find((each) => each && !each['index'])
     return choice ? this.#takeChoice(choice) : ''
   }
 
@@ -72,14 +81,39 @@ export class Fold {
     if (message) this.#isDone = true
     const delta = asObject(choice['delta']) ?? message ?? {}
     if (isText(delta['reasoning_content'])) answer.reasoning += delta['reasoning_content']
+    if (Array.isArray(delta['reasoning_details'])) delta['reasoning_details'].forEach(this.#takeDetail, this)
     if (Array.isArray(delta['tool_calls'])) for (const piece of delta['tool_calls']) this.#takeCall(piece)
     const refusal = isText(delta['refusal']) ? delta['refusal'] : ''
     if (refusal) answer.isRefused = true
     // PostgreSQL has no NUL
     const words = (textOf(delta['content']) + refusal).replaceAll('\0', '')
-    answer.text += words
-    if (answer.text.length > MAX_TEXT) throw new ModelUnavailable('too_large')
-    return words
+    return this.#takeWords(words)
+  }
+
+  #takeWords(words: string): string {
+    const answer = this.#answer
+    const kept = words.slice(0, MAX_TEXT - answer.text.length)
+    answer.text += kept
+    if (kept.length < words.length) {
+      answer.finish = 'length'
+      this.isOver = true
+    }
+    return kept
+  }
+
+  /** A thought comes in pieces, which follow one another; its signature comes with the last. */
+  #takeDetail(given: unknown): void {
+    const piece = asObject(given)
+    if (!piece) return
+    const last = this.#answer.reasoningDetails.at(-1)
+    const goesOn = last && ['type', 'index'].every((name) => last[name] === piece[name])
+    if (!goesOn || piece['type'] === 'reasoning.encrypted') this.#answer.reasoningDetails.push(piece)
+    else {
+      for (const [name, value] of Object.entries(piece)) {
+        if (WORDS_OF_DETAIL.has(name)) last[name] = textOf(last[name]) + textOf(value)
+        else if (value !== null) last[name] = value
+      }
+    }
   }
 
   #takeCall(given: unknown): void {
@@ -96,10 +130,11 @@ export class Fold {
   }
 
   #add(id: string, index: number | undefined): Call {
-    if (this.#answer.calls.length === MAX_CALLS) throw new ModelUnavailable('too_large')
-    const isTaken = id === '' || this.#answer.calls.some((call) => call.id === id)
+    const { calls } = this.#answer
+    const isTaken = id === '' || calls.some((call) => call.id === id)
     const call = { id: isTaken ? newCallId() : id, index, name: '', arguments: '', extra: undefined }
-    this.#answer.calls.push(call)
+    // so many are never run
+    if (calls.length < MAX_CALLS) calls.push(call)
     return call
   }
 
@@ -117,13 +152,17 @@ export class Fold {
     return name !== last.name || hasOtherIndex || beginsAnew ? undefined : last
   }
 
+  /** Whether the model has said why it has finished: what breaks off afterwards does no harm. */
+  get isFinished(): boolean {
+    return this.#answer.finish !== undefined || this.#isDone
+  }
+
   /** @returns the whole answer @throws ModelUnavailable if it has broken off: half a call must not run */
   end(): Answer {
     const { finish, calls, text } = this.#answer
     const named = calls.filter(({ name }) => name !== '')
     const isNameless = calls.length > 0 && named.length === 0 && text === ''
-    const isCut = finish === undefined && !this.#isDone
-    if (isCut || finish === 'error' || isNameless) throw new ModelUnavailable('broken')
+    if (!this.isFinished || finish === 'error' || isNameless) throw new ModelUnavailable('broken')
     return { ...this.#answer, calls: named }
   }
 }

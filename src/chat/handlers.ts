@@ -47,8 +47,17 @@ export function createChatHandlers(services: Services, { settings, runner, publi
     const end = performance.now() + aiTimeoutMs
     const left = new AbortController()
     const signal = AbortSignal.any([AbortSignal.timeout(aiTimeoutMs), request.signal, left.signal])
-    const turn = await beginTurn(caller, body, signal)
-    serverState.awaitAtStop(turn.ended)
+    const begun = beginTurn(caller, body, signal)
+    serverState.awaitAtStop(
+      begun.then(
+        ({ ended }) => ended,
+        () => {},
+      ),
+      () => left.abort(new ModelUnavailable('stopping', undefined, 1)),
+    )
+    const turn = await begun.catch((error) => {
+      throw problemOf(error, body.conversation_id)
+    })
     const { conversationId } = turn
     const reply = new Reply()
     const { id: requestId } = contextOf(request)
@@ -76,7 +85,7 @@ export function createChatHandlers(services: Services, { settings, runner, publi
     try {
       return await answer(work, { body, caller, request, set })
     } catch (error) {
-      throw request.signal.aborted ? new Problem('REQUEST_TIMEOUT') : problemOf(error)
+      throw request.signal.aborted ? new Problem('REQUEST_TIMEOUT') : error
     }
   }
 
@@ -89,13 +98,13 @@ function idleLimit(timeoutMs: number): number {
   return seconds > 255 ? 0 : seconds
 }
 
-/** @param conversationId where the message is */
-function problemOf(error: unknown, conversationId?: number): unknown {
+/** @param conversationId where the message is, or was to go */
+function problemOf(error: unknown, conversationId: number | null | undefined): unknown {
   if (!(error instanceof ModelUnavailable)) return error
   const { retryAfter } = error
   return new Problem('ASSISTANT_UNAVAILABLE', {
     cause: error,
-    conversationId,
+    ...(conversationId && { conversationId }),
     ...(retryAfter !== undefined && { headers: { 'retry-after': String(retryAfter) } }),
   })
 }

@@ -39,16 +39,18 @@ export function createAskModel(settings: AssistantSettings): AskModel {
     const left = new AbortController()
     const either = AbortSignal.any([signal, left.signal])
     const leave = await inTime(enter(), signal)
+    const fold = new Fold()
     try {
       const response = await send(question, either)
-      const fold = new Fold()
       for await (const data of eventsOf(response)) {
         const words = fold.take(data)
         if (words) yield { type: 'text', words }
+        if (fold.isOver) break
       }
       return fold.end()
     } catch (error) {
       if (error instanceof ModelUnavailable) throw error
+      if (fold.isFinished) return fold.end()
       throw abortOf(signal) ?? new ModelUnavailable('broken')
     } finally {
       left.abort()
@@ -114,17 +116,24 @@ function secondsUntil(retryAfter: string | null): number | undefined {
 }
 
 /** @returns the data of each event; of a provider that does not stream, the whole answer */
-async function* eventsOf({ headers, body }: Response): AsyncGenerator<string> {
-  const isWhole = headers.get('content-type')?.includes('json') ?? false
+async function* eventsOf({ body }: Response): AsyncGenerator<string> {
+  // told by its first character: some providers name the type of the other
+  let isWhole: boolean | undefined
   const decoder = new TextDecoder()
   let events: string[] = []
   let whole = ''
   let size = 0
-  const parser = createParser({ onEvent: ({ data }) => events.push(data) })
+  const parser = createParser({
+    onEvent({ event, data }) {
+      if (event === 'error') throw new ModelUnavailable('busy')
+      events.push(data)
+    },
+  })
   for await (const chunk of body ?? []) {
     size += chunk.byteLength
     if (size > MAX_ANSWER) throw new ModelUnavailable('too_large')
     const text = decoder.decode(chunk, { stream: true })
+    if (text.trim() !== '') isWhole ??= text.trimStart().startsWith('{')
     if (isWhole) whole += text
     else parser.feed(text)
     yield* events

@@ -123,32 +123,34 @@ export async function endLease(sql: Sql, owner: string, id: number, lease: strin
 }
 
 /**
- * Stores the answer to a message, and ends the lease. If it is stored already, nothing is done. Of a conversation that has been
- * deleted, nothing is kept.
+ * Stores the answer to a message in the place of what was stored of it before. Of a conversation that has been deleted, nothing
+ * is kept.
  *
  * @param answer.toolCalls as JSON; null: there are none
+ * @param answer.isWhole ends the lease; else nothing is stored once the lease has ended
  */
-export async function addAnswer(
+export async function storeAnswer(
   sql: Sql,
   owner: string,
   { conversationId: id, messageId }: Place,
   lease: string,
-  { content, toolCalls }: { content: string; toolCalls: string | null },
+  { content, toolCalls, isWhole }: { content: string; toolCalls: string | null; isWhole: boolean },
 ): Promise<void> {
   await sql<{ id: number }[]>`
-    -- addAnswer
+    -- storeAnswer
     with conversation as (
       update conversations set
         -- another one may answer meanwhile, if this process has stood still
-        lease = case when lease = ${lease}::uuid then null else lease end,
-        leased_until = case when lease = ${lease}::uuid then null else leased_until end,
+        lease = case when ${isWhole} and lease = ${lease}::uuid then null else lease end,
+        leased_until = case when ${isWhole} and lease = ${lease}::uuid then null else leased_until end,
         updated_at = clock_timestamp()
-      where user_id = ${owner} and id = ${id}
+      where user_id = ${owner} and id = ${id} and (${isWhole} or lease = ${lease}::uuid)
       returning user_id, id
     )
     insert into messages (user_id, conversation_id, role, content, reply_to, tool_calls)
     select user_id, id, 'assistant', ${content}, ${messageId}, ${toolCalls}::text::json from conversation
-    on conflict (user_id, conversation_id, reply_to) do nothing
+    on conflict (user_id, conversation_id, reply_to) do update
+      set content = excluded.content, tool_calls = excluded.tool_calls
     returning id`
 }
 
@@ -193,7 +195,7 @@ export async function listConversations(
   const conversations = await sql<(Omit<Conversation, 'title'> & { title: string | null })[]>`
     -- listConversations
     select id, user_id, (
-      select left(content, 100) from messages
+      select left(btrim(regexp_replace(content, '[[:space:]]+', ' ', 'g')), 100) from messages
       where messages.user_id = ${owner} and conversation_id = conversations.id
       order by messages.id
       limit 1
@@ -268,7 +270,7 @@ export async function deleteConversation(
 
 function toMessage({ role, tool_calls, ...row }: MessageRow): Message {
   const { id, conversation_id, content, created_at } = row
-  // the constraints of the table know no other roles, and only `addAnswer` writes calls
+  // the constraints of the table know no other roles, and only `storeAnswer` writes calls
   const calls = (tool_calls ?? []) as ToolCall[]
   const by = role === 'assistant' ? role : 'user'
   return { id, conversation_id, role: by, content, tool_calls: calls, created_at }

@@ -6,11 +6,19 @@ import type { Ending, Part } from './rounds'
 const NOTE: Record<Ending, string> = {
   stop: '',
   refused: '',
+  filtered: 'The filter of the provider has stopped the answer.',
   length: 'The answer was cut off, because it was too long.',
   rounds: 'I have stopped here, because this took too many steps.',
   calls: 'I have stopped here, because this took too many tools.',
 }
 const BROKEN_OFF = 'I could not finish the answer.'
+/** True while it is worked on, and for good if the process dies. */
+const UNFINISHED = 'I have not finished the answer.'
+
+export interface StoredReply {
+  content: string
+  toolCalls: ToolCall[]
+}
 
 /** Collects parts. */
 export class Reply {
@@ -52,20 +60,34 @@ export class Reply {
   /** @returns what is said in the place of a model that says nothing, as small ones do after a tool */
   #wordless(): string {
     if (this.toolCalls.length === 0) return 'I have nothing to say to that.'
-    return this.toolCalls.some(({ result }) => 'error' in result) ? 'That did not work.' : 'Done.'
+    const failed = this.toolCalls.filter(({ result }) => 'error' in result).length
+    if (failed === 0) return 'Done.'
+    return failed === this.toolCalls.length
+      ? 'That did not work.'
+      : 'Some of that is done, and some did not work.'
   }
 
   #add(note: string): string {
-    const added = note && this.content ? `\n\n${note}` : note
-    this.content += added
+    const isBlank = this.content.trim() === ''
+    const added = note && !isBlank ? `\n\n${note}` : note
+    this.content = isBlank && note ? note : this.content + added
     return added
   }
 
-  /** @returns what is stored if the model has stopped in the middle; undefined: nothing was said or done */
-  get brokenOff(): { content: string; toolCalls: ToolCall[] } | undefined {
+  /** What is stored if the model has stopped in the middle; undefined: nothing was said or done. */
+  get brokenOff(): StoredReply | undefined {
+    const isEmpty = this.content === '' && this.toolCalls.length === 0
+    return isEmpty ? undefined : this.#endedBy(BROKEN_OFF)
+  }
+
+  /** What is stored while the model goes on. */
+  get unfinished(): StoredReply {
+    return this.#endedBy(UNFINISHED)
+  }
+
+  #endedBy(words: string): StoredReply {
     const { content, toolCalls } = this
-    if (content === '' && toolCalls.length === 0) return undefined
-    const end = BROKEN_OFF + this.#doneSoFar()
+    const end = words + this.#doneSoFar()
     return { content: content ? `${content}\n\n${end}` : end, toolCalls }
   }
 

@@ -16,7 +16,7 @@ const MAX_RESULTS = 128_000
 const SHORT_RESULT = 2000
 
 /** Why the model has stopped. */
-export type Ending = 'stop' | 'length' | 'refused' | 'rounds' | 'calls'
+export type Ending = 'stop' | 'length' | 'refused' | 'filtered' | 'rounds' | 'calls'
 
 export type Part =
   | Words
@@ -70,7 +70,8 @@ export async function* rounds({
 
 /** @returns undefined if tools are to be run */
 function endingOf({ isRefused, finish, calls }: Answer): Ending | undefined {
-  if (isRefused || finish === 'content_filter') return 'refused'
+  if (finish === 'content_filter') return 'filtered'
+  if (isRefused) return 'refused'
   // the arguments may have been cut, too
   if (finish === 'length') return 'length'
   return calls.length === 0 ? 'stop' : undefined
@@ -83,11 +84,12 @@ function withOwnId(call: Call, ids: Set<string>): Call {
 }
 
 /** @returns what the model has said, in a form that each provider takes back */
-function spoken({ text, reasoning }: Answer, calls: readonly Call[]): object {
+function spoken({ text, reasoning, reasoningDetails }: Answer, calls: readonly Call[]): object {
   return {
     role: 'assistant',
     content: text || null,
     ...(reasoning && { reasoning_content: reasoning }),
+    ...(reasoningDetails.length > 0 && { reasoning_details: reasoningDetails }),
     tool_calls: calls.map((call) => ({
       id: call.id,
       type: 'function',

@@ -11,8 +11,9 @@ import type { Sql } from '../database/sql'
 import { Problem } from '../http/problems'
 import { codePoints } from '../http/schemas'
 import { createQueue } from '../system/queue'
-import type { ChatMessage, ToolCall } from './model'
+import type { ChatMessage } from './model'
 import * as queries from './queries'
+import type { StoredReply } from './reply'
 import { inTime, throwIfAborted } from './unavailable'
 
 /** In seconds: so long after a process has died, another one may answer. */
@@ -37,8 +38,10 @@ export interface Turn {
   conversationId: number
   /** What was said so far, the new message last. */
   history: { role: 'user' | 'assistant'; content: string }[]
+  /** Stores what the assistant has said and done so far, in case the process dies. */
+  keep(answer: StoredReply): Promise<void>
   /** Stores what the assistant has said and done; nothing, if it has done neither. Ends the turn. */
-  end(answer: { content: string; toolCalls: ToolCall[] } | undefined): Promise<void>
+  end(answer: StoredReply | undefined): Promise<void>
   /** Resolves once the turn has ended, whether or not its answer could be stored. */
   ended: Promise<void>
 }
@@ -69,11 +72,11 @@ export function createBeginTurn(newSql: NewSql): BeginTurn {
       throw error
     })
     const { conversationId } = place
-    const { end, ended } = holdTurn(newSql, caller.id, place, lease)
+    const { keep, end, ended } = holdTurn(newSql, caller.id, place, lease)
     void ended.then(leave)
     try {
       const exchanges = await queries.readHistory(newSql(), caller.id, conversationId, MAX_EXCHANGES)
-      return { conversationId, history: historyOf(message, exchanges), end, ended }
+      return { conversationId, history: historyOf(message, exchanges), keep, end, ended }
     } catch (error) {
       await end(undefined).catch(() => {})
       throw error
@@ -87,7 +90,7 @@ function holdTurn(
   owner: string,
   place: queries.Place,
   lease: string,
-): Pick<Turn, 'end' | 'ended'> {
+): Pick<Turn, 'keep' | 'end' | 'ended'> {
   const { conversationId: id } = place
   let isOver = false
   let timer: Timer
@@ -100,17 +103,19 @@ function holdTurn(
   }
   extendLater()
   const { promise: ended, resolve: onEnd } = Promise.withResolvers<void>()
-  async function store(answer: Parameters<Turn['end']>[0]): Promise<void> {
-    if (!answer) return queries.endLease(newSql(), owner, id, lease)
-    const { content, toolCalls } = answer
+  function store({ content, toolCalls }: StoredReply, isWhole: boolean): Promise<void> {
     const calls = toolCalls.length > 0 ? JSON.stringify(toolCalls) : null
-    const row = { content: content.toWellFormed(), toolCalls: calls }
-    await untilStored(() => queries.addAnswer(newSql(STORE_DEADLINE), owner, place, lease, row))
+    const row = { content: content.toWellFormed(), toolCalls: calls, isWhole }
+    return queries.storeAnswer(newSql(STORE_DEADLINE), owner, place, lease, row)
   }
   return {
     ended,
+    keep: (answer) => store(answer, false),
     async end(answer) {
-      await store(answer).finally(() => {
+      const stored = answer
+        ? untilStored(() => store(answer, true))
+        : queries.endLease(newSql(), owner, id, lease)
+      await stored.finally(() => {
         isOver = true
         clearTimeout(timer)
         onEnd()
@@ -163,19 +168,19 @@ async function goOn(
   }
 }
 
-/** @param exchanges the newest first; those that are too long together are left out */
+/** @param exchanges the newest first; the one that is too long is cut, and those before it are left out */
 function historyOf(message: string, exchanges: readonly queries.Exchange[]): Turn['history'] {
+  const history: Turn['history'] = [{ role: 'user', content: message }]
   let left = MAX_CHARACTERS - codePoints(message)
-  const kept = exchanges.findIndex(({ question, answer }) => {
-    left -= codePoints(question) + codePoints(answer)
-    return left < 0
-  })
-  const told = (kept === -1 ? exchanges : exchanges.slice(0, kept)).toReversed()
-  return [
-    ...told.flatMap(({ question, answer }) => [
-      { role: 'user' as const, content: question },
-      { role: 'assistant' as const, content: answer },
-    ]),
-    { role: 'user', content: message },
-  ]
+  for (const { question, answer } of exchanges) {
+    left -= codePoints(question)
+    if (left <= 0) break
+    history.unshift({ role: 'user', content: question }, { role: 'assistant', content: cutTo(left, answer) })
+    left -= codePoints(answer)
+  }
+  return history
+}
+
+function cutTo(length: number, text: string): string {
+  return codePoints(text) > length ? `${[...text].slice(0, length - 1).join('')}…` : text
 }

@@ -10,6 +10,7 @@ const FINISH: Record<Ending, string> = {
   stop: 'stop',
   length: 'length',
   refused: 'content-filter',
+  filtered: 'content-filter',
   rounds: 'other',
   calls: 'other',
 }

@@ -1,6 +1,14 @@
 /** Why there is no answer of a model. What a provider says of it is never read: it may repeat the key. */
 
-export type Reason = 'unreachable' | 'refused' | 'busy' | 'timeout' | 'broken' | 'too_large' | 'waiting'
+export type Reason =
+  | 'unreachable'
+  | 'refused'
+  | 'busy'
+  | 'timeout'
+  | 'broken'
+  | 'too_large'
+  | 'waiting'
+  | 'stopping'
 
 export class ModelUnavailable extends Error {
   /**

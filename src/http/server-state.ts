@@ -12,15 +12,21 @@ export interface ServerState {
   isFull(): boolean
   /** Closes the request's connection once nothing has been sent over it for that many seconds; 0: never. */
   limitIdle(request: Request, seconds: number): void
-  /** Has a stop wait for what must be stored, also after its connection was cut. */
-  awaitAtStop(work: Promise<void>): void
+  /**
+   * Has a stop wait for what must be stored, also after its connection was cut.
+   *
+   * @param hurry called before connections are cut, so that there is an answer
+   */
+  awaitAtStop(work: Promise<void>, hurry: () => void): void
+  /** Hurries what a stop waits for. */
+  hurry(): void
   /** Resolves once that is done. */
   settled(): Promise<unknown>
 }
 
 /** @param maxConnections how many requests and streams may be under way */
 export function createServerState(maxConnections: number): ServerState {
-  const awaited = new Set<Promise<void>>()
+  const awaited = new Map<Promise<void>, () => void>()
   const serverState: ServerState = {
     server: null,
     isStopping: false,
@@ -28,11 +34,14 @@ export function createServerState(maxConnections: number): ServerState {
     isFull: () => serverState.server !== null && serverState.server.pendingRequests > maxConnections,
     // without a server there is no connection; the start of a service makes sure that there is one
     limitIdle: (request, seconds) => serverState.server?.timeout(request, seconds),
-    awaitAtStop(work) {
-      awaited.add(work)
+    awaitAtStop(work, hurry) {
+      awaited.set(work, hurry)
       void work.finally(() => awaited.delete(work))
     },
-    settled: () => Promise.all(awaited),
+    hurry() {
+      for (const hurry of awaited.values()) hurry()
+    },
+    settled: () => Promise.all(awaited.keys()),
   }
   return serverState
 }

@@ -77,8 +77,8 @@ describeInBrowser('a chat in React', async (browser) => {
     expect(faults).toEqual([])
   })
 
-  test('shows what fails before the first word and after it, and asks again', async () => {
-    const { page, faults } = await open()
+  test('shows what fails before the first word and after it, and asks again in the same conversation', async () => {
+    const { user, page, faults } = await open()
     const { promise: seen, resolve: cut } = Promise.withResolvers<void>()
     model.script(refuses(500), streams([chunk({ content: 'We' }), seen], { end: 'cut' }), says('Well.'))
     await send(page, 'How are you?')
@@ -95,6 +95,7 @@ describeInBrowser('a chat in React', async (browser) => {
     await page.click('text=Again')
     await shows(page, '.assistant', 'Well.')
     expect(await said(page)).toEqual(['How are you?', 'Well.'])
+    expect((await call('GET', '/api/v1/conversations', { as: user })).body).toHaveLength(1)
     expect(faults).toEqual([])
   })
 })

@@ -257,11 +257,15 @@ describe('a conversation', () => {
     expect(marks).toEqual(['q1', 'a1', 'q2', 'a2', 'q3'])
   })
 
-  test('tells the model the newest message, however long the answers before are', async () => {
+  test('tells the model the beginning of an answer that is too long', async () => {
     const as = newUser()
     const id = await converse(as, 'one', 'x'.repeat(30_000))
     await converse(as, 'two', 'Hello', id)
-    expect(sent(1)).toEqual([{ role: 'user', content: 'two' }])
+    expect(sent(1)).toEqual([
+      { role: 'user', content: 'one' },
+      { role: 'assistant', content: `${'x'.repeat(24_000 - 'two'.length - 'one'.length - 1)}…` },
+      { role: 'user', content: 'two' },
+    ])
   })
 
   test('does not tell the model what got no answer', async () => {
@@ -549,6 +553,12 @@ describe('conversations', () => {
     const id = await converse(as, '🦊'.repeat(101), 'Hello')
     await converse(as, 'later', 'Hello', id)
     expect((await call('GET', CONVERSATIONS, { as })).body).toMatchObject([{ id, title: '🦊'.repeat(100) }])
+  })
+
+  test('have a title in one line', async () => {
+    const as = newUser()
+    await converse(as, '\n\n  Two\nlines ', 'Hello')
+    expect((await call('GET', CONVERSATIONS, { as })).body).toMatchObject([{ title: 'Two lines' }])
   })
 
   test('are read page by page, in both orders', async () => {

@@ -10,6 +10,7 @@ import {
   says,
   startScriptedModel,
   streams,
+  type ToolUse,
   uses,
 } from '../support/scripted-model'
 
@@ -75,13 +76,22 @@ test('arguments that are too long are not read', async () => {
 })
 
 test.each([
-  ['words', says('x'.repeat(100_001))],
-  ['tools', uses(Array.from({ length: 101 }, () => ['list_tasks', {}]))],
-  ['words that are sent at once', json({ choices: [{ message: { content: 'x'.repeat(100_001) } }] })],
-])('an answer with too many %s is none', async (_, answer) => {
+  ['in words', says('x '.repeat(50_001))],
+  ['in words, which never end', streams([chunk({ content: 'x '.repeat(50_001) })], { end: 'hang' })],
+  ['at once', json({ choices: [{ message: { content: 'x '.repeat(50_001) } }] })],
+])('an answer of more than 100,000 characters is cut off: %s', async (_, answer) => {
   model.script(answer)
   const { status, body } = await chat(newUser(), 'hello')
-  expect([status, body.error_code]).toEqual([503, 'ASSISTANT_UNAVAILABLE'])
+  expect(status).toBe(200)
+  expect(body.response).toBe(`${'x '.repeat(50_000)}\n\nThe answer was cut off, because it was too long.`)
+})
+
+test('of a hundred tools and more the first 25 are run, and the answer says so', async () => {
+  model.script(uses(Array.from({ length: 200 }, (_, n) => ['add_task', { title: `${n}` }])))
+  const as = newUser()
+  const { status, body } = await chat(as, 'hello')
+  expect([status, body.response]).toEqual([200, 'I have stopped here, because this took too many tools.'])
+  expect((await call('GET', '/api/v1/todos?limit=100', { as })).body).toHaveLength(25)
 })
 
 test('a tool has a name of 64 characters at most', async () => {
@@ -181,4 +191,12 @@ test('a model that says nothing after a tool is spoken for', async () => {
   expect((await chat(newUser(), 'add milk')).body.response).toBe('Done.')
   model.script(uses([['complete_task', { task_id: 1 }]]), nothing)
   expect((await chat(newUser(), 'complete it')).body.response).toBe('That did not work.')
+  const both: ToolUse[] = [
+    ['complete_task', { task_id: 1 }],
+    ['add_task', { title: 'Milk' }],
+  ]
+  model.script(uses(both), nothing)
+  expect((await chat(newUser(), 'complete and add')).body.response).toBe(
+    'Some of that is done, and some did not work.',
+  )
 })

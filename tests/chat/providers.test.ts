@@ -276,6 +276,7 @@ describe('the model is told what is wrong', () => {
 const emoji = new TextEncoder().encode(chunk({ content: 'naïve 🦊' }))
 const inTheMiddle = emoji.indexOf(0xf0) + 2
 const STOP = [chunk({}, 'stop'), DONE]
+const FILTERED = 'The filter of the provider has stopped the answer.'
 const crlf = (text: string) => text.replaceAll('\n', '\r\n')
 
 describe('words are read if a provider sends', () => {
@@ -353,8 +354,31 @@ describe('words are read if a provider sends', () => {
       'I cannot do that.',
       [chunk({ refusal: 'I cannot ' }), chunk({ refusal: 'do that.' }), ...STOP],
     ],
-    ['a part, and filters the rest', 'Half', [chunk({ content: 'Half' }), chunk({}, 'content_filter'), DONE]],
-    ['nothing, because of a filter', 'I have nothing to say to that.', [chunk({}, 'content_filter'), DONE]],
+    [
+      'a part, and filters the rest',
+      `Half\n\n${FILTERED}`,
+      [chunk({ content: 'Half' }), chunk({}, 'content_filter'), DONE],
+    ],
+    ['nothing, because of a filter', FILTERED, [chunk({}, 'content_filter'), DONE]],
+    ['white space', 'I have nothing to say to that.', [chunk({ content: '\n\n' }), ...STOP]],
+    ['nothing more after the end', 'Hello', [chunk({ content: 'Hello' }), ...STOP, chunk({ content: '!' })]],
+    [
+      'events that are no part of the answer',
+      'Hello',
+      [
+        'data:\n\n',
+        chunk({ content: 'Hel' }),
+        'data: ping\n\ndata: null\n\n',
+        chunk({ content: 'lo' }),
+        ...STOP,
+      ],
+    ],
+    ['its end in small letters', 'Hello', [chunk({ content: 'Hello' }), 'data: [done]\n\n']],
+    [
+      'another answer in an event of its own',
+      'Hello',
+      [chunk({ content: 'Hello' }), chunk({ content: 'Hi' }, null, { index: 1 }), ...STOP],
+    ],
     ['nothing at all', 'I have nothing to say to that.', [chunk({ content: '' }), ...STOP]],
     ['only thoughts', 'I have nothing to say to that.', [chunk({ reasoning_content: 'Hm.' }), ...STOP]],
     [
@@ -372,6 +396,21 @@ describe('words are read if a provider sends', () => {
     ['events that are called text', streams([chunk({ content: 'Hello' }), ...STOP], { type: 'text/plain' })],
     ['JSON instead of a stream', json(whole({ content: 'Hello' }))],
     ['JSON without a reason to finish', json(whole({ content: 'Hello' }, null))],
+    [
+      'JSON that is called a stream',
+      json(whole({ content: 'Hello' }), { headers: { 'content-type': 'text/event-stream' } }),
+    ],
+    [
+      'a stream that is called JSON',
+      streams([chunk({ content: 'Hello' }), ...STOP], { type: 'application/json' }),
+    ],
+    ['the end, and stays', streams([chunk({ content: 'Hello' }), ...STOP], { end: 'hang' })],
+    [
+      'the end, and breaks off',
+      // what was sent has to arrive before the connection is cut
+      (asked) =>
+        streams([chunk({ content: 'Hello' }), chunk({}, 'stop'), Bun.sleep(100)], { end: 'cut' })(asked),
+    ],
     ['JSON with parts', json(whole({ content: [{ type: 'text', text: 'Hello' }] }))],
   ])('%s', async (_, answer) => {
     model.script(answer)
@@ -418,6 +457,30 @@ describe('goes back to the provider with the results of tools', () => {
     })
   })
 
+  test('what OpenRouter tells of thoughts, each in one piece', async () => {
+    const detail = (more: object) => chunk({ reasoning_details: [{ index: 0, format: 'x', ...more }] })
+    const thought = { type: 'reasoning.text', index: 0, format: 'x', text: 'Let me see.', signature: 'c2ln' }
+    const secret = { type: 'reasoning.encrypted', index: 0, format: 'x' }
+    model.script(
+      streams([
+        detail({ type: 'reasoning.text', text: 'Let me ', signature: null }),
+        detail({ type: 'reasoning.text', text: 'see.' }),
+        detail({ type: 'reasoning.text', signature: 'c2ln' }),
+        detail({ type: 'reasoning.encrypted', data: 'YQ==' }),
+        detail({ type: 'reasoning.encrypted', data: 'Yg==' }),
+        calls(piece('{}', { index: 0, id: 'a' })),
+        ...FINISH,
+      ]),
+      says('Done.'),
+    )
+    await ask()
+    expect((await model.asked(2)).body.messages.at(-2).reasoning_details).toEqual([
+      thought,
+      { ...secret, data: 'YQ==' },
+      { ...secret, data: 'Yg==' },
+    ])
+  })
+
   test('what Gemini has added to the call', async () => {
     const extra_content = { google: { thought_signature: 'c2ln' } }
     model.script(
@@ -455,7 +518,8 @@ describe('503, and no tool has run, if a provider', () => {
     ['sends an error as JSON', json({ error: { message: `Bad key ${KEY}` } })],
     ['sends JSON without choices', json({ choices: [] })],
     ['sends an event that is no JSON', streams([half, 'data: {"choices":[{"del\n\n', ...STOP])],
-    ['sends an event that is no object', streams([half, 'data: 1\n\n', ...STOP])],
+    ['sends no object', streams(['data: 1\n\n'])],
+    ['sends an object `error`', streams([half, event({ object: 'error', message: KEY }), ...STOP])],
     ['sends an error in place of words', streams([event({ error: { message: KEY } }), DONE])],
     ['sends an error after a call', streams([calls(add), event({ error: { message: KEY } }), DONE])],
     ['sends an error as text', streams([half, event({ error: `Bad key ${KEY}` })])],
@@ -464,7 +528,10 @@ describe('503, and no tool has run, if a provider', () => {
     ['only sends a call without a name', streams([calls(rest('{}', { id: 'a' })), ...FINISH])],
     [
       'sends more than 8 MB',
-      streams([...Array.from({ length: 129 }, () => chunk({ content: 'x'.repeat(MAX / 128) })), ...STOP]),
+      streams([
+        ...Array.from({ length: 129 }, () => chunk({ reasoning_content: 'x'.repeat(MAX / 128) })),
+        ...STOP,
+      ]),
     ],
     ['sends more than 8 MB that are no event', streams([`data: ${'x'.repeat(MAX)}`], { end: 'hang' })],
     ['sends more than 8 MB of JSON', streams([`"${'x'.repeat(MAX)}"`], { type: 'application/json' })],
@@ -487,9 +554,9 @@ describe('503, and no tool has run, if a provider', () => {
     expect((await call('GET', '/api/v1/todos', { as })).body).toEqual([])
   })
 
-  test('filters an answer with tools: the answer is what was said', async () => {
+  test('filters an answer with tools: the answer says so', async () => {
     model.script(streams([calls(add), chunk({}, 'content_filter'), DONE]))
-    expect((await ask()).body).toMatchObject({ response: 'I have nothing to say to that.', tool_calls: [] })
+    expect((await ask()).body).toMatchObject({ response: FILTERED, tool_calls: [] })
     expect((await call('GET', '/api/v1/todos', { as })).body).toEqual([])
   })
 
@@ -597,7 +664,7 @@ describe('the question', () => {
     for (const { type, function: made } of body.tools) {
       expect(type).toBe('function')
       expect(made.parameters).toMatchObject({ type: 'object', additionalProperties: false })
-      expect(JSON.stringify(made)).not.toMatch(/user_id|confirm/)
+      expect(JSON.stringify(made)).not.toMatch(/user_id|confirm|"format"/)
     }
   })
 

@@ -137,7 +137,12 @@ describe('the parts', () => {
 
   test.each<[string, string, string, string]>([
     ['that was cut off', 'length', 'length', 'Half\n\nThe answer was cut off, because it was too long.'],
-    ['that was filtered', 'content_filter', 'content-filter', 'Half'],
+    [
+      'that was filtered',
+      'content_filter',
+      'content-filter',
+      'Half\n\nThe filter of the provider has stopped the answer.',
+    ],
   ])('of an answer %s say so', async (_, reason, told, whole) => {
     model.script(streams([chunk({ content: 'Half' }), chunk({}, reason), DONE]))
     const parts = await partsOf(await ask({ message: 'Hi' }))

@@ -163,6 +163,7 @@ describe('two messages at once', () => {
       update conversations set lease = gen_random_uuid(), leased_until = now() + interval '1 hour' where id = ${id}`
     const late = await another({ AI_TIMEOUT_MS: '300' })(as, 'Late', id)
     expect(outcome(late)).toEqual([503, 'ASSISTANT_UNAVAILABLE'])
+    expect(late.body.conversation_id).toBe(id)
     expect(await countOf(as)).toBe(2)
   })
 
@@ -192,20 +193,24 @@ describe('a process that has died', () => {
     expect([status, body.response]).toEqual([200, 'Hello again'])
   })
 
-  test('in the middle of an answer loses that answer alone', async () => {
+  test('in the middle of an answer loses no more than its words: the conversation tells what was done', async () => {
     const as = newUser()
     const server = await startServer({ ...model.env, DATABASE_URL: url })
-    model.script(uses([['add_task', { title: 'Milk' }]]), hangs)
+    model.script(uses([['add_task', { title: 'Milk' }]], 'A moment.'), hangs)
     const lost = callAt(server.port, 'POST', CHAT, { as, body: { message: 'Add milk' } }).catch(() => 'lost')
     await model.asked(2)
     await server.end('SIGKILL')
     expect(await lost).toBe('lost')
-    expect(await contentsOf(as, await onlyOne(as))).toEqual(['Add milk'])
+    const [task] = (await call('GET', '/api/v1/todos', { as })).body
+    const left = `A moment.\n\nI have not finished the answer. Done until then: created task ${task.id}.`
+    expect(await messagesOf(as, await onlyOne(as))).toMatchObject([
+      { content: 'Add milk' },
+      { content: left, tool_calls: [{ tool: 'add_task', result: { task_id: task.id } }] },
+    ])
     model.script(says('Here I am.'))
     const { body } = await chat(as, 'Are you there?', await onlyOne(as))
     expect(body.response).toBe('Here I am.')
-    expect(told(1)).toEqual(['Are you there?'])
-    expect((await call('GET', '/api/v1/todos', { as })).body).toMatchObject([{ title: 'Milk' }])
+    expect(told(1)).toEqual(['Add milk', left, 'Are you there?'])
   })
 
   test('only for a while, such as one that was stopped, stores its answer beside the other', async () => {
@@ -584,7 +589,8 @@ describe('a database', () => {
     const broken = openDatabase({ url: proxy.url(url), poolSize: 2, requestTimeout: 10_000 })
     const as = newUser()
     // the database has done it, and nobody was told
-    proxy.loseAnswers('addAnswer', 2)
+    // what was done is stored after the tool, too
+    proxy.loseAnswers('storeAnswer', 3)
     model.script(uses([['add_task', { title: 'Milk' }]]), says('Done'))
     expect(outcome(await another({}, broken)(as, 'Add milk'))).toEqual([200, undefined])
     expect(await contentsOf(as, await onlyOne(as))).toEqual(['Add milk', 'Done'])
@@ -653,14 +659,16 @@ describe('a server that is stopped', () => {
     expect(await contentsOf(as, await onlyOne(as))).toEqual(['Hi', 'Hello'])
   })
 
-  test('cuts an answer off after a while, and the conversation tells what was done', async () => {
+  test('cuts an answer off after a while: the client is told, and the conversation tells what was done', async () => {
     const users = [newUser(), newUser()]
     const server = await startServer({ ...model.env, DATABASE_URL: url })
     const leaving = ['application/json', 'text/event-stream'].map(async (accept, n) => {
       const connection = await openConnection(server.port)
       const asking = { as: users[n] ?? '', headers: { accept }, body: { message: 'Add milk' } }
       connection.write(await requestText('POST', CHAT, asking))
-      return connection.ended
+      return connection.until(
+        n === 0 ? /"error_code":"ASSISTANT_UNAVAILABLE"/ : /"type":"error"[\s\S]*\[DONE\]/,
+      )
     })
     // both ask for a tool first
     const add = uses([['add_task', { title: 'Milk' }]])

@@ -374,10 +374,11 @@ const STATEMENTS: Record<string, Calls> = {
     chat.extendLease(sql, caller.id, conversationId, LEASE, 5),
   ),
   endLease: plain((sql, { caller, conversationId }) => chat.endLease(sql, caller.id, conversationId, LEASE)),
-  addAnswer: plain((sql, { caller, conversationId }) =>
-    chat.addAnswer(sql, caller.id, { conversationId, messageId: 1 }, LEASE, {
+  storeAnswer: plain((sql, { caller, conversationId }) =>
+    chat.storeAnswer(sql, caller.id, { conversationId, messageId: 1 }, LEASE, {
       content: 'x',
       toolCalls: '[]',
+      isWhole: true,
     }),
   ),
   readHistory: plain((sql, { caller, conversationId }) =>

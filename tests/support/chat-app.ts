@@ -6,6 +6,7 @@ import { createRoot } from 'react-dom/client'
 
 type Message = UIMessage<{ conversation_id?: number }>
 
+let conversationId: number | null = null
 const given = new URL(location.href).searchParams
 
 const transport = new DefaultChatTransport<Message>({
@@ -13,8 +14,7 @@ const transport = new DefaultChatTransport<Message>({
   headers: () => ({ Accept: 'text/event-stream', Authorization: `Bearer ${given.get('token')}` }),
   prepareSendMessagesRequest: ({ messages }) => ({
     body: {
-      conversation_id:
-        messages.findLast((each) => each.metadata?.conversation_id)?.metadata?.conversation_id ?? null,
+      conversation_id: conversationId,
       message: messages
         .at(-1)
         ?.parts.map((part) => (part.type === 'text' ? part.text : ''))
@@ -33,7 +33,15 @@ function Said({ message }: { message: Message }) {
 }
 
 function Chat() {
-  const { messages, sendMessage, regenerate, stop, status, error } = useChat<Message>({ transport })
+  const { messages, sendMessage, regenerate, stop, status, error } = useChat<Message>({
+    transport,
+    onFinish: ({ message }) => {
+      conversationId = message.metadata?.conversation_id ?? conversationId
+    },
+    onError: ({ message }) => {
+      if (message.startsWith('{')) conversationId = JSON.parse(message).conversation_id ?? conversationId
+    },
+  })
   const [text, setText] = useState('')
   const send = () => {
     void sendMessage({ text })
