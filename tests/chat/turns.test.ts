@@ -65,6 +65,12 @@ const onlyOne = async (as: string): Promise<number> =>
 
 const countOf = async (as: string) => (await sql`select from messages where user_id = ${as}`).length
 
+/** Waits until nobody answers the user any more. */
+async function untilEnded(as: string): Promise<void> {
+  const open = () => sql`select from conversations where user_id = ${as} and lease is not null`
+  await eventually(async () => (await open()).length, 0)
+}
+
 /** What the model was told before its answer, without the system's line. */
 const told = (request: number) =>
   model.requests[request - 1]?.body.messages.slice(1).map(({ content }: Message) => content)
@@ -393,7 +399,7 @@ describe('a client that leaves', () => {
       const { left } = await model.asked(2)
       connection.destroy()
       await left
-      await eventually(() => countOf(as), 2)
+      await untilEnded(as)
       expect(await messagesOf(as, await onlyOne(as))).toMatchObject([
         { content: 'Add milk' },
         { content: DONE_UNTIL_THEN, tool_calls: [{ tool: 'add_task', result: { status: 'created' } }] },
@@ -403,15 +409,15 @@ describe('a client that leaves', () => {
 
   test('in the middle of the words of a stream ends the question, and what was said is stored', async () => {
     const as = newUser()
-    logged.length = 0
     model.script(streams([chunk({ content: 'Half' })], { end: 'hang' }))
     const connection = await openChat(as, 'text/event-stream')
     await connection.until(/"delta":"Half"/)
     connection.destroy()
     await (await model.asked(1)).left
-    await eventually(() => countOf(as), 2)
+    await untilEnded(as)
     expect(await contentsOf(as, await onlyOne(as))).toEqual(['Add milk', `Half\n\n${BROKEN_OFF}`])
-    const lines = () => logged.map((line) => JSON.parse(line)).filter(({ msg }) => msg === 'chat')
+    const lines = () =>
+      logged.map((line) => JSON.parse(line)).filter(({ msg, user }) => msg === 'chat' && user === as)
     await eventually(async () => lines().length, 1)
     expect(lines()).toMatchObject([{ level: 30, outcome: 'left' }])
   })
@@ -431,7 +437,7 @@ test('a client that leaves while a tool runs: the tool ends, and the conversatio
   connection.destroy()
   await holder`commit`
   holder.release()
-  await eventually(() => countOf(as), 2)
+  await untilEnded(as)
   expect(await messagesOf(as, await onlyOne(as))).toMatchObject([
     { content: 'Add milk' },
     { content: DONE_UNTIL_THEN, tool_calls: [{ tool: 'add_task', result: { status: 'created' } }] },
@@ -491,7 +497,7 @@ test('a stream that nobody begins to read ends, and leaves its conversation free
   const response = await app.handle(new Request(`http://localhost${CHAT}`, init))
   await response.body?.cancel()
   await (await model.asked(1)).left
-  await eventually(() => countOf(as), 2)
+  await untilEnded(as)
   expect(await contentsOf(as, await onlyOne(as))).toEqual(['Hi', `Half\n\n${BROKEN_OFF}`])
   const [row] = await sql`select lease from conversations where user_id = ${as}`
   expect(row).toEqual({ lease: null } as never)
