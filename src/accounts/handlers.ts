@@ -28,16 +28,23 @@ export function createAccountHandlers({ rateLimiter, forgetApiTokens }: Services
   }
 
   const deleteUser = async (context: SignedIn & { body: AccountDeletion | undefined }): Promise<void> => {
-    const { body, caller, sql, set } = context
-    const found = await queries.findPassword(sql, caller)
-    if (!found) return deleteWithoutAccount(context)
+    const found = await queries.findPassword(context.sql, context.caller)
+    await (found ? deleteWithAccount(context, found) : deleteWithoutAccount(context))
+    forgetApiTokens()
+    context.set.status = 204
+  }
+
+  async function deleteWithAccount(
+    context: SignedIn & { body: AccountDeletion | undefined },
+    found: queries.PasswordRow,
+  ): Promise<void> {
+    const { body, caller, sql } = context
     if (body?.password === undefined) {
       throw invalid({ in: 'body', pointer: '/password', detail: 'is required' })
     }
     await checkPassword(context, body.password, found)
     const isDone = await queries.deleteAccount(sql, caller, found.password_hash)
     if (!isDone) throw await findRefusal(context, new Problem('WRONG_PASSWORD'))
-    set.status = 204
   }
 
   const updateUser = async (context: SignedIn & { body: AccountUpdate }): Promise<User> => {
@@ -94,12 +101,11 @@ async function readUser(context: SignedIn): Promise<User> {
 }
 
 async function deleteWithoutAccount(context: SignedIn): Promise<void> {
-  const { caller, sql, set } = context
+  const { caller, sql } = context
   await readCaller(context)
   // a second try, because the user's first write may come between the delete and the insert
   const isDeleted = (await queries.deleteUser(sql, caller)) || (await queries.deleteUser(sql, caller))
   if (!isDeleted) throw refuseToken('revoked')
-  set.status = 204
 }
 
 function checkUpdate({ name, email, current_password: password }: AccountUpdate): void {

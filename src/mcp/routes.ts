@@ -4,7 +4,11 @@ import type { Logger } from 'pino'
 import type { ToolRunner } from '../assistants/run'
 import { type Caller, SCOPES } from '../auth/caller'
 import { type FindCaller, type Services, type SignedIn, signedInOwner } from '../auth/guard'
+import { isRefused, type UserState, userState } from '../auth/queries'
+import { refuseToken } from '../auth/refusal'
 import { requireScope, toRead } from '../auth/scopes'
+import type { Batched } from '../database/batch'
+import { isUnavailable } from '../database/errors'
 import { readJson } from '../http/body'
 import { originCheck } from '../http/cors'
 import { input } from '../http/input'
@@ -30,8 +34,13 @@ const withoutParameters = { ...input({}), ...hidden }
 export function mcpRoutes(services: Services, { settings, publicPath, runner, log }: Deps) {
   const resource = createResource(settings, publicPath)
   const findCaller = byTokenAndOrigin(services, settings, resource)
+  const stateOf = services.database.batch(userState)
 
   const answer = async ({ request, caller, sql }: SignedIn): Promise<Response> => {
+    // most messages run no statement that would notice it
+    if (await isDeleted(stateOf, request, caller)) {
+      throw challenged(refuseToken('revoked'), resource.metadataFor(request))
+    }
     const message = await readJson(request)
     if (message === undefined) throw new Problem('MALFORMED_JSON')
     // loaded late: the SDK is large, and most servers get no message of MCP
@@ -80,6 +89,25 @@ function byTokenAndOrigin({ verify }: Services, settings: Settings, resource: Re
     const origin = request.headers.get('origin')
     if (origin !== null && origin !== own && !isListed(origin)) throw new Problem('ORIGIN_NOT_ALLOWED')
     return caller
+  }
+}
+
+/**
+ * Whether the caller has been deleted since the token was issued. While the database cannot be used nobody is, so that
+ * programs can connect, which often try only once. What they are told then is the same for everybody, and each tool asks
+ * again.
+ */
+async function isDeleted(
+  stateOf: Batched<string, UserState | null>,
+  request: Request,
+  caller: Caller,
+): Promise<boolean> {
+  try {
+    const state = await stateOf(contextOf(request), caller.id)
+    return isRefused(caller, state?.refuse_tokens_until ?? null)
+  } catch (error) {
+    if (isUnavailable(error)) return false
+    throw error
   }
 }
 

@@ -8,8 +8,20 @@ import { createPageCache } from '../../src/tasks/page-cache'
 import { createLog } from '../../src/telemetry/log'
 import { testDatabase } from '../support/database'
 
-const { database } = await testDatabase()
+const { database, sql } = await testDatabase()
 const TODOS = '/api/v1/todos'
+/** Arguments that are right. */
+const GIVEN: Record<string, object> = {
+  add_task: { title: 'x' },
+  list_tasks: {},
+  get_task: { task_id: 1 },
+  update_task: { task_id: 1, title: 'x' },
+  complete_task: { task_id: 1 },
+  delete_task: { task_id: 1 },
+  restore_task: { task_id: 1 },
+  search: { query: 'x' },
+  fetch: { id: '1' },
+}
 const changed: string[] = []
 const cache = createPageCache()
 const runner = createToolRunner({
@@ -66,6 +78,17 @@ test('a change is told of, and reading is none', async () => {
   expect(changed).toEqual([])
   expect(await runner.run(contextOf('bob'), 'add_task', { title: 'x' })).toHaveProperty('result')
   expect(changed).toEqual(['bob'])
+})
+
+test('a user who is deleted while a message is under way is told so by every tool, and writes nothing', async () => {
+  await sql`insert into users (id, refuse_tokens_until) values ('gone', now())`
+  const context = contextOf('gone')
+  for (const { name } of TOOLS) {
+    expect(await runner.run(context, name, GIVEN[name]), name).toEqual({
+      error: 'The user is no longer signed in.',
+    })
+  }
+  expect(await sql`select id from tasks where user_id = 'gone'`).toHaveLength(0)
 })
 
 test('null is as good as nothing for an argument that cannot be empty, and clears one that can', async () => {

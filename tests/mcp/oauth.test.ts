@@ -220,7 +220,7 @@ describe('a token with claims of any kind', async () => {
   const keys = Bun.serve({ hostname: '127.0.0.1', port: 0, fetch: () => Response.json({ keys: [jwk] }) })
   afterAll(() => keys.stop(true))
   const origin = keys.url.origin
-  const { send, call, words, callAt } = appWith({ BETTER_AUTH_URL: origin })
+  const { send, call, callAt } = appWith({ BETTER_AUTH_URL: origin })
   const now = Math.floor(Date.now() / 1000)
   const claims = {
     sub: 'ann',
@@ -333,7 +333,7 @@ describe('a token with claims of any kind', async () => {
     expect((await call('GET', '/api/v1/tokens', by(token))).status).toBe(200)
   })
 
-  test('of a deleted user is refused by the tools', async () => {
+  test('of a deleted user is refused, and told where to get another', async () => {
     const sub = crypto.randomUUID()
     const before = { sub, iat: now - 60 }
     const token = await sign(before)
@@ -343,7 +343,9 @@ describe('a token with claims of any kind', async () => {
       body: { title: 'x' },
     })
     expect((await call('DELETE', '/api/v1/users/me', by(own))).status).toBe(204)
-    expect(await words('list_tasks', {}, { token })).toBe('The user is no longer signed in.')
+    for (const method of ['initialize', 'ping', 'tools/list', 'tools/call']) {
+      expect(outcome(await send(method, { name: 'list_tasks' }, { token })), method).toEqual(INVALID)
+    }
   })
 
   describe('without a public address', () => {

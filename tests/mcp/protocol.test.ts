@@ -1,11 +1,12 @@
 /** What `/mcp` answers to any request: who is let in, what is a message, and which revisions are spoken. */
 import { describe, expect, test } from 'bun:test'
+import { SignJWT } from 'jose'
 import { type Answer, type CallOptions, SECRET, testApp } from '../support/app'
 import { initialize, META, mcpCaller, message, NEWEST, REVISIONS } from '../support/mcp'
 
 const PAGE = 'https://app.example'
 const PUBLIC = 'https://tasks.example'
-const { app, call } = await testApp({
+const { app, call, sql } = await testApp({
   CORS_ORIGINS: PAGE,
   PUBLIC_URL: `${PUBLIC}/below`,
   NODE_ENV: 'production',
@@ -75,6 +76,49 @@ describe('the token', () => {
     expect((await send('tools/list', {}, { token })).status).toBe(200)
     await call('DELETE', `/api/v1/tokens/${id}`, { as: 'ann' })
     expectProblem(await send('tools/list', {}, { token }), 401, 'TOKEN_INVALID')
+  })
+
+  const ASKED = ['initialize', 'ping', 'tools/list', 'tools/call', 'server/discover', 'nope']
+  const refusedLikeElsewhere = async (token: string) => {
+    const elsewhere = await call('GET', '/api/v1/todos', { headers: { authorization: `Bearer ${token}` } })
+    expectProblem(elsewhere, 401, 'TOKEN_INVALID')
+    for (const revision of REVISIONS) {
+      for (const method of ASKED) {
+        const answer = await send(method, { name: 'list_tasks' }, { token, revision })
+        expectProblem(answer, 401, 'TOKEN_INVALID')
+        const { request_id: _, ...problem } = elsewhere.body
+        expect(answer.body).toMatchObject(problem)
+        const challenge = answer.headers.get('www-authenticate')
+        expect(challenge).toBe(elsewhere.headers.get('www-authenticate'))
+      }
+    }
+  }
+
+  test('of an account that was deleted is refused, whatever the message asks', async () => {
+    const user = { email: 'gone@example.com', password: 'correct horse battery staple' }
+    const { access_token } = (await call('POST', '/api/v1/auth/register', { body: user })).body
+    expect((await send('tools/list', {}, { token: access_token })).status).toBe(200)
+    const headers = { authorization: `Bearer ${access_token}` }
+    await call('DELETE', '/api/v1/users/me', { headers, body: { password: user.password } })
+    await refusedLikeElsewhere(access_token)
+  })
+
+  test('of a user of another issuer who was deleted is refused, and a newer one is not', async () => {
+    const old = await new SignJWT({ sub: 'gone', iat: Math.floor(Date.now() / 1000) - 60 })
+      .setProtectedHeader({ alg: 'HS256' })
+      .setExpirationTime('1h')
+      .sign(new TextEncoder().encode(SECRET))
+    expect((await send('tools/list', {}, { token: old })).status).toBe(200)
+    await call('DELETE', '/api/v1/users/me', { headers: { authorization: `Bearer ${old}` } })
+    await refusedLikeElsewhere(old)
+    await sql`update users set refuse_tokens_until = refuse_tokens_until - interval '30 seconds' where id = 'gone'`
+    expect((await send('tools/list', {}, { as: 'gone' })).status).toBe(200)
+    await refusedLikeElsewhere(old)
+  })
+
+  test('of a deleted user is refused before the message is read', async () => {
+    await call('DELETE', '/api/v1/users/me', { as: 'unread' })
+    expectProblem(await call('POST', MCP, { as: 'unread', body: '{' }), 401, 'TOKEN_INVALID')
   })
 
   async function newToken() {

@@ -11,7 +11,7 @@ import { createLog } from '../../src/telemetry/log'
 import { createMetrics } from '../../src/telemetry/metrics'
 import { linesTo, SECRET, testApp, toAnswer } from '../support/app'
 import { blockWrites } from '../support/database'
-import { type McpCaller, mcpCaller, message, NEWEST, REVISIONS } from '../support/mcp'
+import { initialize, type McpCaller, mcpCaller, message, NEWEST, REVISIONS } from '../support/mcp'
 
 const { app, call, sql, settings, database, logged } = await testApp()
 const { send, tool, result, words } = mcpCaller(call)
@@ -625,21 +625,6 @@ test('a token that may write has every tool', async () => {
   }
 })
 
-test('a deleted user is told so by every tool, and writes nothing', async () => {
-  const gone = newUser()
-  await make(gone, { title: 'x' })
-  const iat = Math.floor(Date.now() / 1000) - 60
-  const token = await new SignJWT({ sub: gone, iat })
-    .setProtectedHeader({ alg: 'HS256' })
-    .setExpirationTime('5m')
-    .sign(new TextEncoder().encode(SECRET))
-  await call('DELETE', '/api/v1/users/me', { as: gone })
-  for (const name of NAMES) {
-    expect(await words(name, GIVEN[name], { token }), name).toBe('The user is no longer signed in.')
-  }
-  expect(await sql`select id from tasks where user_id = ${gone}`).toHaveLength(0)
-})
-
 describe('what a tool writes', () => {
   test('reaches those who ask for changes', async () => {
     const as = newUser()
@@ -715,6 +700,19 @@ describe('when the database fails', () => {
       )
     }
     expect(lines.join('')).not.toContain(token)
+    await unreachable.end()
+  })
+
+  test('programs can connect all the same, and see the tools', async () => {
+    const url = `postgres://nobody@127.0.0.1:${await freePort()}/none`
+    const unreachable = openDatabase({ url, poolSize: 1, requestTimeout: 500 })
+    const { send } = appWith({ database: unreachable })
+    const token = await signAccessToken('ann', settings)
+    const revision = '2025-11-25'
+    expect((await send('initialize', initialize(revision), { token, revision })).status).toBe(200)
+    for (const revision of REVISIONS) {
+      expect((await send('tools/list', {}, { token, revision })).body.result.tools).toHaveLength(9)
+    }
     await unreachable.end()
   })
 

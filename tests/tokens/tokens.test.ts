@@ -32,6 +32,14 @@ const by = (token: string, headers = {}) => ({ headers: { authorization: `Bearer
 /** The status, and the code of a problem. */
 const outcome = ({ status, body }: Answer) => [status, body?.error_code]
 
+/** Why the log says that a token was refused. */
+async function reasonFor(token: string): Promise<unknown> {
+  logged.length = 0
+  expect(outcome(await call('GET', TODOS, by(token)))).toEqual([401, 'TOKEN_INVALID'])
+  const lines = logged.map((line) => JSON.parse(line))
+  return lines.find(({ msg }) => msg === 'token refused')?.reason
+}
+
 describe('the form', () => {
   test('is twp_, 27 and 6 characters, and no two are alike', () => {
     const made = Array.from({ length: 1000 }, newApiToken)
@@ -341,6 +349,14 @@ describe('a token ends', () => {
     )
   })
 
+  test('with its user, and is not remembered', async () => {
+    const user = newUser()
+    const { token } = await make(user)
+    expect((await call('GET', TODOS, by(token))).status).toBe(200)
+    await call('DELETE', '/api/v1/users/me', { as: user })
+    expect(await reasonFor(token)).toBe('unknown_token')
+  })
+
   test('and is purged 30 days after it has expired', async () => {
     const user = newUser()
     for (const days of [29, 31]) {
@@ -375,6 +391,13 @@ describe('an account', () => {
     })
     expect(changed.status).toBe(204)
     expect((await call('GET', TODOS, by(token))).status).toBe(status)
+  })
+
+  test('that is deleted takes its tokens along, and none is remembered', async () => {
+    const { session, password, token } = await signUp()
+    expect((await call('GET', TODOS, by(token))).status).toBe(200)
+    await call('DELETE', '/api/v1/users/me', { ...session, body: { password } })
+    expect(await reasonFor(token)).toBe('unknown_token')
   })
 
   test('whose session has ended makes, lists and ends no tokens', async () => {
