@@ -1,5 +1,5 @@
 /** The schemas of what the assistants' tools take and give. */
-import { type TProperties, Type } from '@sinclair/typebox'
+import { type TProperties, type TSchema, Type } from '@sinclair/typebox'
 import { t } from 'elysia'
 import { checked, Id, oneOf, strict } from '../http/schemas'
 import { content, Day, PRIORITIES, TagName } from '../tasks/fields'
@@ -23,8 +23,21 @@ const Search = checked('search-of-tool', isSearch, SEARCH_RULE, {
 
 export const NewTask = t.Object({ title, ...optional(planning) }, strict)
 
+/** The same field, whose rule says what null would have been meant for. */
+function notNull<Schema extends TSchema>(schema: Schema, hint: string): Schema {
+  return { ...schema, rule: `${schema['rule']}: ${hint}` }
+}
+
+const changeable = {
+  title: notNull(title, 'it cannot be cleared'),
+  ...planning,
+  repeat_from: notNull(planning.repeat_from, 'it cannot be cleared'),
+  reminders: notNull(planning.reminders, '[] removes all'),
+  tags: notNull(planning.tags, '[] removes all'),
+}
+
 export const TaskChange = t.Object(
-  { task_id, ...optional({ title, ...planning }) },
+  { task_id, ...optional(changeable) },
   { ...strict, minProperties: 2, rule: 'must have task_id, and at least one field to change' },
 )
 

@@ -25,9 +25,12 @@ interface Deps extends TaskDeps {
   metrics: Metrics | undefined
 }
 
-/** Some models give null for each argument that they mean to leave out. If null has a meaning of its own, it stays. */
-function withoutNulls({ input }: Tool, given: unknown): unknown {
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) return given
+/**
+ * Some models give null for each argument that they mean to leave out. If null has a meaning of its own, it stays, and so it
+ * does where it may be meant to clear what cannot be cleared: the tool would say that it has done so.
+ */
+function withoutNulls({ input, nullClears }: Tool, given: unknown): unknown {
+  if (nullClears || typeof given !== 'object' || given === null || Array.isArray(given)) return given
   const meaningless = ([name, value]: [string, unknown]) => {
     const schema = Object.hasOwn(input.properties, name) ? input.properties[name] : undefined
     return value === null && schema !== undefined && !Value.Check(schema, null)

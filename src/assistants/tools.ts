@@ -34,6 +34,8 @@ export interface Tool<Input extends TObject = TObject, Output extends TObject = 
   /** What a token with scopes has to be good for. */
   needs: Scope
   annotations: Annotations
+  /** Null is never as good as nothing: it clears a field, or is refused. */
+  nullClears?: true
   input: Input
   output: Output
   /** @throws Problem */
@@ -80,7 +82,8 @@ const addTask = tool({
 const listTasks = tool({
   name: 'list_tasks',
   title: 'List tasks',
-  description: 'Lists tasks, the newest first, page by page. The filters combine.',
+  description:
+    'Lists tasks, the newest first, page by page. The filters combine. null is the same as leaving an argument out.',
   needs: 'tasks:read',
   annotations: READS,
   input: model.TaskFilter,
@@ -113,9 +116,10 @@ const updateTask = tool({
   name: 'update_task',
   title: 'Change a task',
   description:
-    'Changes the fields that are given, and leaves the others. null clears a field that can be empty.',
+    'Changes the fields that are given, and leaves the others. null clears a field that can be empty; [] removes all tags or reminders.',
   needs: 'tasks:write',
   annotations: CHANGES,
+  nullClears: true,
   input: model.TaskChange,
   output: model.Done,
   run: async ({ caller, sql }, { task_id, ...change }: TaskUpdate & { task_id: number }) =>

@@ -259,6 +259,17 @@ describe('list_tasks', () => {
     expect(ids).toHaveLength(12)
   })
 
+  test('takes null as if an argument were left out, as its description says', async () => {
+    const as = newUser()
+    await make(as, { title: 'Milk' })
+    const { properties } =
+      tools.find(({ name }) => name === 'list_tasks')?.inputSchema ?? expect.unreachable()
+    const nulls = Object.fromEntries(Object.keys(properties).map((name) => [name, null]))
+    expect((await result('list_tasks', nulls, { as })).tasks).toHaveLength(1)
+    const described = tools.find(({ name }) => name === 'list_tasks')
+    expect(described?.description).toContain('null is the same as leaving an argument out')
+  })
+
   test('gives 50 if it is not told how many', async () => {
     const as = newUser()
     await makeMany(as, 61)
@@ -295,6 +306,34 @@ describe('update_task', () => {
     expect(task).toMatchObject({ title: 'Bread', description: null })
     expect(task).not.toHaveProperty('priority')
     expect(task).not.toHaveProperty('tags')
+  })
+
+  test.each([
+    ['title', 'title must be a string of 1 to 200 characters', 'it cannot be cleared'],
+    ['repeat_from', 'repeat_from must be one of due, completion', 'it cannot be cleared'],
+    ['tags', 'tags must be at most 20 names', '[] removes all'],
+    ['reminders', 'reminders must be at most 5 different whole numbers', '[] removes all'],
+  ])('does not take null for %s, and says what will do', async (field, rule, hint) => {
+    const as = newUser()
+    const zone = { due_date: '2030-01-01', time_zone: 'Europe/Berlin' }
+    const task = { title: 'Milk', description: 'two', tags: ['a'], reminders: [10], ...zone }
+    const { id: task_id } = await make(as, task)
+    const said = await words('update_task', { task_id, description: null, [field]: null }, { as })
+    expect(said).toStartWith(`The arguments are not right: ${rule}`)
+    expect(said).toEndWith(`: ${hint}.`)
+    expect(await use(as, 'get_task', { task_id })).toMatchObject(task)
+  })
+
+  test('takes [] for no tags and no reminders, as its description says', async () => {
+    const as = newUser()
+    const zone = { due_date: '2030-01-01', time_zone: 'Europe/Berlin' }
+    const { id: task_id } = await make(as, { title: 'Milk', tags: ['a'], reminders: [10], ...zone })
+    await use(as, 'update_task', { task_id, tags: [], reminders: [] })
+    const task = await use(as, 'get_task', { task_id })
+    expect(task).not.toHaveProperty('tags')
+    expect(task).not.toHaveProperty('reminders')
+    const described = tools.find(({ name }) => name === 'update_task')
+    expect(described?.description).toContain('[] removes all tags or reminders')
   })
 
   test('needs something to change', async () => {
