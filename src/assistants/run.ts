@@ -59,7 +59,7 @@ export function createToolRunner({ cache, onChange, log, metrics }: Deps): ToolR
     const told = { err: problem.cause, tool: tool.name, request_id: requestId }
     if (problem.status === 500) log.error(told, 'tool failed')
     if (problem.status === 503) log.warn(told, 'tool failed')
-    return explain(problem)
+    return explain(problem, tool)
   }
   const toolsFor = (caller: Caller) => TOOLS.filter(({ needs }) => mayUse(caller, needs))
 

@@ -1,6 +1,7 @@
 /** What assistants can do with a user's tasks: nine tools, which MCP and the chat share. */
 import type { Static, TObject } from '@sinclair/typebox'
 import type { Caller, Scope } from '../auth/caller'
+import { isElsewhere } from '../database/errors'
 import type { Sql } from '../database/sql'
 import type { Problem } from '../http/problems'
 import { type TaskCreate, type TaskRow, type TaskUpdate, toTask } from '../tasks/model'
@@ -213,7 +214,7 @@ export const TOOLS: readonly Tool[] = [
 ]
 
 /** @returns words that a model can act on */
-export function explain(problem: Problem): string {
+export function explain(problem: Problem, tool: Tool): string {
   switch (problem.code) {
     case 'TASK_NOT_FOUND':
       return 'There is no such task: list_tasks and search find tasks. A deleted one comes back with restore_task.'
@@ -222,10 +223,18 @@ export function explain(problem: Problem): string {
     case 'TOKEN_INVALID':
       return 'The user is no longer signed in.'
     case 'DATABASE_UNAVAILABLE':
-      return 'The tasks cannot be reached at the moment: try again later.'
+      return tool.annotations.readOnlyHint || isElsewhere(problem.cause)
+        ? 'The tasks cannot be reached at the moment: try again later.'
+        : wordsForUnsure(tool)
     default:
       return 'The tool has failed.'
   }
+}
+
+/** A statement whose answer was lost may have written: a model that is told to try again would add a task twice. */
+function wordsForUnsure({ input }: Tool): string {
+  const reader = 'task_id' in input.properties ? 'get_task' : 'list_tasks'
+  return `The tasks do not answer at the moment. It may have been done all the same: look with ${reader} before you try again.`
 }
 
 function sentences({ errors = [] }: Problem): string {

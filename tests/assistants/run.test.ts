@@ -117,8 +117,7 @@ test.each([null, 'x', 5, [], [{}]])('%j are no arguments', async (given) => {
 
 test('a problem that a model can do nothing about has few words', () => {
   for (const code of ['INTERNAL_ERROR', 'PRECONDITION_FAILED', 'OVERLOADED'] as const) {
-    expect(explain(new Problem(code, { cause: new Error('select secret from tasks') }))).toBe(
-      'The tool has failed.',
-    )
+    const problem = new Problem(code, { cause: new Error('select secret from tasks') })
+    for (const tool of TOOLS) expect(explain(problem, tool)).toBe('The tool has failed.')
   }
 })

@@ -11,9 +11,10 @@ import { createLog } from '../../src/telemetry/log'
 import { createMetrics } from '../../src/telemetry/metrics'
 import { linesTo, SECRET, testApp, toAnswer } from '../support/app'
 import { blockWrites } from '../support/database'
+import { startFaultProxy } from '../support/fault-proxy'
 import { initialize, type McpCaller, mcpCaller, message, NEWEST, REVISIONS } from '../support/mcp'
 
-const { app, call, sql, settings, database, logged } = await testApp()
+const { app, call, sql, settings, database, logged, url } = await testApp()
 const { send, tool, result, words } = mcpCaller(call)
 const TODOS = '/api/v1/todos'
 const READING = ['list_tasks', 'get_task', 'search', 'fetch']
@@ -724,6 +725,10 @@ function appWith(parts: Partial<Parameters<typeof createApp>[0]>): McpCaller & {
   return { ...caller, lines }
 }
 
+/** What a tool says whose write got no answer. */
+const unsure = (name: string) =>
+  `The tasks do not answer at the moment. It may have been done all the same: look with ${name === 'add_task' ? 'list_tasks' : 'get_task'} before you try again.`
+
 describe('when the database fails', () => {
   test('every tool says in words that it cannot be reached', async () => {
     const url = `postgres://nobody@127.0.0.1:${await freePort()}/none`
@@ -755,6 +760,27 @@ describe('when the database fails', () => {
     await unreachable.end()
   })
 
+  test('while a tool writes, it says that it may have been done, and where to look', async () => {
+    const proxy = await startFaultProxy(() => Number(new URL(url).port))
+    const broken = openDatabase({ url: proxy.url(url), poolSize: 1, requestTimeout: 10_000 })
+    const { words } = appWith({ database: broken })
+    const as = newUser()
+    const token = await signAccessToken(as, settings)
+    // what a statement is given goes to the database with its second message, after which it is done
+    proxy.loseAnswers('Milk', 1)
+    expect(await words('add_task', { title: 'Milk' }, { token })).toBe(unsure('add_task'))
+    const [{ id: task_id }] = (await use(as, 'list_tasks')).tasks
+    proxy.loseAnswers('Bread', 1)
+    expect(await words('update_task', { task_id, title: 'Bread' }, { token })).toBe(unsure('update_task'))
+    expect(await use(as, 'get_task', { task_id })).toMatchObject({ title: 'Bread' })
+    for (const name of ['complete_task', 'delete_task', 'restore_task']) {
+      proxy.loseAnswers('writeTask', 1)
+      expect(await words(name, { task_id }, { token }), name).toBe(unsure(name))
+    }
+    await broken.end()
+    await proxy.close()
+  })
+
   test('a statement that fails is told to the log, and no one else', async () => {
     const broken = await testApp()
     const { words, tool } = mcpCaller(broken.call)
@@ -775,9 +801,7 @@ describe('a tool that waits', async () => {
     const slow = await testApp({ REQUEST_TIMEOUT_MS: '500' })
     const { words } = mcpCaller(slow.call)
     const block = await blockWrites(slow.url)
-    expect(await words('add_task', { title: 'x' }, { as: 'ann' })).toBe(
-      'The tasks cannot be reached at the moment: try again later.',
-    )
+    expect(await words('add_task', { title: 'x' }, { as: 'ann' })).toBe(unsure('add_task'))
     await block.release()
   })
 
