@@ -2,8 +2,8 @@
 import { type TProperties, type TSchema, Type } from '@sinclair/typebox'
 import { t } from 'elysia'
 import { checked, Id, oneOf, strict } from '../http/schemas'
-import { content, Day, PRIORITIES, TagName } from '../tasks/fields'
-import { isSearch, LEVELS, SEARCH_RULE, SORTS } from '../tasks/filters'
+import { content, Day, MAX_TAGS, PRIORITIES, TagName } from '../tasks/fields'
+import { isSearch, LEVELS, MAX_WORDS, SEARCH_RULE, SORTS } from '../tasks/filters'
 import type { Task } from '../tasks/model'
 
 // TypeBox's own integers: Elysia trap 11 (docs/elysia.md)
@@ -18,10 +18,14 @@ const task_id = Id
 const Search = checked('search-of-tool', isSearch, SEARCH_RULE, {
   minLength: 1,
   maxLength: 200,
-  description: 'Words that all occur in the title or the description, whatever case and accents',
+  description: `1 to ${MAX_WORDS} words, all of which occur in the title or the description, whatever case and accents`,
 })
 
-export const NewTask = t.Object({ title, ...optional(planning) }, strict)
+/** What a model has to know of tags to name them right. */
+const TAG_NAMES = 'names of 1 to 50 characters, trimmed and without comma; upper and lower case are the same'
+const tags = { ...planning.tags, description: `At most ${MAX_TAGS} different ${TAG_NAMES}` }
+
+export const NewTask = t.Object({ title, ...optional({ ...planning, tags }) }, strict)
 
 /** The same field, whose rule says what null would have been meant for. */
 function notNull<Schema extends TSchema>(schema: Schema, hint: string): Schema {
@@ -33,7 +37,10 @@ const changeable = {
   ...planning,
   repeat_from: notNull(planning.repeat_from, 'it cannot be cleared'),
   reminders: notNull(planning.reminders, '[] removes all'),
-  tags: notNull(planning.tags, '[] removes all'),
+  tags: {
+    ...notNull(tags, '[] removes all'),
+    description: `Replaces all; [] removes all. ${tags.description}`,
+  },
 }
 
 export const TaskChange = t.Object(
@@ -72,7 +79,7 @@ export const TaskFilter = t.Object(
     status: oneOf(['all', 'pending', 'completed'], 'all, if it is left out'),
     query: Search,
     priority: t.Array(oneOf(LEVELS), { description: 'One of these' }),
-    tags: t.Array(TagName, { description: 'All of these' }),
+    tags: t.Array(TagName, { description: `Tasks that have all of these: ${TAG_NAMES}` }),
     list_id: Id,
     parent_id: { ...Id, description: 'Only the steps of this task' },
     due_from: { ...Day, documented: { ...Day['documented'], description: 'Due on this day or later' } },
@@ -94,9 +101,12 @@ export const SearchInput = t.Object({ query: Search }, strict)
 
 export const FetchInput = t.Object(
   {
-    id: checked('task-id', (value) => /^0*[1-9]\d*$/.test(value), 'must be an id that search has given', {
-      description: 'From a result of search',
-    }),
+    id: checked(
+      'task-id',
+      (value) => /^0*[1-9]\d*$/.test(value),
+      'must be an id that search has given, as text such as "42"',
+      { description: 'From a result of search, as text such as "42"' },
+    ),
   },
   strict,
 )

@@ -3,7 +3,8 @@ import type { Static, TObject } from '@sinclair/typebox'
 import type { Caller, Scope } from '../auth/caller'
 import { isElsewhere } from '../database/errors'
 import type { Sql } from '../database/sql'
-import type { Problem } from '../http/problems'
+import type { FieldError, Problem } from '../http/problems'
+import { nameAt } from '../http/validation'
 import { type TaskCreate, type TaskRow, type TaskUpdate, toTask } from '../tasks/model'
 import { pageOfTasks } from '../tasks/reads'
 import { changeTask, completeTask, createTask, readTask, restoreTask, trashTask } from '../tasks/writes'
@@ -217,7 +218,9 @@ export const TOOLS: readonly Tool[] = [
 export function explain(problem: Problem, tool: Tool): string {
   switch (problem.code) {
     case 'TASK_NOT_FOUND':
-      return 'There is no such task: list_tasks and search find tasks. A deleted one comes back with restore_task.'
+      return tool.name === 'restore_task'
+        ? 'There is no such task, deleted or not: list_tasks and search find those that are not deleted.'
+        : 'There is no such task: list_tasks and search find tasks. A deleted one comes back with restore_task.'
     case 'VALIDATION_ERROR':
       return `The arguments are not right: ${sentences(problem)}.`
     case 'TOKEN_INVALID':
@@ -238,7 +241,11 @@ function wordsForUnsure({ input }: Tool): string {
 }
 
 function sentences({ errors = [] }: Problem): string {
-  return errors
-    .map(({ pointer, detail }) => `${pointer.replace(/^\//, '').slice(0, 100) || 'they'} ${detail}`)
-    .join('; ')
+  return errors.map((error) => `${argumentOf(error)} ${error.detail}`).join('; ')
+}
+
+function argumentOf({ in: place, pointer }: FieldError): string {
+  if (pointer === '') return 'they'
+  const name = place === 'body' ? nameAt(pointer) : pointer
+  return name.slice(0, 100) || '""'
 }

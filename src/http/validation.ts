@@ -24,12 +24,16 @@ export function fieldErrors(
   for (const error of flatten(errors)) {
     // the first error of a field says most: of a missing field TypeBox also says that its type is wrong
     if (found.has(error.path)) continue
-    const pointer =
-      place === 'body' ? error.path : error.path.slice(1).replaceAll('~1', '/').replaceAll('~0', '~')
+    const pointer = place === 'body' ? error.path : nameAt(error.path)
     found.set(error.path, { in: place, pointer, detail: sentence(part, error) })
     if (found.size === MAX_FIELD_ERRORS) break
   }
   return [...found.values()]
+}
+
+/** @returns the name of the member that a JSON Pointer leads to (RFC 6901) */
+export function nameAt(pointer: string): string {
+  return pointer.slice(1).replaceAll('~1', '/').replaceAll('~0', '~')
 }
 
 /** A union fails as a whole; the errors of the form that is meant say what is wrong. */

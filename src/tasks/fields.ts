@@ -5,7 +5,7 @@ import { checked, hasLength, Id, isStorable, nullable, oneOf, text } from '../ht
 import { isDay, isTimeZone } from './due'
 
 const MAX_REMINDERS = 5
-const MAX_TAGS = 20
+export const MAX_TAGS = 20
 export const REMINDERS_RULE = `must be at most ${MAX_REMINDERS} different whole numbers`
 
 /** A schema that also takes null, which its rule says. */

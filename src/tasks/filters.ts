@@ -17,7 +17,7 @@ import {
 import { Day, isTagName, PRIORITIES, TAG_RULE } from './fields'
 
 const MAX_SKIP = 10_000
-const MAX_WORDS = 8
+export const MAX_WORDS = 8
 export const SEARCH_RULE = `must be 1 to 200 characters, with 1 to ${MAX_WORDS} words`
 
 type Level = (typeof PRIORITIES)[number] | 'none'

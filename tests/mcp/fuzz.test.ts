@@ -63,7 +63,7 @@ function callsOf({ name, inputSchema, outputSchema }: Tool) {
 }
 
 /** What a model can be told. */
-const WORDS = /^(?:There is no such task: |The arguments are not right: )/
+const WORDS = /^(?:There is no such task[:,] |The arguments are not right: )/
 
 /** What is wrong with an answer; undefined: nothing. */
 function fault(

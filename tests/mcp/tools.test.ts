@@ -429,6 +429,12 @@ describe('delete_task and restore_task', () => {
     expect(await use(as, 'restore_task', { task_id })).toMatchObject({ status: 'restored' })
   })
 
+  test('say of a task that never was that it is not deleted either', async () => {
+    const said = await words('restore_task', { task_id: 999_999_999 }, { as: newUser() })
+    expect(said).toStartWith('There is no such task, deleted or not: ')
+    expect(said).not.toContain('restore_task')
+  })
+
   test('do not bring back what was ended for good', async () => {
     const as = newUser()
     const { id: task_id } = await make(as, { title: 'Milk' })
@@ -513,6 +519,48 @@ describe('arguments', () => {
     },
   )
 
+  test.each([
+    ['', '""'],
+    ['/', '/'],
+    ['a/b', 'a/b'],
+    ['a~b', 'a~b'],
+    ['a~1b', 'a~1b'],
+  ])('named %j are called %s', async (name, called) => {
+    const said = await words('add_task', { title: 'x', [name]: 1 }, { as: newUser() })
+    expect(said).toBe(`The arguments are not right: ${called} is not a known argument.`)
+  })
+
+  test.each([
+    ['search', 'query', '1 to 8 words, all of which'],
+    ['list_tasks', 'query', '1 to 8 words, all of which'],
+    [
+      'list_tasks',
+      'tags',
+      '1 to 50 characters, trimmed and without comma; upper and lower case are the same',
+    ],
+    [
+      'add_task',
+      'tags',
+      'At most 20 different names of 1 to 50 characters, trimmed and without comma; upper and lower',
+    ],
+    [
+      'update_task',
+      'tags',
+      'Replaces all; [] removes all. At most 20 different names of 1 to 50 characters, trimmed',
+    ],
+    ['fetch', 'id', 'as text'],
+  ])('of %s: the description of %s has the limits', (name, field, limits) => {
+    const { properties } = tools.find((each) => each.name === name)?.inputSchema ?? expect.unreachable()
+    expect(properties[field]).toMatchObject({ description: expect.stringContaining(limits) })
+  })
+
+  test('that are tags are the same in upper and lower case, also in a filter', async () => {
+    const as = newUser()
+    await use(as, 'add_task', { title: 'x', tags: ['Home'] })
+    const { tasks } = await use(as, 'list_tasks', { tags: ['HOME'] })
+    expect(tasks).toMatchObject([{ tags: ['Home'] }])
+  })
+
   test.each(REVISIONS)('named __proto__ are refused like all that are unknown, in %s', async (revision) => {
     const as = newUser()
     const given = JSON.parse('{ "title": "x", "__proto__": { "completed": true } }')
@@ -561,7 +609,7 @@ describe('arguments', () => {
     ['list_tasks', { tags: 'home' }, 'tags must be an array'],
     ['list_tasks', { overdue: 'true' }, 'overdue must be true or false'],
     ['search', { query: 5 }, 'query must '],
-    ['fetch', { id: 5 }, 'id must be an id that search has given'],
+    ['fetch', { id: 5 }, 'id must be an id that search has given, as text such as "42"'],
   ])('%s %j is refused: %s', async (name, given, expected) => {
     const as = newUser()
     const said = await words(name, given, { as })
@@ -598,7 +646,7 @@ describe("another user's task", () => {
     const given = JSON.parse(JSON.stringify(GIVEN[name]).replace('999999999', String(id)))
     const said = await words(name, given, { as: stranger })
     expect(said).toBe(await words(name, GIVEN[name], { as: stranger }))
-    expect(said).toStartWith('There is no such task: ')
+    expect(said).toStartWith('There is no such task')
     if (name === 'restore_task') return
     expect((await call('GET', `${TODOS}/${id}`, { as: owner })).body).toMatchObject({
       title: 'private',
