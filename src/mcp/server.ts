@@ -25,7 +25,8 @@ interface Session {
   log: Logger
 }
 
-/** The handler of the SDK adds 2026-07-28. */
+/** The handler of the SDK speaks it. */
+const NEWEST_REVISION = '2026-07-28'
 const EARLIER_REVISIONS = ['2025-11-25', '2025-06-18']
 
 /** In milliseconds. Which tools there are depends on the token, so no one else may use the answer. */
@@ -57,9 +58,11 @@ function serverFor(message: unknown, { runner, context }: Session): Server {
     cacheHints: { 'server/discover': CACHED, 'tools/list': CACHED },
   })
   const tools = runner.toolsFor(context.caller)
-  server.setRequestHandler('tools/list', () => ({
-    tools: tools.flatMap(({ name }) => LISTED.get(name) ?? []),
-  }))
+  server.setRequestHandler('tools/list', ({ params }) => {
+    // there is one page, so no cursor is ours
+    if (params?.cursor !== undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, UNKNOWN_CURSOR)
+    return { tools: tools.flatMap(({ name }) => LISTED.get(name) ?? []) }
+  })
   server.setRequestHandler('tools/call', async ({ params }) => {
     const tool = tools.find(({ name }) => name === params.name)
     if (!tool) throw new ProtocolError(ProtocolErrorCode.InvalidParams, UNKNOWN_TOOL)
@@ -132,22 +135,45 @@ function plainRequest({ method, headers }: Request): Request {
 }
 
 const UNKNOWN_TOOL = 'Unknown tool'
+const UNKNOWN_CURSOR = 'There is no such page'
+/** What our handlers have thrown, and not the SDK. */
+const THROWN = new Set([UNKNOWN_TOOL, UNKNOWN_CURSOR])
+
+const NO_REQUEST = 'This is no request of the protocol, or more than one'
+const UNSPOKEN = `This revision of the protocol is not spoken here, but ${[NEWEST_REVISION, ...EARLIER_REVISIONS].join(', ')} are`
+
+/** Before 2026-07-28 there was no code for an unknown revision, and of what the SDK uses this one for, nothing else can come. */
+const UNKNOWN_REVISION = -32_000
+/** What 2026-07-28 calls HeaderMismatch; the SDK does not export it. */
+const HEADER_MISMATCH = -32_020
 
 /** What is wrong with a message. A batch would do many things for one request under the rate limit. */
 const WORDS: Record<number, string> = {
-  [ProtocolErrorCode.InvalidRequest]: 'This is no request of the protocol, or more than one',
+  [ProtocolErrorCode.ParseError]: NO_REQUEST,
+  [ProtocolErrorCode.InvalidRequest]: NO_REQUEST,
   [ProtocolErrorCode.MethodNotFound]: 'There is no such method',
   [ProtocolErrorCode.InvalidParams]: 'The parameters of the method are not right',
+  [ProtocolErrorCode.UnsupportedProtocolVersion]: UNSPOKEN,
+  [UNKNOWN_REVISION]: UNSPOKEN,
+  [HEADER_MISMATCH]:
+    'MCP-Protocol-Version, Mcp-Method and Mcp-Name must be there, and say what the message says',
 }
+const OTHER_WORDS = 'The message cannot be answered'
 
 function refuse(status: number, id: unknown, code: ProtocolErrorCode): Response {
   return Response.json({ jsonrpc: '2.0', id: id ?? null, error: { code, message: WORDS[code] } }, { status })
 }
 
-/** The SDK puts the words of the libraries that it uses into its errors. */
+interface RpcError {
+  code: number
+  message: string
+  data?: unknown
+}
+
+/** The SDK puts what was sent, and the words of the libraries that it uses, into its errors. */
 async function inOurWords(answer: Response): Promise<Response> {
   if (!answer.headers.get('content-type')?.includes('json')) return answer
-  const body: { error?: { code: number; message: string } } = await answer.json()
+  const body: { error?: RpcError } = await answer.json()
   const { status, headers } = answer
   const error = body.error && ownError(body.error)
   headers.delete('content-length')
@@ -155,9 +181,10 @@ async function inOurWords(answer: Response): Promise<Response> {
 }
 
 /** Our handlers never fail: what the SDK takes for an internal error is a parameter that it cannot read. */
-function ownError(error: { code: number; message: string }): { code: number; message: string } {
-  if (error.message === UNKNOWN_TOOL) return error
-  const code = error.code === ProtocolErrorCode.InternalError ? ProtocolErrorCode.InvalidParams : error.code
-  const message = WORDS[code]
-  return message === undefined ? error : { code, message }
+function ownError({ code: given, message, data }: RpcError): RpcError {
+  if (THROWN.has(message)) return { code: given, message }
+  const code = given === ProtocolErrorCode.InternalError ? ProtocolErrorCode.InvalidParams : given
+  // the specification demands it: clients read from it which revision to speak
+  const isDemanded = code === ProtocolErrorCode.UnsupportedProtocolVersion
+  return { code, message: WORDS[code] ?? OTHER_WORDS, ...(isDemanded && { data }) }
 }

@@ -422,6 +422,27 @@ test('an initialization that makes no sense is refused in our own words', async 
   expect(body.error.message).not.toMatch(/expected|invalid/i)
 })
 
+test('what was sent is in no error but where the specification demands it', async () => {
+  const meta = { ...META, 'io.modelcontextprotocol/protocolVersion': 'Balloons' }
+  const sendings: [string, object, Record<string, string>][] = [
+    ['Balloons', {}, {}],
+    ['tools/call', { name: 'Balloons' }, {}],
+    ['tools/list', { cursor: 'Balloons' }, {}],
+    ['tools/list', {}, { 'mcp-method': 'Balloons' }],
+    ['tools/list', {}, { 'mcp-protocol-version': 'Balloons' }],
+    ['tools/list', {}, { 'mcp-protocol-version': '1900-01-01-Balloons' }],
+    ['tools/list', { _meta: meta }, {}],
+    ['tools/list', { _meta: { ...META, 'io.modelcontextprotocol/clientInfo': 'Balloons' } }, {}],
+    ['initialize', { protocolVersion: ['Balloons'] }, {}],
+  ]
+  for (const revision of REVISIONS) {
+    for (const [method, params, headers] of sendings) {
+      const { body } = await send(method, { ...params }, { as: 'ann', revision, headers })
+      expect(JSON.stringify(body), `${revision} ${method}`).not.toContain('Balloons')
+    }
+  }
+})
+
 test('any type of JSON will do', async () => {
   for (const revision of REVISIONS) {
     const headers = { 'content-type': 'application/foo+json; charset=utf-8' }
@@ -455,11 +476,27 @@ test.each([
   expect(answer.body.result.protocolVersion).toBe(offered)
 })
 
-test('a revision that is older than those is refused, with those that are spoken', async () => {
-  const headers = { 'mcp-protocol-version': '2024-11-05' }
-  const answer = await send('tools/list', {}, { as: 'ann', revision: '2025-11-25', headers })
-  expect(answer.status).toBe(400)
-  expect(answer.body.error.message).toContain('2025-11-25')
+/** Of a revision that is not spoken. */
+const UNSPOKEN =
+  'This revision of the protocol is not spoken here, but 2026-07-28, 2025-11-25, 2025-06-18 are'
+
+test.each(['2024-11-05', '1900-01-01', '2025-11-25, 2025-11-25'])(
+  'the older revision %s is refused, with those that are spoken',
+  async (asked) => {
+    const headers = { 'mcp-protocol-version': asked }
+    const answer = await send('tools/list', {}, { as: 'ann', revision: '2025-11-25', headers })
+    expect(answer.status).toBe(400)
+    expect(answer.body.error).toEqual({ code: -32000, message: UNSPOKEN })
+  },
+)
+
+test('the list of tools has one page', async () => {
+  for (const revision of REVISIONS) {
+    for (const cursor of ['x', '']) {
+      const { body } = await send('tools/list', { cursor }, { as: 'ann', revision })
+      expect(body.error).toEqual({ code: -32602, message: 'There is no such page' })
+    }
+  }
 })
 
 test('a revision that never was is refused', async () => {
@@ -490,20 +527,35 @@ describe('the revision 2026-07-28', () => {
     expect(result.tools).toHaveLength(9)
   })
 
+  /** Of headers that do not fit; it repeats nothing that was sent. */
+  const MISMATCH = {
+    code: -32020,
+    message: 'MCP-Protocol-Version, Mcp-Method and Mcp-Name must be there, and say what the message says',
+  }
+
   test.each<[string, Record<string, string>]>([
     ['another method', { 'mcp-method': 'tools/call' }],
     ['another revision', { 'mcp-protocol-version': '2025-11-25' }],
   ])('is refused if the headers name %s than the body', async (_, headers) => {
     const answer = await ask('tools/list', {}, headers)
-    expect(answer.status).toBe(400)
-    expect(answer.body.error.code).toBe(-32020)
+    expect([answer.status, answer.body.error]).toEqual([400, MISMATCH])
   })
 
-  test('is refused if the headers name another tool than the body, and nothing is done', async () => {
-    const given = { name: 'add_task', arguments: { title: 'smuggled' } }
-    const answer = await ask('tools/call', given, { 'mcp-name': 'list_tasks' })
-    expect([answer.status, answer.body.error.code]).toEqual([400, -32020])
-    expect((await call('GET', '/api/v1/todos?q=smuggled', { as: 'ann' })).body).toEqual([])
+  test.each(['list_tasks', '=?base64?%?='])(
+    'is refused if the headers name %s and not the tool of the body, and nothing is done',
+    async (name) => {
+      const given = { name: 'add_task', arguments: { title: 'smuggled' } }
+      const answer = await ask('tools/call', given, { 'mcp-name': name })
+      expect([answer.status, answer.body.error]).toEqual([400, MISMATCH])
+      expect((await call('GET', '/api/v1/todos?q=smuggled', { as: 'ann' })).body).toEqual([])
+    },
+  )
+
+  test.each(['mcp-method', 'mcp-name', 'mcp-protocol-version'])('is refused without %s', async (left) => {
+    const { body, headers } = message('tools/call', { name: 'list_tasks' })
+    const sent = Object.fromEntries(Object.entries(headers).filter(([name]) => name !== left))
+    const answer = await call('POST', MCP, { as: 'ann', body, headers: sent })
+    expect([answer.status, answer.body.error]).toEqual([400, MISMATCH])
   })
 
   test.each(['protocolVersion', 'clientCapabilities'])('is refused if %s is not said', async (name) => {
@@ -516,7 +568,11 @@ describe('the revision 2026-07-28', () => {
     const later = { ...META, 'io.modelcontextprotocol/protocolVersion': '2027-07-28' }
     const answer = await ask('tools/list', { _meta: later }, { 'mcp-protocol-version': '2027-07-28' })
     expect(answer.status).toBe(400)
-    expect(answer.body.error).toMatchObject({ code: -32022, data: { supported: [NEWEST] } })
+    expect(answer.body.error).toEqual({
+      code: -32022,
+      message: UNSPOKEN,
+      data: { supported: [NEWEST], requested: '2027-07-28' },
+    })
   })
 
   test.each(['foo/bar', 'initialize', 'ping', 'resources/list', 'prompts/list'])(
