@@ -117,7 +117,7 @@ describe('a deadline', () => {
   })
 
   test('is that of a request for what no request waits for', async () => {
-    const { sql } = open({ url: proxy.url(url), requestTimeout: 300 })
+    const { sql } = open({ url: proxy.url(url), requestTimeout: 2000 })
     await answered(sql)
     // the server's own limit is the same, and must not come first
     proxy.freeze()
