@@ -64,14 +64,10 @@ export function linesTo(lines: string[]): Writable {
 
 type TokenOf = (user: string) => Promise<string>
 
-/** Signs anew each second, for within one, a user's tokens are the same to the byte. */
+/** A user keeps the first token: one that was issued after a deletion would bring the user back. */
 function tokensBy(settings: Settings): TokenOf {
-  let second = 0
   const tokens = new Map<string, Promise<string>>()
   return (user) => {
-    const now = Math.floor(Date.now() / 1000)
-    if (now !== second) tokens.clear()
-    second = now
     const token = tokens.get(user) ?? signAccessToken(user, settings)
     tokens.set(user, token)
     return token
