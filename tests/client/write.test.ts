@@ -622,7 +622,8 @@ describe('the session', () => {
     expect(await written).toBeInstanceOf(Error)
     await other.sync.ended
     expect([page.store.size, page.sync.pending, other.store.size, other.sync.pending]).toEqual([0, [], 0, []])
-    expect([...storage.content.keys()].filter((key) => key.includes(' writes'))).toEqual([])
+    // who was about to send gives the lease back a moment later
+    await until(() => ![...storage.content.keys()].some((key) => key.includes(' writes')))
     const next = openPage(storage)
     await next.client.signIn(account)
     await until(() => next.sync.status === 'ended')
@@ -642,7 +643,7 @@ describe('the session', () => {
     await sync.ended
     await createClient(url, { storage }).signOut()
     await until(() => client.session.status === 'signed-out')
-    expect([...storage.content.keys()]).toEqual([])
+    await until(() => storage.content.size === 0)
   })
 
   test('that has expired keeps what waits for the next sign-in of the same user', async () => {
