@@ -92,9 +92,12 @@ export class Fold {
 
   #takeWords(words: string): string {
     const answer = this.#answer
-    const kept = words.slice(0, MAX_TEXT - answer.text.length)
+    const room = MAX_TEXT - answer.text.length
+    const isTooMuch = words.length > room
+    // not in the middle of a character
+    const kept = isTooMuch ? words.slice(0, room).replace(/[\ud800-\udbff]$/, '') : words
     answer.text += kept
-    if (kept.length < words.length) {
+    if (isTooMuch) {
       answer.finish = 'length'
       this.isOver = true
     }
@@ -106,7 +109,8 @@ export class Fold {
     const piece = asObject(given)
     if (!piece) return
     const last = this.#answer.reasoningDetails.at(-1)
-    const goesOn = last && ['type', 'index'].every((name) => last[name] === piece[name])
+    const isSame = (name: string) => last?.[name] === piece[name]
+    const goesOn = last && !last['signature'] && isSame('type') && isSame('index')
     if (!goesOn || piece['type'] === 'reasoning.encrypted') this.#answer.reasoningDetails.push(piece)
     else {
       for (const [name, value] of Object.entries(piece)) {

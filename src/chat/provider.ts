@@ -24,6 +24,9 @@ export type AskModel = (question: Question, signal: AbortSignal) => AsyncGenerat
 /** Bun has 256 requests under way in a process; the keys of issuers and traces need some. */
 const MAX_AT_ONCE = 200
 
+/** In milliseconds: how long the end is waited for once the model has finished; how many tokens were used comes after that. */
+const WAIT_FOR_END = 1000
+
 /** In bytes, as they are sent: a word takes about 300. */
 const MAX_ANSWER = 8 * 1024 * 1024
 
@@ -40,19 +43,22 @@ export function createAskModel(settings: AssistantSettings): AskModel {
     const either = AbortSignal.any([signal, left.signal])
     const leave = await inTime(enter(), signal)
     const fold = new Fold()
+    let ending: Timer | undefined
     try {
       const response = await send(question, either)
       for await (const data of eventsOf(response)) {
         const words = fold.take(data)
         if (words) yield { type: 'text', words }
         if (fold.isOver) break
+        if (fold.isFinished) ending ??= setTimeout(() => left.abort(), WAIT_FOR_END)
       }
       return fold.end()
     } catch (error) {
-      if (error instanceof ModelUnavailable) throw error
       if (fold.isFinished) return fold.end()
+      if (error instanceof ModelUnavailable) throw error
       throw abortOf(signal) ?? new ModelUnavailable('broken')
     } finally {
+      clearTimeout(ending)
       left.abort()
       leave()
     }
@@ -124,10 +130,7 @@ async function* eventsOf({ body }: Response): AsyncGenerator<string> {
   let whole = ''
   let size = 0
   const parser = createParser({
-    onEvent({ event, data }) {
-      if (event === 'error') throw new ModelUnavailable('busy')
-      events.push(data)
-    },
+    onEvent: ({ event, data }) => events.push(event === 'error' ? '{"error":true}' : data),
   })
   for await (const chunk of body ?? []) {
     size += chunk.byteLength

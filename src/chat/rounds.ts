@@ -87,8 +87,8 @@ function withOwnId(call: Call, ids: Set<string>): Call {
 function spoken({ text, reasoning, reasoningDetails }: Answer, calls: readonly Call[]): object {
   return {
     role: 'assistant',
-    content: text || null,
-    ...(reasoning && { reasoning_content: reasoning }),
+    content: text.toWellFormed() || null,
+    ...(reasoning && { reasoning_content: reasoning.toWellFormed() }),
     ...(reasoningDetails.length > 0 && { reasoning_details: reasoningDetails }),
     tool_calls: calls.map((call) => ({
       id: call.id,

@@ -86,6 +86,12 @@ test.each([
   expect(body.response).toBe(`${'x '.repeat(50_000)}\n\nThe answer was cut off, because it was too long.`)
 })
 
+test('an answer is not cut off in the middle of a character', async () => {
+  model.script(says(`x${'🦊'.repeat(50_000)}`))
+  const { body } = await chat(newUser(), 'hello')
+  expect(body.response).toStartWith(`x${'🦊'.repeat(49_999)}\n\n`)
+})
+
 test('of a hundred tools and more the first 25 are run, and the answer says so', async () => {
   model.script(uses(Array.from({ length: 200 }, (_, n) => ['add_task', { title: `${n}` }])))
   const as = newUser()

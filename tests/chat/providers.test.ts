@@ -411,6 +411,14 @@ describe('words are read if a provider sends', () => {
       (asked) =>
         streams([chunk({ content: 'Hello' }), chunk({}, 'stop'), Bun.sleep(100)], { end: 'cut' })(asked),
     ],
+    [
+      'a reason to finish, and stays',
+      streams([chunk({ content: 'Hello' }), chunk({}, 'stop')], { end: 'hang' }),
+    ],
+    [
+      'an error after the end',
+      streams([`${chunk({ content: 'Hello' })}${chunk({}, 'stop')}${DONE}event: error\n${event({})}`]),
+    ],
     ['JSON with parts', json(whole({ content: [{ type: 'text', text: 'Hello' }] }))],
   ])('%s', async (_, answer) => {
     model.script(answer)
@@ -433,6 +441,14 @@ describe('words are read if a provider sends', () => {
     const line = logged.map((each) => JSON.parse(each)).find(({ msg }) => msg === 'chat')
     expect(line).toMatchObject({ input_tokens: 22, output_tokens: 14, rounds: 2, tools: 1 })
   })
+})
+
+test('a tool is run if a provider gives a reason to finish, and stays', async () => {
+  model.script(
+    streams([calls(piece('{}', { index: 0, id: 'a' })), chunk({}, 'tool_calls')], { end: 'hang' }),
+    says('Done.'),
+  )
+  expect((await ask()).body).toMatchObject({ response: 'Done.', tool_calls: [{ tool: 'list_tasks' }] })
 })
 
 describe('goes back to the provider with the results of tools', () => {
@@ -466,6 +482,7 @@ describe('goes back to the provider with the results of tools', () => {
         detail({ type: 'reasoning.text', text: 'Let me ', signature: null }),
         detail({ type: 'reasoning.text', text: 'see.' }),
         detail({ type: 'reasoning.text', signature: 'c2ln' }),
+        detail({ type: 'reasoning.text', text: 'Now.', signature: 'bmV4dA==' }),
         detail({ type: 'reasoning.encrypted', data: 'YQ==' }),
         detail({ type: 'reasoning.encrypted', data: 'Yg==' }),
         calls(piece('{}', { index: 0, id: 'a' })),
@@ -476,6 +493,7 @@ describe('goes back to the provider with the results of tools', () => {
     await ask()
     expect((await model.asked(2)).body.messages.at(-2).reasoning_details).toEqual([
       thought,
+      { ...thought, text: 'Now.', signature: 'bmV4dA==' },
       { ...secret, data: 'YQ==' },
       { ...secret, data: 'Yg==' },
     ])

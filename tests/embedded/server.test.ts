@@ -116,6 +116,21 @@ describe('the embedded database', () => {
     expect(isAlive(next)).toBe(false)
   })
 
+  test('is started again as soon as it can be, when it cannot be for a while', async () => {
+    const folder = await newFolder()
+    const { url, stop } = await startEmbedded(folder)
+    const pid = await serverPid(folder)
+    const settings = join(folder, 'postgres/postgresql.conf')
+    await writeFile(settings, 'nonsense')
+    process.kill(pid, 'SIGKILL')
+    while (!(await readFile(join(folder, 'postgres.log'), 'utf8')).includes('syntax error'))
+      await Bun.sleep(10)
+    await writeFile(settings, '')
+    while (!(await isServedBy(folder, (other) => other !== pid)));
+    expect(await query(url, (sql) => sql`select 1 as one`)).toEqual([{ one: 1 }] as never)
+    await stop()
+  })
+
   test('can be stopped while its server is being started again', async () => {
     const folder = await newFolder()
     const lost = Promise.withResolvers<void>()
@@ -175,6 +190,12 @@ describe('the embedded database', () => {
     const folder = await newFolder()
     await Bun.write(join(folder, 'lock'), 'x'.repeat(4096))
     await expect(startEmbedded(folder)).rejects.toThrow('not a database')
+  })
+
+  test('says which setting names a folder that cannot be made', async () => {
+    await expect(startEmbedded('/proc/nope')).rejects.toThrow(
+      'DATA_DIR: the folder cannot be made or used (ENOENT)',
+    )
   })
 
   test('says where its log is when it cannot start, and frees the folder', async () => {

@@ -1,5 +1,6 @@
 import { afterAll, describe, expect, test } from 'bun:test'
 import { createApp } from '../../src/app'
+import { createServerState } from '../../src/http/server-state'
 import { serve } from '../../src/server'
 import { createLog } from '../../src/telemetry/log'
 import { createMetrics } from '../../src/telemetry/metrics'
@@ -160,6 +161,24 @@ describe('places', () => {
     expect((await call(port, 'GET', TODOS, { as: 'ann' })).status).toBe(200)
     for (const each of idle) each.destroy()
   })
+})
+
+test('a stop waits for what must be stored, and hurries what has not ended', async () => {
+  const serverState = createServerState(MAX)
+  const hurried: string[] = []
+  const [done, slow] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  serverState.awaitAtStop(done.promise, () => hurried.push('done'))
+  serverState.awaitAtStop(slow.promise, () => {
+    hurried.push('slow')
+    slow.resolve()
+  })
+  done.resolve()
+  await done.promise
+  // it is forgotten a moment later
+  await Bun.sleep(0)
+  serverState.hurry()
+  await serverState.settled()
+  expect(hurried).toEqual(['slow'])
 })
 
 describe('GET /metrics', () => {
